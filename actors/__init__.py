@@ -1,0 +1,1 @@
+"""One operating-system process per module: State, handle, perform, main."""

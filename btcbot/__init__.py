@@ -1,0 +1,1 @@
+"""btcbot trades spot on BTCTurk: never sends twice, never forgets, never guesses."""

@@ -1,0 +1,1 @@
+"""The words: money, ids, instruments and every message. Imports nothing of ours."""

@@ -1,0 +1,126 @@
+"""What market_data asks of the public side of an exchange, and what it hears from it.
+
+One vocabulary for the real WebSocket, the sandbox and a backtest: `btcturk/stream.py` and
+`simulation/feed.py` both say these. Heard messages are journaled inbox messages, never on the bus.
+Levels stay text until used; the parser has already held them to the strict grammar.
+"""
+
+from msgspec import Struct
+
+from btcbot.domain.ids import Pair
+from btcbot.domain.instruments import Instrument
+from btcbot.domain.messages import Message
+from btcbot.domain.money import Price, Quantity
+from btcbot.domain.words import Side
+
+
+# --- asked --------------------------------------------------------------------------------------
+
+
+class Join(Struct, frozen=True):
+    """Subscribe to book changes and trades of `pair`; joining again asks for a new snapshot."""
+
+    pair: Pair
+
+
+class ReadBook(Struct, frozen=True):
+    """Read the book of `pair` over REST: the fallback while the socket is down."""
+
+    pair: Pair
+
+
+class ReadRules(Struct, frozen=True):
+    """Read the instruments' rules over REST."""
+
+
+# --- heard --------------------------------------------------------------------------------------
+
+
+class FeedUp(Message, frozen=True, kw_only=True, tag="feed_up"):
+    """A new socket session; every book of the last one is void."""
+
+    session: int
+
+
+class FeedDown(Message, frozen=True, kw_only=True, tag="feed_down"):
+    reason: str
+
+
+class TextLevel(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Price and amount as the exchange wrote them; amount "0" removes the level."""
+
+    price: str
+    amount: str
+
+
+class BookSnapshot(Message, frozen=True, kw_only=True, tag="book_snapshot"):
+    """The whole book, up to 100 levels a side, best first."""
+
+    pair: Pair
+    change_set: int
+    bids: tuple[TextLevel, ...]
+    asks: tuple[TextLevel, ...]
+
+
+class BookChange(Message, frozen=True, kw_only=True, tag="book_change"):
+    """What changed since `change_set - 1`; only changed levels."""
+
+    pair: Pair
+    change_set: int
+    bids: tuple[TextLevel, ...]
+    asks: tuple[TextLevel, ...]
+
+
+class BookRead(Message, frozen=True, kw_only=True, tag="book_read"):
+    """The book over REST: no sequence, so it replaces and never continues."""
+
+    pair: Pair
+    bids: tuple[TextLevel, ...]
+    asks: tuple[TextLevel, ...]
+
+
+class QuoteSeen(Message, frozen=True, kw_only=True, tag="quote_seen", gc=False):
+    """A best bid and ask with nothing beneath: recordings of quotes have no more."""
+
+    pair: Pair
+    bid: Price
+    bid_quantity: Quantity
+    ask: Price
+    ask_quantity: Quantity
+
+
+class SeenTrade(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    trade_id: int
+    side: Side
+    price: Price
+    quantity: Quantity
+    event_ns: int
+
+
+class TradesSeen(Message, frozen=True, kw_only=True, tag="trades_seen"):
+    """Public trades, oldest first; `is_backlog` for the list that follows a join."""
+
+    pair: Pair
+    trades: tuple[SeenTrade, ...]
+    is_backlog: bool
+
+
+class FrameSeen(Message, frozen=True, kw_only=True, tag="frame_seen", gc=False):
+    """Any other data frame: the session is alive, so contiguous books are confirmed."""
+
+
+class RulesRead(Message, frozen=True, kw_only=True, tag="rules_read"):
+    instruments: tuple[Instrument, ...]
+
+
+class FeedTrouble(Message, frozen=True, kw_only=True, tag="feed_trouble"):
+    """A frame or reply that could not be used; counted, shown, never fatal."""
+
+    what: str
+    detail: str
+
+
+FEED: tuple[type[Message], ...] = (
+    FeedUp, FeedDown, BookSnapshot, BookChange, BookRead, QuoteSeen, TradesSeen, FrameSeen,
+    RulesRead, FeedTrouble,
+)  # fmt: skip

@@ -1,0 +1,41 @@
+"""Ids are derived, not drawn: the same decision always has the same intent and client order id."""
+
+import base64
+import hashlib
+from typing import NewType
+
+Pair = NewType("Pair", str)  # "BTCTRY", as the exchange spells `name`.
+Asset = NewType("Asset", str)  # "BTC", "TRY".
+IntentId = NewType("IntentId", str)  # 26 characters of [a-z2-7].
+ClientOrderId = NewType("ClientOrderId", str)  # "b1-" instance tag "-" intent id, 35 characters.
+OrderId = NewType("OrderId", int)  # The exchange's, 64 bits.
+TradeId = NewType("TradeId", int)  # The exchange's, 64 bits, above 2^53.
+CommandId = NewType("CommandId", str)  # One per operator command, chosen by the sender.
+
+TAG_LENGTH = 5
+_VERSION = "b1"
+
+
+def intent_id(strategy: str, strategy_epoch: int, decision: int, leg: int) -> IntentId:
+    """Return the id of one leg of one decision: the same arguments give the same id."""
+    return IntentId(_hash26(f"{strategy}|{strategy_epoch}|{decision}|{leg}"))
+
+
+def instance_tag(seed: str) -> str:
+    """Return five characters of [a-z2-7] that name this installation in every client order id."""
+    return _hash26(seed)[:TAG_LENGTH]
+
+
+def client_order_id(tag: str, intent: IntentId) -> ClientOrderId:
+    """Return the label the exchange echoes; it proves ownership, it does not prevent duplicates."""
+    return ClientOrderId(f"{_VERSION}-{tag}-{intent}")
+
+
+def is_ours(client_id: str, tag: str) -> bool:
+    """Return whether this installation made `client_id`."""
+    return client_id.startswith(f"{_VERSION}-{tag}-")
+
+
+def _hash26(seed: str) -> str:
+    digest = hashlib.blake2b(seed.encode(), digest_size=16).digest()
+    return base64.b32encode(digest).decode().rstrip("=").lower()

@@ -1,0 +1,305 @@
+"""Streams and requests. Streams of state are arrays on the wire; requests are maps.
+
+`at_ns` is UTC nanoseconds, by the clock of the actor that speaks. Prices are quote per base,
+quantities base, notionals quote. Bytes become messages only through the codec, which checks them.
+"""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, Pair
+from btcbot.domain.instruments import Instrument
+from btcbot.domain.money import Amount, Notional, Price, Quantity
+from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
+
+SCHEMA_VERSION = 1
+
+
+class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Anything that crosses the bus."""
+
+
+# --- streams of state -------------------------------------------------------------------------
+
+
+class BookTop(Message, frozen=True, kw_only=True, array_like=True, tag="book_top", gc=False):
+    """Best bid and ask; said on every change, and again each second while confirmed.
+
+    `changed_ns`: when these values were first received. `confirmed_ns`: when market_data last knew
+    them to be current (contiguous book and any data frame on that session). Age is judged by it.
+    """
+
+    pair: Pair
+    bid: Price
+    bid_quantity: Quantity
+    ask: Price
+    ask_quantity: Quantity
+    changed_ns: int
+    confirmed_ns: int
+
+
+class Level(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    price: Price
+    quantity: Quantity
+
+
+class BookDepth(Message, frozen=True, kw_only=True, array_like=True, tag="book_depth"):
+    """Up to 10 levels a side, best first; at most one a second, for pairs that ask for it."""
+
+    pair: Pair
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    confirmed_ns: int
+
+
+class Trade(Message, frozen=True, kw_only=True, array_like=True, tag="trade", gc=False):
+    """One public trade; `side` is the taker's. An increment: never conflated."""
+
+    pair: Pair
+    trade_id: int
+    side: Side
+    price: Price
+    quantity: Quantity
+    event_ns: int
+    received_ns: int
+
+
+class TradesGap(Message, frozen=True, kw_only=True, array_like=True, tag="trades_gap", gc=False):
+    """Trades of `pair` after `after_trade_id` (0: none seen) may have been missed."""
+
+    pair: Pair
+    after_trade_id: int
+    at_ns: int
+
+
+class FeedState(Message, frozen=True, kw_only=True, array_like=True, tag="feed_state", gc=False):
+    """How far one pair's market data can be trusted."""
+
+    pair: Pair
+    status: FeedStatus
+    confirmed_ns: int  # 0: never.
+    reason: str
+    at_ns: int
+
+
+class InstrumentRules(Message, frozen=True, kw_only=True, array_like=True, tag="instrument_rules"):
+    """The rules of every configured pair; said again each minute and on change."""
+
+    instruments: tuple[Instrument, ...]
+    at_ns: int
+
+
+class LimitUse(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str  # As in the configuration: order_notional_max_try.
+    used: Decimal
+    limit: Decimal
+
+
+class RiskState(Message, frozen=True, kw_only=True, array_like=True, tag="risk_state"):
+    """How much of each limit is used; refusals counted by rule since start."""
+
+    limits: tuple[LimitUse, ...]
+    refusals: tuple[tuple[Rule, int], ...]
+    at_ns: int
+
+
+class AssetBalance(Struct, frozen=True, forbid_unknown_fields=True):
+    asset: Asset
+    total: Amount
+    free: Amount
+
+
+class Position(Struct, frozen=True, forbid_unknown_fields=True):
+    """What our own fills hold of a pair; `average_cost` is quote per base, fees included."""
+
+    pair: Pair
+    quantity: Amount
+    average_cost: Price
+    realized_pnl: Amount
+    unrealized_pnl: Amount
+    mark: Price | None  # None: no price yet, unrealized_pnl is 0.
+
+
+class AccountSnapshot(Message, frozen=True, kw_only=True, array_like=True, tag="account_snapshot"):
+    """Balances as the exchange said last, positions folded from fills up to fact `through`."""
+
+    through: int
+    balances: tuple[AssetBalance, ...]
+    positions: tuple[Position, ...]
+    equity_asset: Asset
+    equity: Amount | None  # None: some asset has no price.
+    at_ns: int
+
+
+class PnlReport(Message, frozen=True, kw_only=True, array_like=True, tag="pnl_report"):
+    """Profit and loss of one trading day (Europe/Istanbul), in the equity asset."""
+
+    day: str  # "2026-11-24"
+    realized: Amount
+    unrealized: Amount
+    fees: Amount
+    turnover: Notional
+    fills: int
+    peak_equity: Amount
+    drawdown: Amount
+    at_ns: int
+
+
+# --- requests and their answers ---------------------------------------------------------------
+
+
+class OrderIntent(Message, frozen=True, kw_only=True, tag="order_intent"):
+    """What a strategy wants; nothing is promised until the risk gate approves.
+
+    `slot` is a stable name for the wish ("profit_aware:BTCTRY:buy"): at most one live order each.
+    At `expires_ns` we cancel what is left: the exchange has no time in force.
+    """
+
+    intent_id: IntentId
+    strategy: str
+    slot: str
+    pair: Pair
+    side: Side
+    quantity: Quantity
+    limit_price: Price
+    reason: str
+    seen_ns: int  # `confirmed_ns` of the book top it was decided on.
+    decided_ns: int
+    expires_ns: int
+
+    @property
+    def request_id(self) -> str:
+        return self.intent_id
+
+
+class ApprovedOrder(Message, frozen=True, kw_only=True, tag="approved_order"):
+    """Only risk_gate makes one; single use by intent id, accepted within 500 ms."""
+
+    intent: OrderIntent
+    approved_ns: int
+
+    @property
+    def request_id(self) -> str:
+        return self.intent.intent_id
+
+
+class RefuseIntent(Message, frozen=True, kw_only=True, tag="refuse_intent"):
+    """risk_gate asks execution to record a refusal, so that a verdict is durable before it is said."""
+
+    intent: OrderIntent
+    rule: Rule
+    detail: str
+
+    @property
+    def request_id(self) -> str:
+        return self.intent.intent_id
+
+
+class IntentVerdict(Message, frozen=True, kw_only=True, tag="intent_verdict"):
+    """The answer to an intent, from execution's durable record, passed on by risk_gate.
+
+    `rule` None: accepted, the order is journaled and its story continues in facts.
+    """
+
+    intent_id: IntentId
+    rule: Rule | None
+    detail: str
+
+    @property
+    def request_id(self) -> str:
+        return self.intent_id
+
+
+class CancelIntent(Message, frozen=True, kw_only=True, tag="cancel_intent"):
+    """Cancel one order; `by` is a strategy's name or an operator ("uid 1000")."""
+
+    command_id: CommandId
+    client_order_id: ClientOrderId
+    by: str
+    reason: str
+
+    @property
+    def request_id(self) -> str:
+        return self.command_id
+
+
+class SetTradingState(Message, frozen=True, kw_only=True, tag="set_trading_state"):
+    """Pause, resume or kill the whole bot."""
+
+    command_id: CommandId
+    state: TradingState
+    by: str
+    reason: str
+    acknowledge: str = ""  # Names the event when leaving HALTED.
+
+    @property
+    def request_id(self) -> str:
+        return self.command_id
+
+
+class Scope(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a pause covers: everything that matches all the given parts."""
+
+    pair: Pair | None = None
+    strategy: str | None = None
+    side: Side | None = None
+
+    def covers(self, intent: OrderIntent) -> bool:
+        """Return whether `intent` falls under this scope."""
+        return (
+            self.pair in (None, intent.pair)
+            and self.strategy in (None, intent.strategy)
+            and self.side in (None, intent.side)
+        )
+
+
+class SetPause(Message, frozen=True, kw_only=True, tag="set_pause"):
+    """Pause or resume one scope; `until_ns` None: until resumed."""
+
+    command_id: CommandId
+    scope: Scope
+    is_paused: bool
+    until_ns: int | None
+    by: str
+    reason: str
+
+    @property
+    def request_id(self) -> str:
+        return self.command_id
+
+
+class CommandDone(Message, frozen=True, kw_only=True, tag="command_done"):
+    """The answer to a command, after its commit. `refused` empty: done; else why not."""
+
+    command_id: CommandId
+    refused: str
+    seq: int  # Head of the fact log after the command.
+
+    @property
+    def request_id(self) -> str:
+        return self.command_id
+
+
+class Record(Message, frozen=True, kw_only=True, tag="record"):
+    """Another actor asks execution to keep `payload` (at most 64 KiB); answered by CommandDone."""
+
+    command_id: CommandId
+    owner: str
+    kind: str
+    key: str
+    payload: bytes
+
+    @property
+    def request_id(self) -> str:
+        return self.command_id
+
+
+STREAMS: tuple[type[Message], ...] = (
+    BookTop, BookDepth, Trade, TradesGap, FeedState, InstrumentRules, RiskState, AccountSnapshot,
+    PnlReport,
+)  # fmt: skip
+REQUESTS: tuple[type[Message], ...] = (
+    OrderIntent, ApprovedOrder, RefuseIntent, IntentVerdict, CancelIntent, SetTradingState,
+    SetPause, CommandDone, Record,
+)  # fmt: skip

@@ -1,0 +1,68 @@
+"""The closed vocabularies: every enumeration that crosses the bus."""
+
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+
+
+class TradingState(StrEnum):
+    """LIVE < REDUCE < PAUSED < KILLED < HALTED: moving right is safer and always allowed."""
+
+    LIVE = "LIVE"
+    REDUCE = "REDUCE"
+    PAUSED = "PAUSED"
+    KILLED = "KILLED"
+    HALTED = "HALTED"
+
+
+class OrderState(StrEnum):
+    SENDING = "SENDING"
+    NOT_SENT = "NOT_SENT"
+    REJECTED = "REJECTED"
+    UNKNOWN = "UNKNOWN"
+    OPEN = "OPEN"
+    CANCEL_REQ = "CANCEL_REQ"
+    CLOSING = "CLOSING"
+    CLOSED = "CLOSED"
+    ABSENT = "ABSENT"
+    ZOMBIE = "ZOMBIE"
+
+
+class FeedStatus(StrEnum):
+    STARTING = "STARTING"
+    LIVE = "LIVE"
+    FALLBACK = "FALLBACK"  # Polled over REST: usable, slower, and it says so.
+    STALE = "STALE"
+    DOWN = "DOWN"
+
+
+class Rule(StrEnum):
+    """Why an intent was refused; by risk_gate, or by execution's own second check."""
+
+    EXPIRED = "expired"
+    DUPLICATE_SLOT = "duplicate_slot"
+    UNKNOWN_PAIR = "unknown_pair"
+    PAIR_NOT_TRADING = "pair_not_trading"
+    NOT_ON_TICK = "not_on_tick"
+    NOT_ON_STEP = "not_on_step"
+    BELOW_MINIMUM = "below_minimum"
+    ORDER_NOTIONAL = "order_notional"
+    POSITION_NOTIONAL = "position_notional"
+    OPEN_ORDERS = "open_orders"
+    CASH_RESERVE = "cash_reserve"
+    NOT_ENOUGH_BASE = "not_enough_base"
+    PRICE_COLLAR = "price_collar"
+    STALE_BOOK = "stale_book"
+    ORDER_RATE = "order_rate"
+    SELF_CROSS = "self_cross"
+    TRADING_STATE = "trading_state"
+    PAUSED_SCOPE = "paused_scope"
+    PAIR_FROZEN = "pair_frozen"
+    ACCOUNT_UNKNOWN = "account_unknown"
+    PEER_LOST = "peer_lost"
+    CLOCK = "clock"
+    NO_CONNECTION = "no_connection"
+    MODE = "mode"

@@ -1,0 +1,1 @@
+"""Fills to money: postings, average cost, profit and loss. Pure."""

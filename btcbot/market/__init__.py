@@ -1,0 +1,1 @@
+"""What the market says, folded: books and freshness. Pure."""

@@ -1,0 +1,1 @@
+"""The life of an order: transition table, outcomes, reconciliation. Pure."""

@@ -1,0 +1,1 @@
+"""The exchange model: sandbox, paper, backtest and simulation share it."""

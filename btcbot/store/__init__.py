@@ -1,0 +1,1 @@
+"""The SQLite journal: one writer, many readers."""

@@ -1,0 +1,1 @@
+"""One file each: decide(state, market) -> state, wants. Pure."""

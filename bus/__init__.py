@@ -1,0 +1,1 @@
+"""Carries messages between actors. Knows no trading: a message is a tagged struct."""

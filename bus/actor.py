@@ -1,0 +1,197 @@
+"""What an actor is: a pure `handle`, and the effects it may ask for.
+
+`handle(state, message, now_ns)` returns a `Step`: the next state and what to do. The runtime reads
+the clock, journals the message, calls `handle` and performs the effects in order. Whatever comes
+from outside (a reply, a timer, the silence of a peer) is a later message in the inbox.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+S = TypeVar("S")
+E_co = TypeVar("E_co", covariant=True)
+
+
+class System(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the runtime itself says into an inbox; journaled like everything else."""
+
+
+class Started(System, frozen=True, kw_only=True, tag="started"):
+    """The first message of every life; the place to ask for the first timer."""
+
+    epoch: int
+
+
+class Woken(System, frozen=True, kw_only=True, tag="woken"):
+    """A timer asked for with `Wake` is due."""
+
+    name: str
+    due_ns: int
+
+
+class PeerLost(System, frozen=True, kw_only=True, tag="peer_lost"):
+    """A peer has been silent for a second (heartbeats come four times a second)."""
+
+    source: str
+
+
+class PeerBack(System, frozen=True, kw_only=True, tag="peer_back"):
+    """A peer is heard for the first time, again, or in a new life (a higher epoch)."""
+
+    source: str
+    epoch: int
+    pid: int
+
+
+class CaughtUp(System, frozen=True, kw_only=True, tag="caught_up"):
+    """All facts up to `head` have been handled; said once per life and after every healed gap."""
+
+    head: int
+
+
+class RequestExpired(System, frozen=True, kw_only=True, tag="request_expired"):
+    """The deadline of a request passed unanswered: it is late. What happened is unknown.
+
+    The runtime goes on asking until answered: expiry limits acceptance, never asking.
+    """
+
+    request_id: str
+    to: str
+
+
+SYSTEM: tuple[type[System], ...] = (Started, Woken, PeerLost, PeerBack, CaughtUp, RequestExpired)
+
+
+class Health(StrEnum):
+    """What an actor says of itself in its heartbeat; the public actor states of `status`."""
+
+    STARTING = "STARTING"
+    RECOVERING = "RECOVERING"
+    READY = "READY"
+    DEGRADED = "DEGRADED"
+    STOPPED = "STOPPED"
+
+
+class Publish(Struct, frozen=True):
+    """Say `message` on this actor's stream `topic` ("top.BTCTRY"); nobody has to listen."""
+
+    topic: str
+    message: Struct
+
+
+class Ask(Struct, frozen=True):
+    """Send a request and repeat it until answered; the answer arrives in the inbox.
+
+    `request_id` must be derived, never drawn: a repeat after a crash is then harmless.
+    The receiver accepts it for the first time only within `ttl_ns` of the first asking.
+    """
+
+    to: str
+    message: Struct
+    request_id: str
+    ttl_ns: int = 500_000_000
+
+
+class PublishFact(Struct, frozen=True):
+    """Say a fact that is already durable, under the sequence of its row. One actor writes facts."""
+
+    sequence: int
+    message: Struct
+
+
+class Answer(Struct, frozen=True):
+    """Answer the request `request_id`, whoever asked it last; dropped if nobody is asking."""
+
+    request_id: str
+    message: Struct
+
+
+class Wake(Struct, frozen=True):
+    """Put `Woken(name)` into the inbox at `at_ns`; a later Wake of the same name replaces it."""
+
+    name: str
+    at_ns: int
+
+
+class Step(Struct, Generic[S], frozen=True, gc=False):
+    """What `handle` returns: the next state and the effects, performed in order."""
+
+    state: S
+    effects: tuple[Struct, ...] = ()
+
+
+class Handle(Protocol[S]):
+    """Pure: equal arguments give equal steps; no clock, random, I/O, environment, set iteration."""
+
+    def __call__(self, state: S, message: Any, now_ns: int, /) -> Step[S]: ...  # noqa: ANN401
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hears:
+    """A stream an actor listens to: topics of `source` that start with `topic`.
+
+    Conflated: only the newest message per topic is kept while the actor is busy (its messages
+    carry the whole state of their key). Otherwise every message counts and a gap is an event.
+    """
+
+    source: str
+    topic: str
+    conflate: bool = True
+
+
+class FactReader(Protocol):
+    """Where late hearers catch up: rows of the fact log, oldest first."""
+
+    def __call__(
+        self, after: int, tags: tuple[str, ...], limit: int, /
+    ) -> tuple[list[tuple[int, Struct]], int]:
+        """Return facts with one of `tags` above `after`, and the sequence they are complete to."""
+        ...
+
+
+Deliver = Callable[[Struct], None]
+"""Puts a message from outside (a reply, a frame) into the actor's own inbox."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor(Generic[S]):
+    """Everything a runtime must know to run one actor.
+
+    `facts`: the fact types it folds, from sequence `facts_after` on, each exactly once, in order.
+    `receives`: the request types it answers. `asks`: the actors it sends requests to.
+    `needs`: peers that must have been heard before it is READY, and whose silence it is told of.
+    `perform` does the effects that are the actor's own, in order, between the runtime's.
+    `health` is a pure judgement of the state; the runtime says STARTING or RECOVERING before it.
+    """
+
+    name: str
+    state: S
+    handle: Handle[S]
+    hears: tuple[Hears, ...] = ()
+    facts: tuple[type[Struct], ...] = ()
+    facts_after: int = 0
+    receives: tuple[type[Struct], ...] = ()
+    asks: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    perform: Callable[[Struct], None] | None = None
+    health: Callable[[S], Health] = field(default=lambda _state: Health.READY)
+    read_facts: FactReader | None = None  # Only the actor that writes facts has one.
+    facts_head: Callable[[S], int] | None = None  # With it, its heartbeats carry the head.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """What is known of another actor from its heartbeats."""
+
+    name: str
+    epoch: int
+    pid: int
+    health: Health
+    heard_ns: int  # Monotonic.
+
+
+Peers = Mapping[str, Peer]
