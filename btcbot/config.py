@@ -1,0 +1,343 @@
+"""The configuration: one frozen `Config`, read in layers, checked before anything starts.
+
+Layers, later wins: the defaults here, one `btcbot.toml`, each `-c` file, the environment
+(`BTCBOT__SECTION__KEY`), flags. The base file is `HOME/btcbot.toml` when a home is named by flag or
+environment, else `./btcbot.toml`, else `btcbot.toml` in the default home; it need not exist.
+Every default is safe: nothing here trades live. This is the only module that reads the environment.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from btcbot.domain.ids import Asset, Pair
+from btcbot.domain.instruments import FeeRates, default_fees
+from btcbot.domain.money import Bps
+from btcbot.layers import (
+    ConfigError,
+    Layer,
+    convert,
+    merge,
+    nest,
+    read_environment,
+    read_file,
+)
+from btcbot.orders.bounds import OrderBounds
+from btcbot.risk.limits import RiskLimits
+
+Mode = Literal["sandbox", "dry_run", "paper", "live"]
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+
+FILE_NAME = "btcbot.toml"
+HOME_DEFAULT = Path("~/.local/state/btcbot")
+# The kernel takes 107 bytes; supervisord links its socket under a name with its pid first.
+SOCKET_PATH_MAX = 100
+LONGEST_SOCKET = "supervisor.sock"
+ACKNOWLEDGEMENT = "I_UNDERSTAND"
+# Printed in the documentation: a key that opens nothing but our own sandbox.
+SANDBOX_API_KEY = "sandbox-key"
+SANDBOX_API_SECRET = "c2FuZGJveC1zZWNyZXQtb3BlbnMtbm90aGluZy1lbHNl"  # noqa: S105
+
+
+class Exchange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the exchange is and who we are to it; empty addresses are chosen by mode."""
+
+    rest_url: str = ""  # Empty in sandbox: our own sandbox. Else it must be a loopback address.
+    graph_url: str = ""  # Charts. Empty in sandbox: the same as rest_url.
+    ws_url: str = ""  # WebSocket. Empty in sandbox: rest_url's host and port, path /ws.
+    api_key_file: Path | None = None  # 0600, yours. Empty: the sandbox's documented key.
+    api_secret_file: Path | None = None  # 0600, yours; base64 text as BTCTurk shows it.
+    maker_bps: Decimal | None = None  # Fee of a resting order. Empty: BTCTurk's level 1 list.
+    taker_bps: Decimal | None = None  # Fee of an order that crosses. Empty: the level 1 list.
+
+
+class Live(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Arming of `mode = "live"`: every condition must hold, or btcbot does not start."""
+
+    armed: bool = False  # Must be true to trade live.
+    acknowledge: str = ""  # Must be "I_UNDERSTAND" to trade live.
+
+
+class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which strategy decides; its parameters are checked by the strategy's own types."""
+
+    name: str = "profit_aware"  # One of btcbot/strategies/.
+    params: dict[str, Any] = field(default_factory=dict)  # A table: [strategy.params].
+
+
+class Agent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The language model's policy; this version has none, and says so instead of ignoring it."""
+
+    mode: Literal["off"] = "off"  # "shadow" and "advise" are refused in this version.
+
+
+class Sandbox(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The exchange that `btcbot up` starts beside the fleet in mode sandbox."""
+
+    port: Port = 8790  # REST and WebSocket, on 127.0.0.1.
+    seed: int = 1  # Of the synthetic market: one seed, one market.
+    data: Path | None = None  # A recording to play instead of the synthetic market.
+    speed: Decimal = Decimal(1)  # Market seconds per second.
+
+
+class Dashboard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The web page: read-only, on 127.0.0.1."""
+
+    port: Port = 8791  # http://127.0.0.1:8791/
+
+
+class Bus(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How actors reach each other."""
+
+    endpoints: str = "ipc"  # Unix sockets under HOME/run. tcp:// waits for CURVE and is refused.
+
+
+class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is written to HOME/log."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"  # The least level written.
+
+
+class Addresses(Struct, frozen=True):
+    """Base addresses of one exchange: no path but the WebSocket's."""
+
+    rest: str
+    graph: str
+    ws: str
+
+
+BTCTURK = Addresses(
+    "https://api.btcturk.com", "https://graph-api.btcturk.com", "wss://ws-feed-pro.btcturk.com"
+)
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that may be set, checked; paths are absolute."""
+
+    mode: Mode = "sandbox"  # Only sandbox trades in this version; the others refuse to start.
+    home: Path = HOME_DEFAULT  # Database, journals, sockets, logs; 0700.
+    pairs: tuple[Pair, ...] = (Pair("BTCTRY"), Pair("ETHTRY"))  # What is traded.
+    exchange: Exchange = Exchange()
+    live: Live = Live()
+    risk: RiskLimits = RiskLimits()
+    orders: OrderBounds = OrderBounds()
+    strategy: Strategy = field(default_factory=Strategy)
+    agent: Agent = Agent()
+    sandbox: Sandbox = Sandbox()
+    dashboard: Dashboard = Dashboard()
+    bus: Bus = Bus()
+    log: Log = Log()
+
+    @property
+    def run(self) -> Path:
+        """Sockets, locks, and the file KILL that stops all sending."""
+        return self.home / "run"
+
+    @property
+    def journal(self) -> Path:
+        """Each actor's inbox."""
+        return self.home / "journal"
+
+    @property
+    def quarantine(self) -> Path:
+        """Frames that were refused."""
+        return self.home / "quarantine"
+
+    @property
+    def database(self) -> Path:
+        return self.home / "btcbot.db"
+
+    @property
+    def key_files(self) -> tuple[Path, Path]:
+        """The files of the API key and of its secret; only execution reads them."""
+        return (
+            self.exchange.api_key_file or self.run / "sandbox.key",
+            self.exchange.api_secret_file or self.run / "sandbox.secret",
+        )
+
+    @property
+    def addresses(self) -> "Addresses":
+        """Where the exchange of this mode is."""
+        rest, graph, ws = self.exchange.rest_url, self.exchange.graph_url, self.exchange.ws_url
+        if self.mode != "sandbox":
+            return Addresses(rest or BTCTURK.rest, graph or BTCTURK.graph, ws or BTCTURK.ws)
+        rest = (rest or f"http://127.0.0.1:{self.sandbox.port}").rstrip("/")
+        return Addresses(rest, graph or rest, ws or rest.replace("http", "ws", 1) + "/ws")
+
+    @property
+    def owns_sandbox(self) -> bool:
+        """Whether `btcbot up` starts the exchange itself."""
+        return self.mode == "sandbox" and not self.exchange.rest_url
+
+    def fees(self, quote: Asset) -> FeeRates:
+        """Return the rates for pairs quoted in `quote`: as set, else the exchange's list."""
+        listed = default_fees(quote)
+        maker, taker = self.exchange.maker_bps, self.exchange.taker_bps
+        return FeeRates(
+            maker_bps=listed.maker_bps if maker is None else Bps(maker),
+            taker_bps=listed.taker_bps if taker is None else Bps(taker),
+        )
+
+
+class Loaded(Struct, frozen=True):
+    """A configuration with the origin of each value that was set, and the files it came from."""
+
+    config: Config
+    origins: Mapping[str, str]
+    files: tuple[Path, ...] = ()
+
+
+def load(files: Sequence[Path] = (), flags: Mapping[str, Any] | None = None) -> Loaded:
+    """Return the configuration of all layers; `flags` are keys given on the command line.
+
+    Raises ConfigError with every problem found.
+    """
+    here = Path.cwd()
+    above = [*read_environment(os.environ, Config, here), Layer("flag", dict(flags or {}), here)]
+    base = _base_file(above)
+    paths = (*((base,) if base else ()), *files)
+    values, origins = merge([*map(read_file, paths), *above], Config)
+    return Loaded(_checked(values, origins), origins, paths)
+
+
+def freeze(config: Config) -> bytes:
+    """Return `config` as JSON: what `btcbot up` hands to every actor of one fleet."""
+    return msgspec.json.encode(config, enc_hook=str)
+
+
+def thaw(path: Path) -> Config:
+    """Return the configuration that `freeze` wrote at `path`. Raises ConfigError."""
+    try:
+        tree = msgspec.json.decode(path.read_bytes())
+        config: Config = convert(tree, Config)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ConfigError(f"{path}: {error}; start the fleet with `btcbot up`") from None
+    return config
+
+
+def refusals(config: Config) -> list[str]:
+    """Return every reason why `config` may not start trading; empty: it may.
+
+    Only sandbox trades in this version. For live, each missing condition of arming is named too.
+    """
+    if config.mode == "sandbox":
+        return []
+    found = [f"mode = {config.mode!r}: this version trades in sandbox only; set mode = 'sandbox'"]
+    if config.mode == "live":
+        if not config.live.armed:
+            found.append("live.armed = false: must be true to trade live")
+        if config.live.acknowledge != ACKNOWLEDGEMENT:
+            found.append(f"live.acknowledge: must be {ACKNOWLEDGEMENT!r} to trade live")
+        if (config.run / "KILL").exists():
+            found.append(f"the kill switch is on: {config.run / 'KILL'} exists")
+        found.append("`btcbot check --live` is not green: this version has no such check")
+    return found
+
+
+def _base_file(above: Sequence[Layer]) -> Path | None:
+    """Return the btcbot.toml to read first: naming a home names its file."""
+    for layer in reversed(above):
+        if home := layer.values.get("home"):
+            path = layer.base / Path(str(home)).expanduser() / FILE_NAME
+            return path if path.exists() else None
+    for folder in (Path.cwd(), HOME_DEFAULT.expanduser()):
+        if (folder / FILE_NAME).exists():
+            return folder / FILE_NAME
+    return None
+
+
+def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
+    """Return the whole configuration. Raises ConfigError with all that does not go together."""
+    tree = {"home": str(HOME_DEFAULT.expanduser()), **nest(values)}
+    problems = []
+    for section in msgspec.structs.fields(Config):
+        try:
+            convert(tree.get(section.name, {}), section.type) if section.name in tree else None
+        except msgspec.ValidationError as error:
+            sources = {o for key, o in origins.items() if key.startswith(section.name)}
+            problems.append(f"{', '.join(sorted(sources))}: [{section.name}] {error}")
+    if problems:
+        raise ConfigError(*problems)
+    config: Config = convert(tree, Config)
+    if problems := list(_problems(config)):
+        raise ConfigError(*(f"{_origin(text, origins)}: {text}" for text in problems))
+    return config
+
+
+def _origin(problem: str, origins: Mapping[str, str]) -> str:
+    """Return where the key that starts `problem` was set."""
+    return origins.get(problem.partition(" ")[0], "default")
+
+
+def _problems(config: Config) -> Iterator[str]:
+    """Yield what is wrong between the keys; each text starts with the key to change."""
+    longest = len(os.fsencode(config.run / LONGEST_SOCKET))
+    if longest > SOCKET_PATH_MAX:
+        yield (
+            f"home = {str(config.home)!r}: its longest socket path has {longest} bytes; allowed "
+            f"are {SOCKET_PATH_MAX}: choose a home {longest - SOCKET_PATH_MAX} bytes shorter"
+        )
+    yield from _problems_of_pairs(config.pairs)
+    yield from _problems_of_addresses(config)
+    if config.bus.endpoints != "ipc":
+        yield (
+            f"bus.endpoints = {config.bus.endpoints!r}: allowed is 'ipc' (Unix sockets under "
+            "HOME/run); tcp:// needs CURVE, which this version does not have"
+        )
+    if config.sandbox.speed <= 0:
+        yield f"sandbox.speed = {config.sandbox.speed}: expected more than 0 (1 is real time)"
+    if config.sandbox.port == config.dashboard.port and config.owns_sandbox:
+        yield f"dashboard.port = {config.dashboard.port}: the sandbox has it; choose another"
+    if config.sandbox.data is not None and not config.sandbox.data.is_file():
+        yield f"sandbox.data = {str(config.sandbox.data)!r}: no such file"
+
+
+def _problems_of_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
+    if not pairs:
+        yield 'pairs = []: expected at least one pair, such as ["BTCTRY"]'
+    for pair in pairs:
+        if not re.fullmatch(r"[A-Z0-9]{5,16}", pair):
+            yield f'pairs = {pair!r}: expected the exchange\'s name, such as "BTCTRY"'
+    if len(set(pairs)) < len(pairs):
+        yield f"pairs = {list(pairs)}: a pair stands there twice"
+
+
+def _problems_of_addresses(config: Config) -> Iterator[str]:
+    exchange = config.exchange
+    for name, schemes in (
+        ("rest_url", "http https"),
+        ("graph_url", "http https"),
+        ("ws_url", "ws wss"),
+    ):
+        address = getattr(exchange, name)
+        if not address:
+            continue
+        if urlsplit(address).scheme not in schemes.split() or not urlsplit(address).hostname:
+            yield f"exchange.{name} = {address!r}: expected {schemes.replace(' ', ':// or ')}://HOST"
+        elif config.mode == "sandbox" and not _is_loopback(address):
+            yield (
+                f"exchange.{name} = {address!r}: mode = 'sandbox' takes loopback addresses only "
+                "(127.0.0.1); it never reaches another host"
+            )
+        elif config.mode == "sandbox" and not exchange.rest_url:
+            yield f"exchange.{name} = {address!r}: set exchange.rest_url too, or neither"
+    for name in ("maker_bps", "taker_bps"):
+        rate = getattr(exchange, name)
+        if rate is not None and not 0 <= rate < 10_000:
+            yield f"exchange.{name} = {rate}: expected 0 to 10000 bps"
+
+
+def _is_loopback(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
