@@ -34,7 +34,7 @@ class JsonLines(logging.Formatter):
                 {
                     **self._head(record, "CRITICAL"),
                     "event": "secret_withheld",
-                    "error": f"a line of {record.name} ({record.pathname}:{record.lineno}) held one",
+                    "error": f"a line of {record.name}, {record.module}:{record.lineno}",
                 }
             )
         return line

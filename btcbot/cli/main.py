@@ -1,0 +1,36 @@
+"""`btcbot`: everything but talking to a running fleet, which is `btcbot-ctl`."""
+
+from typing import Any
+
+import click
+
+from btcbot.cli.common import LazyGroup, common, run
+
+COMMANDS = {
+    "actor": ("btcbot.cli.actor", "Run one actor: what supervisord calls."),
+    "backtest": ("btcbot.cli.backtest", "Run the same actors over recorded or made-up data."),
+    "bench": ("btcbot.cli.bench", "Measure this machine against btcbot's own figures."),
+    "config": ("btcbot.cli.config", "Show and check the configuration."),
+    "down": ("btcbot.cli.down", "Stop the fleet and wait until nothing is left of it."),
+    "export": ("btcbot.cli.export", "Export fills, orders, intents or events."),
+    "init": ("btcbot.cli.init", "Write a commented btcbot.toml and make the folders."),
+    "sandbox": ("btcbot.cli.sandbox", "Run an exchange on this machine: no money, no network."),
+    "up": ("btcbot.cli.up", "Start the fleet under supervisord."),
+    "version": ("btcbot.cli.version", "Print the versions."),
+}
+
+
+@click.group(
+    cls=LazyGroup, modules=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@common
+def group(**_options: Any) -> None:  # noqa: ANN401 (kept in the context)
+    """Trade spot on BTCTurk: never sends twice, never forgets, never guesses."""
+
+
+def main() -> None:
+    run(group, "btcbot")
+
+
+if __name__ == "__main__":
+    main()
