@@ -208,19 +208,22 @@ def load(files: Sequence[Path] = (), flags: Mapping[str, Any] | None = None) -> 
     return Loaded(_checked(values, origins), origins, paths)
 
 
-def freeze(config: Config) -> bytes:
-    """Return `config` as JSON: what `btcbot up` hands to every actor of one fleet."""
-    return msgspec.json.encode(config, enc_hook=str)
+def freeze(config: Config, run_id: str = "") -> bytes:
+    """Return `config` as JSON: what `btcbot up` hands to every actor of one fleet, whole.
+
+    An actor that is restarted reads this, not the files: a fleet never runs half of an edit.
+    """
+    return msgspec.json.encode({"run_id": run_id, "config": config}, enc_hook=str)
 
 
-def thaw(path: Path) -> Config:
-    """Return the configuration that `freeze` wrote at `path`. Raises ConfigError."""
+def thaw(path: Path) -> tuple[Config, str]:
+    """Return the configuration and the run id that `freeze` wrote. Raises ConfigError."""
     try:
         tree = msgspec.json.decode(path.read_bytes())
-        config: Config = convert(tree, Config)
-    except (OSError, msgspec.MsgspecError) as error:
+        config: Config = convert(tree["config"], Config)
+        return config, str(tree["run_id"])
+    except (OSError, KeyError, TypeError, msgspec.MsgspecError) as error:
         raise ConfigError(f"{path}: {error}; start the fleet with `btcbot up`") from None
-    return config
 
 
 def refusals(config: Config) -> list[str]:
@@ -279,6 +282,8 @@ def _origin(problem: str, origins: Mapping[str, str]) -> str:
 
 def _problems(config: Config) -> Iterator[str]:
     """Yield what is wrong between the keys; each text starts with the key to change."""
+    if found := re.search(r"[\x00-\x1f\"'\\%]", str(config.home)):
+        yield f"home = {str(config.home)!r}: {found[0]!r} cannot stand in a supervisord command"
     longest = len(os.fsencode(config.run / LONGEST_SOCKET))
     if longest > SOCKET_PATH_MAX:
         yield (

@@ -47,6 +47,10 @@ class Leaf(Struct, frozen=True):
         return get_origin(self.type) is dict
 
     @property
+    def is_optional(self) -> bool:
+        return type(None) in get_args(self.type)
+
+    @property
     def is_path(self) -> bool:
         return self.type is Path or Path in get_args(self.type)
 
@@ -105,7 +109,7 @@ def merge(layers: Sequence[Layer], schema: type[Struct]) -> tuple[dict[str, Any]
             if problem or leaf is None:
                 problems.append(f"{layer.origin}: {problem}")
                 continue
-            values[key] = _placed(value, layer.base) if leaf.is_path else value
+            values[key] = _placed(leaf, value, layer.base)
             origins[key] = layer.origin
     if problems:
         raise ConfigError(*problems)
@@ -191,6 +195,8 @@ def _wrong(leaf: Leaf, key: str, value: object) -> str | None:
     """Return what is wrong with `value`, or None; who owns a free table judges its keys."""
     if isinstance(value, Decimal) and not is_sane(value):
         return f"{key} = {value}: expected a finite number between 1e-16 and 1e15 in size"
+    if value == "" and leaf.is_optional:
+        return None
     if leaf.is_free:
         return None if key != leaf.key else f"{key} = {value!r}: expected a table"
     if get_origin(leaf.type) is Literal and value not in get_args(leaf.type):
@@ -205,9 +211,11 @@ def _wrong(leaf: Leaf, key: str, value: object) -> str | None:
     return None
 
 
-def _placed(value: str, base: Path) -> str | None:
-    """Return a path from `base` on, "~" expanded; "" stands for none."""
-    return str(base / Path(value).expanduser()) if value else None
+def _placed(leaf: Leaf, value: Any, base: Path) -> Any:  # noqa: ANN401
+    """Return `value`; "" of an optional key as None, a path from `base` on with "~" expanded."""
+    if value == "" and leaf.is_optional:
+        return None
+    return str(base / Path(value).expanduser()) if leaf.is_path else value
 
 
 def toml_text(value: object) -> str:

@@ -129,6 +129,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
         own = {name: command.get_short_help_str(80) for name, command in self.commands.items()}
         rows = {**own, **{name: help_ for name, (_, help_) in self._modules.items()}}
         with formatter.section("Commands"):

@@ -45,7 +45,7 @@ def check(options: Options) -> None:
 
 def effective(loaded: Loaded) -> dict[str, tuple[object, str]]:
     """Return every key with its value and origin, in the order of the reference."""
-    values = dict(flatten(msgspec.json.decode(freeze(loaded.config))))
+    values = dict(flatten(msgspec.json.decode(freeze(loaded.config))["config"]))
     order = [leaf.key for leaf in leaves(Config)]
     found = {
         key: (values[key], loaded.origins.get(key, "default")) for key in order if key in values

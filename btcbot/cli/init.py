@@ -1,0 +1,34 @@
+"""`btcbot init`: a commented btcbot.toml and the folders."""
+
+from pathlib import Path
+
+import click
+
+from btcbot.cli import exits
+from btcbot.cli.common import Options, common, stop
+from btcbot.cli.fleet import make_folders
+from btcbot.cli.reference import toml_template
+from btcbot.config import FILE_NAME, load
+
+
+@click.command("init")
+@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+@common
+def command(options: Options, folder: Path) -> None:
+    """Write FOLDER/btcbot.toml, every key commented at its default, and make its home.
+
+    The home is FOLDER/home unless --home names another. An existing btcbot.toml is never touched.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE_NAME
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(
+                toml_template(home=options.home.absolute() if options.home else Path("home"))
+            )
+    except FileExistsError:
+        stop(exits.REFUSED, f"btcbot: {path} exists already; it was left as it is")
+    config = load([path], {"home": str(options.home.absolute())} if options.home else {}).config
+    make_folders(config)
+    found = {"file": str(path.absolute()), "home": str(config.home)}
+    options.show(found, lambda: click.echo(f"wrote {found['file']}; home is {found['home']}"))

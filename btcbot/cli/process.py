@@ -1,0 +1,72 @@
+"""What supervisord calls: `python -I -m btcbot.cli.process NAME HOME/run/config.json`.
+
+Sets the process up (dies with its parent, no core dumps, umask, title, logs), minds the crash-loop
+guard, then becomes the actor. Imports no click: an actor starts fast and stays small.
+"""
+
+import ctypes
+import importlib
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from setproctitle import setproctitle
+
+from btcbot import logs
+from btcbot.cli import exits
+from btcbot.cli.guard import Guard
+from btcbot.config import Config, refusals, thaw
+from btcbot.layers import ConfigError
+from btcbot.secret import SecretError
+
+PR_SET_PDEATHSIG: Final = 1
+log = logging.getLogger("btcbot.process")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the actor (or the sandbox) that `arguments` name; return its exit code."""
+    name, path = arguments
+    die_with_parent(int(os.environ.get("BTCBOT_SUPERVISOR_PID", "0")))
+    try:
+        config, run_id = thaw(Path(path))
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return exits.CONFIG
+    return live(name, config, run_id)
+
+
+def live(name: str, config: Config, run_id: str) -> int:
+    """Be the actor `name` until it ends; return 75 if it lives already, 78 if it may not start."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    setproctitle(f"btcbot: {name}")
+    logs.configure(name, run_id=run_id, mode=config.mode, level=config.log.level)
+    guard = Guard(config.run, name)
+    if guard.enter(time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
+        log.critical("crash_loop", extra={"error": guard.hold()})
+    try:
+        if reasons := refusals(config):
+            raise ConfigError(*reasons)
+        importlib.import_module(f"actors.{name}").main(config)
+    except (ConfigError, SecretError) as error:
+        log.critical("configuration_refused", extra={"error": str(error)})
+        return exits.CONFIG
+    return exits.OK
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill us when supervisord dies, however it dies; end now if it already has."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if parent and os.getppid() != parent:
+        sys.exit(exits.ERROR)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

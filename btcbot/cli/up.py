@@ -1,0 +1,89 @@
+"""`btcbot up`: start the fleet under supervisord."""
+
+import os
+import time
+from typing import NoReturn
+
+import click
+
+from btcbot.cli import exits
+from btcbot.cli.common import Options, common, stop
+from btcbot.cli.fleet import (
+    ACTORS,
+    become_supervisord,
+    check_ports,
+    make_folders,
+    refuse_unarmed,
+    take_lock,
+    write_config,
+    write_keys,
+    write_pid,
+)
+from btcbot.config import Config
+
+# Cold, on a slow machine: nine interpreters and the first reconciliation.
+READY_WAIT_S = 60.0
+POLL_S = 0.1
+
+
+@click.command("up")
+@click.option("--detach", is_flag=True, help="Return when all actors are READY.")
+@common
+def command(options: Options, *, detach: bool) -> None:
+    """Start the fleet for the configured mode; Ctrl-C stops it in order.
+
+    With --detach: exit 0 when every actor is READY, 1 if one is not, naming it; the fleet then
+    runs on, and its logs say why. Exit 75: a fleet has this home already.
+    """
+    config = options.load().config
+    refuse_unarmed(config)
+    os.umask(0o077)
+    make_folders(config)
+    lock = take_lock(config)
+    check_ports(config)
+    run_id = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + f"-{os.getpid()}"
+    write_keys(config)
+    write_config(config, run_id)
+    if not detach:
+        options.note(f"btcbot: fleet on {config.home}; logs in {config.home / 'log'}; Ctrl-C stops")
+        become_supervisord(config, lock, dict(os.environ))
+    child = os.fork()
+    if child == 0:
+        _detach(config, lock)
+    os.close(lock)
+    late = wait_ready(config, child)
+    if late:
+        stop(exits.ERROR, f"btcbot: not READY: {late}; see {config.home / 'log'}")
+    found = {"home": str(config.home), "supervisord": child, "ready": list(ACTORS)}
+    options.show(found, lambda: click.echo(f"ready: {len(ACTORS)} actors on {config.home}"))
+
+
+def wait_ready(config: Config, supervisord: int) -> str:
+    """Wait until every actor is READY; return "" then, else which is not and in what state."""
+    from btcbot.cli.client import ask
+
+    give_up = time.monotonic() + READY_WAIT_S
+    late = "control (no answer yet)"
+    while time.monotonic() < give_up:
+        if os.waitpid(supervisord, os.WNOHANG) != (0, 0):
+            return f"supervisord ended; see {config.home / 'log' / 'supervisord.log'}"
+        late = _late(config)
+        if not late:
+            return ""
+        time.sleep(POLL_S)
+    return late
+
+
+def _detach(config: Config, lock: int) -> NoReturn:
+    """Become supervisord in a session of its own, away from the terminal."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    output = os.open(
+        config.home / "log" / "supervisord.out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
+    )
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    write_pid(lock)
+    become_supervisord(config, lock, dict(os.environ))
+    os._exit(exits.ERROR)

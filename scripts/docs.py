@@ -1,0 +1,104 @@
+"""Write the documents that are made from the code, or with --check say which are not current.
+
+Also holds every document to the command line: each `btcbot ...` and `btcbot-ctl ...` command that
+README.md or docs/ names has to exist, and each link between documents has to lead somewhere.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from btcbot.cli import ctl, main, reference
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAD = "Made from the code by `scripts/docs.py`; do not edit."
+PROGRAMS = {"btcbot": main.group, "btcbot-ctl": ctl.group}
+
+
+def made() -> dict[Path, str]:
+    """Return the text of every document that is made from the code."""
+    folder = ROOT / "docs" / "reference"
+    return {
+        folder / "configuration.md": reference.markdown(),
+        folder / "commands.md": commands(),
+    }
+
+
+def commands() -> str:
+    """Return docs/reference/commands.md: the help of every command, as a person would see it."""
+    lines = ["# Commands", "", HEAD, ""]
+    for name, group in PROGRAMS.items():
+        lines += [f"## {name}", "", "```text", help_of(group, name), "```", ""]
+        for path, command in walk(group, name):
+            lines += [f"### {path}", "", "```text", help_of(command, path), "```", ""]
+    return "\n".join(lines)
+
+
+def walk(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield every command under `group` with its full name."""
+    context = click.Context(group, info_name=path)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None, f"{path} lists {name}, which does not exist"
+        yield f"{path} {name}", command
+        if isinstance(command, click.Group):
+            yield from walk(command, f"{path} {name}")
+
+
+def help_of(command: click.Command, path: str) -> str:
+    context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+    return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+
+
+def problems() -> Iterator[str]:
+    """Yield what the documents say that is not so."""
+    known = {path for name, group in PROGRAMS.items() for path, _ in walk(group, name)}
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        text = path.read_text(encoding="utf-8")
+        where = path.relative_to(ROOT)
+        for program, rest in re.findall(
+            r"\b(btcbot|btcbot-ctl)((?: [a-z][a-z-]+)+)", in_code(text)
+        ):
+            if not is_known(f"{program}{rest}", known):
+                yield f"{where}: no such command: {program}{rest}"
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+            if not (path.parent / target).exists():
+                yield f"{where}: a link leads nowhere: {target}"
+
+
+def in_code(text: str) -> str:
+    """Return only what stands in code: blocks and `spans`, one a line."""
+    return "\n".join(
+        a or b for a, b in re.findall(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", text, re.DOTALL)
+    )
+
+
+def is_known(said: str, known: set[str]) -> bool:
+    """Return whether `said` begins with a command: what follows are its arguments."""
+    words = said.split()
+    return any(" ".join(words[:count]) in known for count in range(2, len(words) + 1))
+
+
+def main_(arguments: list[str]) -> int:
+    stale = {path: text for path, text in made().items() if not same(path, text)}
+    if "--check" not in arguments:
+        for path, text in stale.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+        stale = {}
+    found = [f"{path.relative_to(ROOT)}: not current: run scripts/docs.py" for path in stale]
+    found += problems()
+    print("\n".join(found) or "documents are current", file=sys.stderr)
+    return 1 if found else 0
+
+
+def same(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+if __name__ == "__main__":
+    sys.exit(main_(sys.argv[1:]))
