@@ -38,9 +38,9 @@ Port = Annotated[int, Meta(ge=1, le=65_535)]
 
 FILE_NAME = "btcbot.toml"
 HOME_DEFAULT = Path("~/.local/state/btcbot")
-# The kernel takes 107 bytes; supervisord links its socket under a name with its pid first.
+# The kernel takes 107 bytes. supervisord binds "sv.sock.<pid>" first, which is no longer than this.
 SOCKET_PATH_MAX = 100
-LONGEST_SOCKET = "supervisor.sock"
+LONGEST_SOCKET = "market_data.pub"
 ACKNOWLEDGEMENT = "I_UNDERSTAND"
 # Printed in the documentation: a key that opens nothing but our own sandbox.
 SANDBOX_API_KEY = "sandbox-key"

@@ -52,14 +52,17 @@ def read_secret(path: Path) -> Secret:
     less), with 1 to 4096 bytes of text.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # O_NONBLOCK: a pipe by that name must not hang us before we see that it is one.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise SecretError(
             f"secret file {path}: {error.strerror}; expected a regular file of yours, mode 0600"
         ) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _check(path, os.fstat(descriptor))
-        raw = file.read(SECRET_BYTES_MAX + 1)
+        raw = os.read(descriptor, SECRET_BYTES_MAX + 1)
+    finally:
+        os.close(descriptor)
     if not 0 < len(raw.strip()) <= SECRET_BYTES_MAX:
         raise SecretError(
             f"secret file {path}: {len(raw.strip())} bytes of text; allowed 1 to {SECRET_BYTES_MAX}"

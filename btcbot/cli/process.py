@@ -50,13 +50,18 @@ def live(name: str, config: Config, run_id: str) -> int:
     if guard.enter(time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
         log.critical("crash_loop", extra={"error": guard.hold()})
     try:
-        if reasons := refusals(config):
-            raise ConfigError(*reasons)
-        importlib.import_module(f"actors.{name}").main(config)
+        become(name, config)
     except (ConfigError, SecretError) as error:
         log.critical("configuration_refused", extra={"error": str(error)})
         return exits.CONFIG
     return exits.OK
+
+
+def become(name: str, config: Config) -> None:
+    """Run the actor until it ends. Raises ConfigError with every reason why it may not."""
+    if reasons := refusals(config):
+        raise ConfigError(*reasons)
+    importlib.import_module(f"actors.{name}").main(config)
 
 
 def die_with_parent(parent: int) -> None:

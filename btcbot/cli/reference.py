@@ -117,7 +117,8 @@ def field_comments(schema: type[Struct]) -> Mapping[str, str]:
     for statement in node.body:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             last = statement.end_lineno or statement.lineno
-            block, line = [], statement.lineno - 1
+            block: list[str] = []
+            line = statement.lineno - 1
             while line in comments and lines[line - 1].lstrip().startswith("#"):
                 block.insert(0, comments[line])
                 line -= 1
