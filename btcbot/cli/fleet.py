@@ -153,7 +153,8 @@ def environment(config: Config, inherited: dict[str, str], pid: int) -> dict[str
 def become_supervisord(config: Config, lock: int, inherited: dict[str, str]) -> None:
     """Replace this process with supervisord, which keeps the lock; does not return."""
     write_pid(lock)
-    os.dup2(lock, LOCK_DESCRIPTOR, inheritable=True)
+    os.dup2(lock, LOCK_DESCRIPTOR)
+    os.set_inheritable(LOCK_DESCRIPTOR, True)  # dup2 onto itself would have left it as it was.
     arguments = [sys.executable, "-I", "-m", "supervisor.supervisord"]
     arguments += ["--configuration", str(supervisord_conf()), "--silent"]
     if os.geteuid() == 0:

@@ -22,7 +22,7 @@ from btcbot.cli.fleet import (
 from btcbot.config import Config
 
 # Cold, on a slow machine: nine interpreters and the first reconciliation.
-READY_WAIT_S = 60.0
+READY_WAIT_S = 30.0
 POLL_S = 0.1
 
 
@@ -60,8 +60,6 @@ def command(options: Options, *, detach: bool) -> None:
 
 def wait_ready(config: Config, supervisord: int) -> str:
     """Wait until every actor is READY; return "" then, else which is not and in what state."""
-    from btcbot.cli.client import ask
-
     give_up = time.monotonic() + READY_WAIT_S
     late = "control (no answer yet)"
     while time.monotonic() < give_up:
@@ -72,6 +70,22 @@ def wait_ready(config: Config, supervisord: int) -> str:
             return ""
         time.sleep(POLL_S)
     return late
+
+
+def _late(config: Config) -> str:
+    """Return "" when the fleet says that it is ready, else who is not, and in what state."""
+    from btcbot.cli.client import ask
+
+    try:
+        status = ask(config.home, {"command": "status"})
+    except OSError:
+        return "control (no answer yet)"
+    states = {row["name"]: row["state"] for row in status["actors"]}
+    return ", ".join(
+        f"{name} ({states.get(name, 'not heard of')})"
+        for name in ACTORS
+        if states.get(name) != "READY"
+    )
 
 
 def _detach(config: Config, lock: int) -> NoReturn:
