@@ -63,7 +63,11 @@ class RequestExpired(System, frozen=True, kw_only=True, tag="request_expired"):
     to: str
 
 
-SYSTEM: tuple[type[System], ...] = (Started, Woken, PeerLost, PeerBack, CaughtUp, RequestExpired)
+class StreamGap(System, frozen=True, kw_only=True, tag="stream_gap"):
+    """Messages of a stream that counts were lost: what is derived from it is stale."""
+
+    source: str
+    topic: str
 
 
 class Health(StrEnum):
@@ -74,6 +78,35 @@ class Health(StrEnum):
     READY = "READY"
     DEGRADED = "DEGRADED"
     STOPPED = "STOPPED"
+
+
+class Heartbeat(System, frozen=True, kw_only=True, tag="heartbeat"):
+    """Four times a second on the topic "heartbeat"; never reaches `handle`."""
+
+    pid: int
+    health: Health
+    facts_head: int  # Of the actor that writes facts; else 0.
+
+
+class FactsAfter(System, frozen=True, kw_only=True, tag="facts_after"):
+    """Asks the writer of facts for everything above `after` with one of `tags`."""
+
+    after: int
+    tags: tuple[str, ...]
+
+
+class FactsPage(System, frozen=True, kw_only=True, tag="facts_page"):
+    """At most 500 facts (sequence, frame), oldest first; complete up to `through`."""
+
+    facts: tuple[tuple[int, bytes], ...]
+    through: int
+    head: int
+
+
+SYSTEM: tuple[type[System], ...] = (
+    Started, Woken, PeerLost, PeerBack, CaughtUp, RequestExpired, StreamGap, Heartbeat,
+    FactsAfter, FactsPage,
+)  # fmt: skip
 
 
 class Publish(Struct, frozen=True):
@@ -164,6 +197,7 @@ class Actor(Generic[S]):
     `facts`: the fact types it folds, from sequence `facts_after` on, each exactly once, in order.
     `receives`: the request types it answers. `asks`: the actors it sends requests to.
     `needs`: peers that must have been heard before it is READY, and whose silence it is told of.
+    `watches`: further peers whose silence it is told of.
     `perform` does the effects that are the actor's own, in order, between the runtime's.
     `health` is a pure judgement of the state; the runtime says STARTING or RECOVERING before it.
     """
@@ -177,6 +211,7 @@ class Actor(Generic[S]):
     receives: tuple[type[Struct], ...] = ()
     asks: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    watches: tuple[str, ...] = ()
     perform: Callable[[Struct], None] | None = None
     health: Callable[[S], Health] = field(default=lambda _state: Health.READY)
     read_facts: FactReader | None = None  # Only the actor that writes facts has one.

@@ -4,13 +4,12 @@ A fact's sequence is its row number; it travels in the envelope. Facts are maps 
 because they rest for years: a new field needs a default, anything else a new schema version.
 """
 
+from msgspec import Struct
+
 from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, OrderId, Pair, TradeId
 from btcbot.domain.messages import AssetBalance, Message, OrderIntent, Scope
 from btcbot.domain.money import Amount, Price, Quantity
 from btcbot.domain.words import Rule, Side, TradingState
-
-from msgspec import Struct
-
 
 
 class Fact(Message, frozen=True, kw_only=True):
@@ -101,7 +100,7 @@ class OrderAbsent(Fact, frozen=True, kw_only=True, tag="order_absent"):
 
 
 class OrderZombie(Fact, frozen=True, kw_only=True, tag="order_zombie"):
-    """An order with our label that we believed absent or did not know: adopted, halted, cancelled."""
+    """An order with our label believed absent or not known: adopted, halted, cancelled."""
 
     intent_id: IntentId
     order_id: OrderId
@@ -116,7 +115,7 @@ class Posting(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Fill(Fact, frozen=True, kw_only=True, tag="fill"):
-    """One execution of ours, once, keyed by (trade_id, order_id, side). Fee and tax are >= 0 costs."""
+    """One execution, once, keyed by (trade_id, order_id, side). Fee and tax are costs, >= 0."""
 
     trade_id: TradeId
     order_id: OrderId

@@ -13,7 +13,6 @@ from btcbot.domain.messages import Message
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.words import Side
 
-
 # --- asked --------------------------------------------------------------------------------------
 
 

@@ -185,7 +185,7 @@ class ApprovedOrder(Message, frozen=True, kw_only=True, tag="approved_order"):
 
 
 class RefuseIntent(Message, frozen=True, kw_only=True, tag="refuse_intent"):
-    """risk_gate asks execution to record a refusal, so that a verdict is durable before it is said."""
+    """risk_gate asks execution to record a refusal: a verdict is durable before it is said."""
 
     intent: OrderIntent
     rule: Rule

@@ -29,7 +29,7 @@ Bps = NewType("Bps", Decimal)  # Hundredths of a percent.
 
 ZERO = Decimal(0)
 BPS_IN_ONE = Decimal(10_000)
-# 12 integer and 16 fraction digits is the widest number the exchange documents; sums get three more.
+# The exchange documents 12 integer and 16 fraction digits; sums get three more.
 MAGNITUDE_MAX = Decimal(10) ** 15
 MAGNITUDE_MIN = Decimal(1).scaleb(-16)
 

@@ -14,7 +14,6 @@ from btcbot.domain.messages import AssetBalance, Message
 from btcbot.domain.money import Amount, Price, Quantity
 from btcbot.domain.words import Side
 
-
 # --- asked --------------------------------------------------------------------------------------
 
 
@@ -71,7 +70,14 @@ class ReadTime(Struct, frozen=True):
 
 
 VenueEffect = (
-    Submit | Cancel | ReadOrder | ReadOpenOrders | ReadAllOrders | ReadFills | ReadBalances | ReadTime
+    Submit
+    | Cancel
+    | ReadOrder
+    | ReadOpenOrders
+    | ReadAllOrders
+    | ReadFills
+    | ReadBalances
+    | ReadTime
 )
 
 

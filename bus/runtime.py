@@ -1,0 +1,189 @@
+"""The loop of an actor's process: a poller for pure actors, asyncio for those with outside I/O.
+
+`run` blocks in the poller and drains. `serve` registers the sockets' descriptors with the event
+loop; they are edge-triggered, so every wake-up and every send is followed by a drain to the end.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from bus.actor import Actor, Deliver, Peers
+from bus.clock import MILLISECOND_NS, SECOND_NS, SystemClock
+from bus.envelope import Codec
+from bus.journal import Journal
+from bus.quarantine import Quarantine
+from bus.shell import Shell
+from bus.zeromq import Sockets, poller
+
+log = logging.getLogger("btcbot.bus")
+
+PeersView: TypeAlias = Callable[[], Peers]
+Make: TypeAlias = Callable[[Deliver, PeersView], Actor[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an actor lives: its folders, the words it speaks, the code it runs."""
+
+    run: Path
+    journal: Path
+    quarantine: Path
+    codec: Codec
+    code: str = ""
+
+
+class _Process:
+    """One actor with its sockets and shell, and the two drains both loops share."""
+
+    def __init__(self, make: Make, place: Place) -> None:
+        self.clock = SystemClock()
+        self._early: list[Struct] = []
+        self.deliver: Deliver = self._early.append
+        actor = make(self._pass_on, lambda: self.shell.peers)
+        journal = Journal(place.journal / actor.name, actor.name, self.clock.now_ns())
+        self.sockets = Sockets(actor, place.run, journal.epoch)
+        self.shell = Shell(
+            actor,
+            clock=self.clock,
+            codec=place.codec,
+            port=self.sockets,
+            journal=journal,
+            quarantine=Quarantine(place.quarantine, actor.name),
+            pid=os.getpid(),
+            code=place.code,
+        )
+        self.is_stopping = False
+
+    def _pass_on(self, message: Struct) -> None:
+        self.deliver(message)
+
+    def start(self) -> None:
+        """Say Started, then whatever arrived while the actor was being made."""
+        self.shell.start()
+        for message in self._early:
+            self.shell.deliver(message)
+        self.deliver = self.shell.deliver
+        gc.collect()
+        gc.freeze()  # What lives from here to the end is not looked through again.
+
+    def drain(self) -> bool:
+        """Move every waiting frame into the shell; return whether there was one."""
+        shell, found = self.shell, False
+        for frame in self.sockets.streams():
+            shell.heard_stream(frame)
+            found = True
+        for address, frame in self.sockets.requests():
+            shell.heard_request(address, frame)
+            found = True
+        for frame in self.sockets.answers():
+            shell.heard_answer(frame)
+            found = True
+        return found
+
+    def end(self) -> None:
+        self.shell.stop()
+        self.sockets.close()
+
+
+def run(make: Make, place: Place) -> None:
+    """Run a pure actor until SIGTERM. An exception from its code ends the process."""
+    process = _Process(make, place)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        process.is_stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        process.start()
+        poll = poller(process.sockets.all).poll
+        while not process.is_stopping:
+            process.drain()
+            process.shell.work()
+            wait_ns = process.shell.next_ns() - process.clock.monotonic_ns()
+            if wait_ns > 0:
+                with suppress(InterruptedError):
+                    poll(-(-wait_ns // MILLISECOND_NS))  # Rounded up: never a spin.
+        process.end()
+    except Exception:  # The one place: a broken actor says so and dies; supervisord starts it.
+        log.exception("actor_failed")
+        raise SystemExit(1) from None
+
+
+async def serve(make: Make, place: Place) -> None:
+    """Run an actor with outside I/O on the running event loop until SIGTERM."""
+    process = _Process(make, place)
+    await _Loop(process).run()
+
+
+class _Loop:
+    """Feeds a process from the event loop; `pump` is the only thing that touches the shell."""
+
+    def __init__(self, process: _Process) -> None:
+        self._process = process
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_pumping = False
+        self._ended = self._loop.create_future()
+
+    async def run(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._end)
+        for descriptor in self._process.sockets.descriptors:
+            self._loop.add_reader(descriptor, self.pump)
+        self._process.start()
+        deliver = self._process.deliver
+
+        def deliver_and_pump(message: Struct) -> None:
+            deliver(message)
+            if not self._is_pumping:
+                self._loop.call_soon(self.pump)
+
+        self._process.deliver = deliver_and_pump
+        self.pump()
+        try:
+            await self._ended
+        finally:
+            for descriptor in self._process.sockets.descriptors:
+                self._loop.remove_reader(descriptor)
+            self._process.end()
+
+    def pump(self) -> None:
+        """Drain and work until both are idle, then sleep until something is due."""
+        if self._is_pumping or self._ended.done():
+            return
+        self._is_pumping = True
+        try:
+            while self._process.drain() or self._process.shell.next_ns() == 0:
+                self._process.shell.work()
+            self._process.shell.work()
+            while self._process.drain():  # Sends may have consumed an edge.
+                self._process.shell.work()
+        except Exception as error:
+            log.exception("actor_failed")
+            self._ended.set_exception(SystemExit(1) if not isinstance(error, SystemExit) else error)
+            return
+        finally:
+            self._is_pumping = False
+        self._sleep()
+
+    def _sleep(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        wait_ns = self._process.shell.next_ns() - self._process.clock.monotonic_ns()
+        self._timer = self._loop.call_later(max(wait_ns, 0) / SECOND_NS, self.pump)
+
+    def _end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)

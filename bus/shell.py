@@ -1,0 +1,367 @@
+"""What stands around an actor in its process: journals, handles, performs, keeps time.
+
+Drivers (`bus/runtime.py`) bring frames in and call `work` after each drain. Nothing here waits or
+opens anything: time comes from a clock, frames leave through a `Port`.
+"""
+
+import heapq
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from bus.actor import (
+    Actor,
+    Answer,
+    Ask,
+    CaughtUp,
+    FactsAfter,
+    FactsPage,
+    Health,
+    Heartbeat,
+    Peers,
+    Publish,
+    PublishFact,
+    RequestExpired,
+    Started,
+    StreamGap,
+    Wake,
+    Woken,
+)
+from bus.clock import Clock
+from bus.envelope import WIRE_VERSION, Codec, Envelope, Refused
+from bus.journal import Journal
+from bus.peers import BEAT_NS, Watch
+from bus.quarantine import Quarantine
+from bus.requests import FIRST_REPEAT_NS, Asker, Askers, Outstanding
+from bus.streams import PAGE, Arrival, FactCursor, Sequences
+
+S = TypeVar("S")
+log = logging.getLogger("btcbot.bus")
+
+FACT_TOPIC = "fact"
+BEAT_TOPIC = "heartbeat"
+
+
+class Port(Protocol):
+    """Where frames leave. A False means: not even queued (no peer, or its queue is full)."""
+
+    def publish(self, topic: str, frame: bytes) -> None: ...
+
+    def ask(self, to: str, frame: bytes) -> bool: ...
+
+    def answer(self, address: bytes, frame: bytes) -> bool: ...
+
+
+class Shell(Generic[S]):
+    """One actor at work. `deliver`, `heard_*` fill the inbox; `work` empties it."""
+
+    def __init__(  # noqa: PLR0913 - the five things a process has
+        self,
+        actor: Actor[S],
+        *,
+        clock: Clock,
+        codec: Codec,
+        port: Port,
+        journal: Journal,
+        quarantine: Quarantine,
+        pid: int,
+        code: str,
+    ) -> None:
+        self.actor = actor
+        self.state = actor.state
+        self.epoch = journal.epoch
+        self._clock, self._codec, self._port = clock, codec, port
+        self._journal, self._quarantine = journal, quarantine
+        self._pid, self._code = pid, code
+        self._inbox: deque[tuple[Struct, bytes, str]] = deque()
+        self._latest: dict[tuple[str, str], tuple[Struct, bytes, str]] = {}
+        self._conflated = {(h.source, h.topic) for h in actor.hears if h.conflate}
+        self._is_conflated: dict[tuple[str, str], bool] = {}
+        self._sequences = Sequences()
+        self._said: dict[str, int] = {}
+        self._asker, self._askers = Asker(), Askers()
+        self._timers: dict[str, int] = {}
+        self._timer_heap: list[tuple[int, str]] = []
+        self._beat_ns = 0
+        self._cause = ""
+        watched = dict.fromkeys((*actor.needs, *actor.watches))
+        self.watch = Watch(tuple(watched))
+        self._cursor = FactCursor(actor.facts, actor.facts_after) if actor.facts else None
+        self._fact_source = next((h.source for h in actor.hears if h.topic == FACT_TOPIC), "")
+        self._performers: dict[type[Struct], Callable[[Any], None]] = {
+            Publish: self._publish,
+            Ask: self._ask,
+            Answer: self._answer,
+            Wake: self._wake,
+            PublishFact: self._publish_fact,
+        }
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open the journal and say the first message."""
+        self._open_segment()
+        self.deliver(Started(epoch=self.epoch))
+
+    def stop(self) -> None:
+        """Say goodbye and close the journal; sockets are the driver's."""
+        self._beat(Health.STOPPED)
+        self._journal.close()
+
+    @property
+    def peers(self) -> Peers:
+        return self.watch.peers
+
+    @property
+    def health(self) -> Health:
+        if not self.watch.has_heard(self.actor.needs):
+            return Health.STARTING
+        if self._cursor is not None and not self._cursor.is_caught_up:
+            return Health.RECOVERING
+        return self.actor.health(self.state)
+
+    # --- arrivals -----------------------------------------------------------------------------
+
+    def deliver(self, message: Struct) -> None:
+        """Put a message from outside into the inbox."""
+        envelope = self._envelope("self", message, 0, 0)
+        self._inbox.append((message, self._codec.encode(envelope), ""))
+
+    def heard_stream(self, frame: bytes) -> None:
+        """Take a frame of a stream some peer publishes."""
+        envelope = self._decoded(frame, "a stream")
+        if envelope is None:
+            return
+        source, topic, message = envelope.source, envelope.topic, envelope.message
+        if type(message) is Heartbeat:
+            self._heard_beat(envelope)
+        elif topic == FACT_TOPIC:
+            self._heard_fact(envelope.sequence, message)
+        else:
+            arrival = self._sequences.arrive(source, envelope.epoch, topic, envelope.sequence)
+            if arrival is Arrival.OLD:
+                return
+            item = (message, frame, f"{source}/{envelope.epoch}/{topic}/{envelope.sequence}")
+            if self._conflates(source, topic):
+                self._latest[source, topic] = item
+            else:
+                if arrival is Arrival.AFTER_GAP:
+                    self.deliver(StreamGap(source=source, topic=topic))
+                self._inbox.append(item)
+
+    def heard_request(self, address: bytes, frame: bytes) -> None:
+        """Take a frame that asks; answered when the core says `Answer`."""
+        envelope = self._decoded(frame, "a request")
+        if envelope is None:
+            return
+        message = envelope.message
+        if type(message) is FactsAfter and self.actor.read_facts is not None:
+            self._answer_facts(address, envelope.topic, message)
+        elif type(message) in self.actor.receives:
+            self._askers.asked(envelope.topic, address)
+            self._inbox.append((message, frame, f"{envelope.source}/{envelope.topic}"))
+        else:
+            self._quarantine.keep(frame, Refused("not_received", type(message).__name__))
+
+    def heard_answer(self, frame: bytes) -> None:
+        """Take the answer to a request of ours; a second answer finds nobody waiting."""
+        envelope = self._decoded(frame, "an answer")
+        if envelope is None or not self._asker.answered(envelope.topic):
+            return
+        if type(envelope.message) is FactsPage:
+            self._heard_page(envelope.message)
+        else:
+            self._inbox.append((envelope.message, frame, f"{envelope.source}/{envelope.topic}"))
+
+    # --- work ---------------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Handle everything in the inbox, then what the clock says is due."""
+        self._empty_inbox()
+        now_ns = self._clock.monotonic_ns()
+        self._tend(now_ns)
+        self._empty_inbox()
+        if now_ns >= self._beat_ns:
+            self._beat_ns = now_ns + BEAT_NS
+            self._beat(self.health)
+            for lost in self.watch.silent(now_ns):
+                self.deliver(lost)
+            self._empty_inbox()
+        self._journal.flush()
+        if self._journal.is_full:
+            self._open_segment()
+
+    def next_ns(self) -> int:
+        """Return the monotonic time at which `work` has something to do without any frame."""
+        if self._inbox or self._latest:
+            return 0
+        due = self._beat_ns
+        if self._timer_heap:
+            wait = self._timer_heap[0][0] - self._clock.now_ns()
+            due = min(due, self._clock.monotonic_ns() + max(wait, 0))
+        if (repeat := self._asker.next_ns) is not None:
+            due = min(due, repeat)
+        return due
+
+    def _empty_inbox(self) -> None:
+        inbox = self._inbox
+        while inbox or self._latest:
+            while inbox:
+                self._handle(*inbox.popleft())
+            if self._latest:
+                waiting, self._latest = self._latest, {}
+                for item in waiting.values():
+                    self._handle(*item)
+
+    def _handle(self, message: Struct, frame: bytes, cause: str) -> None:
+        now_ns = self._clock.now_ns()
+        self._journal.append(now_ns, frame)
+        step = self.actor.handle(self.state, message, now_ns)
+        self.state = step.state
+        if step.effects:
+            self._cause = cause
+            for effect in step.effects:
+                performer = self._performers.get(type(effect))
+                if performer is not None:
+                    performer(effect)
+                else:
+                    assert self.actor.perform is not None, f"{self.actor.name}: {effect}"
+                    self.actor.perform(effect)
+            self._cause = ""
+
+    def _tend(self, now_ns: int) -> None:
+        """Timers, repeats of requests, and the place in the fact log."""
+        wall_ns = self._clock.now_ns()
+        heap = self._timer_heap
+        while heap and heap[0][0] <= wall_ns:
+            due_ns, name = heapq.heappop(heap)
+            if self._timers.get(name) == due_ns:
+                del self._timers[name]
+                self.deliver(Woken(name=name, due_ns=due_ns))
+        for request_id, to in self._asker.expire(now_ns):
+            self.deliver(RequestExpired(request_id=request_id, to=to))
+        for request in self._asker.repeats(now_ns):
+            self._port.ask(request.to, request.frame)
+        self._catch_up()
+
+    # --- effects ------------------------------------------------------------------------------
+
+    def _publish(self, effect: Publish) -> None:
+        topic = effect.topic
+        sequence = self._said[topic] = self._said.get(topic, 0) + 1
+        envelope = self._envelope(topic, effect.message, sequence, 0)
+        self._port.publish(topic, self._codec.encode(envelope))
+
+    def _publish_fact(self, effect: PublishFact) -> None:
+        envelope = self._envelope(FACT_TOPIC, effect.message, effect.sequence, 0)
+        self._port.publish(FACT_TOPIC, self._codec.encode(envelope))
+
+    def _ask(self, effect: Ask) -> None:
+        self._send_request(effect.to, effect.request_id, effect.message, effect.ttl_ns)
+
+    def _answer(self, effect: Answer) -> None:
+        address = self._askers.take(effect.request_id)
+        if address is not None:
+            self._send_answer(address, effect.request_id, effect.message)
+
+    def _wake(self, effect: Wake) -> None:
+        self._timers[effect.name] = effect.at_ns
+        heapq.heappush(self._timer_heap, (effect.at_ns, effect.name))
+
+    def _send_request(self, to: str, request_id: str, message: Struct, ttl_ns: int) -> None:
+        now_ns = self._clock.monotonic_ns()
+        envelope = self._envelope(request_id, message, 0, now_ns + ttl_ns)
+        frame = self._codec.encode(envelope)
+        outstanding = Outstanding(to, frame, now_ns + ttl_ns, now_ns + FIRST_REPEAT_NS)
+        self._asker.ask(request_id, outstanding)
+        self._port.ask(to, frame)
+
+    def _send_answer(self, address: bytes, request_id: str, message: Struct) -> None:
+        frame = self._codec.encode(self._envelope(request_id, message, 0, 0))
+        if not self._port.answer(address, frame):
+            log.info("answer_unsent", extra={"request_id": request_id})  # It will be asked again.
+
+    # --- heartbeats and facts -----------------------------------------------------------------
+
+    def _beat(self, health: Health) -> None:
+        head = self.actor.facts_head(self.state) if self.actor.facts_head else 0
+        self._publish(Publish(BEAT_TOPIC, Heartbeat(pid=self._pid, health=health, facts_head=head)))
+
+    def _heard_beat(self, envelope: Envelope[Any]) -> None:
+        beat, now_ns = envelope.message, self._clock.monotonic_ns()
+        for told in self.watch.heard(envelope.source, envelope.epoch, beat, now_ns):
+            self.deliver(told)
+        if self._cursor is not None and envelope.source == self._fact_source:
+            self._cursor.heard_head(beat.facts_head)
+            self._catch_up()
+
+    def _heard_fact(self, sequence: int, fact: Struct) -> None:
+        if self._cursor is not None:
+            self._take_facts(self._cursor.heard(sequence, fact), was_caught_up=True)
+            self._catch_up()
+
+    def _heard_page(self, page: FactsPage) -> None:
+        assert self._cursor is not None, "a page of facts that was not asked for"
+        was_caught_up = self._cursor.is_caught_up
+        self._take_facts(self._cursor.page(page, self._codec.decode_message), was_caught_up)
+
+    def _take_facts(self, facts: list[Struct], was_caught_up: bool) -> None:  # noqa: FBT001
+        for fact in facts:
+            self.deliver(fact)
+        if self._cursor is not None and self._cursor.is_caught_up and not was_caught_up:
+            self.deliver(CaughtUp(head=self._cursor.through))
+
+    def _catch_up(self) -> None:
+        """Ask for what is missing, once at a time, as soon as the writer is known."""
+        cursor = self._cursor
+        if cursor is None or cursor.is_caught_up or self._fact_source not in self.watch.peers:
+            return
+        request_id = f"facts/{self.actor.name}/{self.epoch}/{cursor.through}"
+        if request_id not in self._asker:
+            self._send_request(self._fact_source, request_id, cursor.request, 60_000_000_000)
+
+    def _answer_facts(self, address: bytes, request_id: str, request: FactsAfter) -> None:
+        assert self.actor.read_facts is not None and self.actor.facts_head is not None  # noqa: PT018
+        rows, through = self.actor.read_facts(request.after, request.tags, PAGE)
+        encode = self._codec.encode_message
+        page = FactsPage(
+            facts=tuple((sequence, encode(fact)) for sequence, fact in rows),
+            through=through,
+            head=self.actor.facts_head(self.state),
+        )
+        self._send_answer(address, request_id, page)
+
+    # --- small parts --------------------------------------------------------------------------
+
+    def _envelope(self, topic: str, message: Struct, sequence: int, deadline: int) -> Envelope[Any]:
+        now_ns = self._clock.monotonic_ns()
+        return Envelope(
+            WIRE_VERSION, self.actor.name, self.epoch, topic, sequence, self._cause, now_ns,
+            deadline, message,
+        )  # fmt: skip
+
+    def _decoded(self, frame: bytes, what: str) -> Envelope[Any] | None:
+        try:
+            return self._codec.decode(frame)
+        except Refused as refused:
+            self._quarantine.keep(frame, refused)
+            log.warning("frame_refused", extra={"what": what, "error": str(refused)})
+            return None
+
+    def _conflates(self, source: str, topic: str) -> bool:
+        known = self._is_conflated.get((source, topic))
+        if known is None:
+            known = any(s == source and topic.startswith(p) for s, p in self._conflated)
+            self._is_conflated[source, topic] = known
+        return known
+
+    def _open_segment(self) -> None:
+        try:
+            state = msgspec.msgpack.encode(self.state)
+        except TypeError:
+            state = b""  # A state that owns things without bytes is rebuilt from its first message.
+        self._journal.open(state, self._code, self._clock.now_ns())

@@ -1,0 +1,194 @@
+"""ZeroMQ over Unix sockets: one PUB and one ROUTER bound per actor, SUB and DEALERs connected.
+
+A second process that binds an ipc path steals it silently, so each bound path has a lock file held
+for life. Options that matter: bounded queues, LINGER 0, IMMEDIATE (nothing is queued for an absent
+peer), ROUTER_MANDATORY (an unknown peer is an error, not a silence), NOBLOCK on every send.
+"""
+
+import fcntl
+import logging
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import zmq
+
+from bus.actor import Actor
+
+log = logging.getLogger("btcbot.bus")
+
+QUEUE_MAX = 10_000
+RECONNECT_MS = 10
+DRAIN_MAX = 1_000
+PATH_MAX = 100
+
+
+class EndpointError(Exception):
+    """An endpoint that cannot or may not be used; says which and what to do."""
+
+
+class Locked(EndpointError):
+    """Another live process has this actor's place."""
+
+
+class Sockets:
+    """All sockets of one actor; a `Port` for its shell."""
+
+    def __init__(self, actor: Actor[object], run: Path, epoch: int) -> None:
+        check_folder(run)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._locks = [lock(run / f"{actor.name}.{kind}.lock") for kind in ("pub", "req")]
+        self._bound_paths: list[Path] = []
+        self.pub = self._bound(zmq.PUB, run / f"{actor.name}.pub")
+        self.router = self._bound(zmq.ROUTER, run / f"{actor.name}.req")
+        self.sub = self._made(zmq.SUB)
+        self.dealers: dict[str, zmq.Socket[bytes]] = {}
+        self.unsent = 0
+        self._subscribe(actor, run)
+        for to in actor.asks:
+            self._connect_dealer(run / f"{to}.req", to, f"{actor.name}/{epoch}")
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What an event loop watches: one descriptor a socket, edge-triggered."""
+        return [int(socket.getsockopt(zmq.FD)) for socket in self.all]
+
+    @property
+    def all(self) -> list["zmq.Socket[bytes]"]:
+        """Every socket that frames arrive on."""
+        return [self.sub, self.router, *self.dealers.values()]
+
+    # --- the port -----------------------------------------------------------------------------
+
+    def publish(self, topic: str, frame: bytes) -> None:
+        self.pub.send_multipart((topic.encode(), frame), zmq.NOBLOCK, copy=True)
+
+    def ask(self, to: str, frame: bytes) -> bool:
+        return self._sent(self.dealers[to], (frame,))
+
+    def answer(self, address: bytes, frame: bytes) -> bool:
+        return self._sent(self.router, (address, frame))
+
+    def _sent(self, socket: "zmq.Socket[bytes]", parts: tuple[bytes, ...]) -> bool:
+        try:
+            socket.send_multipart(parts, zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                raise
+            self.unsent += 1
+            return False
+        return True
+
+    # --- arrivals -----------------------------------------------------------------------------
+
+    def streams(self) -> Iterator[bytes]:
+        """Yield the frames that wait on the subscription."""
+        for parts in _drain(self.sub):
+            yield parts[-1]
+
+    def requests(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (address, frame) of the requests that wait."""
+        for parts in _drain(self.router):
+            yield parts[0], parts[-1]
+
+    def answers(self) -> Iterator[bytes]:
+        """Yield the answers that wait on any dealer."""
+        for dealer in self.dealers.values():
+            for parts in _drain(dealer):
+                yield parts[-1]
+
+    def close(self) -> None:
+        """Close everything and remove the paths; the locks go last."""
+        for socket in (self.pub, *self.all):
+            socket.close(linger=0)
+        for path in self._bound_paths:
+            path.unlink(missing_ok=True)
+        self._context.term()
+        for descriptor in self._locks:
+            os.close(descriptor)
+
+    # --- making -------------------------------------------------------------------------------
+
+    def _made(self, kind: int) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(kind)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SNDHWM, QUEUE_MAX)
+        socket.setsockopt(zmq.RCVHWM, QUEUE_MAX)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 0)
+        return socket
+
+    def _bound(self, kind: int, path: Path) -> "zmq.Socket[bytes]":
+        socket = self._made(kind)
+        if kind == zmq.ROUTER:
+            socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        socket.bind(endpoint(path))
+        self._bound_paths.append(path)
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, f"{path}: others may use it"
+        return socket
+
+    def _subscribe(self, actor: Actor[object], run: Path) -> None:
+        topics = {hears.topic for hears in actor.hears}
+        for topic in sorted(topics | {"heartbeat"}):
+            self.sub.setsockopt(zmq.SUBSCRIBE, topic.encode())
+        sources = dict.fromkeys(
+            (*(hears.source for hears in actor.hears), *actor.needs, *actor.watches)
+        )
+        for source in sources:
+            self.sub.connect(endpoint(run / f"{source}.pub"))
+
+    def _connect_dealer(self, path: Path, to: str, identity: str) -> None:
+        dealer = self._made(zmq.DEALER)
+        dealer.setsockopt(zmq.IDENTITY, identity.encode())
+        dealer.setsockopt(zmq.IMMEDIATE, 1)
+        dealer.connect(endpoint(path))
+        self.dealers[to] = dealer
+
+
+def endpoint(path: Path) -> str:
+    """Return the ipc endpoint of `path`. Raises EndpointError when the kernel would not take it."""
+    if len(os.fsencode(path)) > PATH_MAX:
+        raise EndpointError(f"{path}: over {PATH_MAX} bytes; choose a shorter home")
+    return f"ipc://{path}"
+
+
+def check_folder(run: Path) -> None:
+    """Make `run` 0700. Raises EndpointError when it is another user's or not a folder."""
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    about = run.stat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
+        raise EndpointError(f"{run}: must be a folder of uid {os.geteuid()}, not {about.st_uid}")
+    if stat.S_IMODE(about.st_mode) & 0o077:
+        raise EndpointError(
+            f"{run}: mode {about.st_mode & 0o777:o}; allowed is 700: chmod 700 {run}"
+        )
+
+
+def lock(path: Path) -> int:
+    """Hold `path` for the life of this process. Raises Locked when somebody else does."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise Locked(f"{path}: another process holds it; this actor already runs") from None
+    return descriptor
+
+
+def poller(sockets: Iterable["zmq.Socket[bytes]"]) -> zmq.Poller:
+    """Return a poller that wakes for anything to read on `sockets`."""
+    made = zmq.Poller()
+    for socket in sockets:
+        made.register(socket, zmq.POLLIN)
+    return made
+
+
+def _drain(socket: "zmq.Socket[bytes]") -> Iterator[list[bytes]]:
+    """Yield what waits, at most a thousand at a time so that timers keep their turn."""
+    receive = socket.recv_multipart
+    for _ in range(DRAIN_MAX):
+        try:
+            yield receive(zmq.NOBLOCK)
+        except zmq.Again:
+            return
