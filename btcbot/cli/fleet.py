@@ -154,7 +154,8 @@ def become_supervisord(config: Config, lock: int, inherited: dict[str, str]) -> 
     """Replace this process with supervisord, which keeps the lock; does not return."""
     write_pid(lock)
     os.dup2(lock, LOCK_DESCRIPTOR)
-    os.set_inheritable(LOCK_DESCRIPTOR, True)  # dup2 onto itself would have left it as it was.
+    # Said again: dup2 of a descriptor onto itself leaves it closing on exec.
+    os.set_inheritable(LOCK_DESCRIPTOR, True)  # noqa: FBT003
     arguments = [sys.executable, "-I", "-m", "supervisor.supervisord"]
     arguments += ["--configuration", str(supervisord_conf()), "--silent"]
     if os.geteuid() == 0:
