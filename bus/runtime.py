@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from bus.actor import Actor, Deliver, Peers
+from bus.actor import Actor, Deliver, Health, Peers
 from bus.clock import MILLISECOND_NS, SECOND_NS, SystemClock
 from bus.envelope import Codec
 from bus.journal import Journal
@@ -64,6 +64,8 @@ class _Process:
             code=place.code,
         )
         self.is_stopping = False
+        self._ready_mark = place.run / f"{actor.name}.ready"
+        self._is_marked = False
 
     def _pass_on(self, message: Struct) -> None:
         self.deliver(message)
@@ -91,6 +93,12 @@ class _Process:
             found = True
         return found
 
+    def mark_ready(self) -> None:
+        """Leave `run/NAME.ready` once this life has arrived: only deaths before count as a loop."""
+        if not self._is_marked and self.shell.health in {Health.READY, Health.DEGRADED}:
+            self._is_marked = True
+            self._ready_mark.touch(mode=0o600)
+
     def end(self) -> None:
         self.shell.stop()
         self.sockets.close()
@@ -111,6 +119,7 @@ def run(make: Make, place: Place) -> None:
         while not process.is_stopping:
             process.drain()
             process.shell.work()
+            process.mark_ready()
             wait_ns = process.shell.next_ns() - process.clock.monotonic_ns()
             if wait_ns > 0:
                 with suppress(InterruptedError):
@@ -170,6 +179,7 @@ class _Loop:
             self._process.shell.work()
             while self._process.drain():  # Sends may have consumed an edge.
                 self._process.shell.work()
+            self._process.mark_ready()
         except Exception as error:
             log.exception("actor_failed")
             self._ended.set_exception(SystemExit(1) if not isinstance(error, SystemExit) else error)
