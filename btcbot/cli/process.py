@@ -23,6 +23,7 @@ from btcbot.cli.guard import Guard
 from btcbot.config import Config, refusals, thaw
 from btcbot.layers import ConfigError
 from btcbot.secret import SecretError
+from bus.zeromq import EndpointError, Locked
 
 PR_SET_PDEATHSIG: Final = 1
 log = logging.getLogger("btcbot.process")
@@ -51,7 +52,10 @@ def live(name: str, config: Config, run_id: str) -> int:
         log.critical("crash_loop", extra={"error": guard.hold()})
     try:
         become(name, config)
-    except (ConfigError, SecretError) as error:
+    except Locked as error:
+        log.error("already_running", extra={"error": str(error)})  # noqa: TRY400 (it says it all)
+        return exits.TRY_LATER
+    except (ConfigError, SecretError, EndpointError) as error:
         log.critical("configuration_refused", extra={"error": str(error)})
         return exits.CONFIG
     return exits.OK
