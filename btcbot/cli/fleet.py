@@ -47,20 +47,32 @@ def refuse_unarmed(config: Config) -> None:
 
 
 def make_folders(config: Config) -> None:
-    """Make home and what belongs under it, 0700. Raises ConfigError if home is not ours."""
+    """Make home and what belongs under it, 0700. Raises ConfigError if home is not ours alone."""
     try:
         config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = config.home.stat().st_uid
-        if owner != os.geteuid():
-            raise ConfigError(
-                f"home = {str(config.home)!r}: owned by uid {owner}, we are uid {os.geteuid()}; "
-                "choose a home of your own"
-            )
+        if not any(config.home.iterdir()):
+            config.home.chmod(0o700)
+        _check_owner(config.home)
         for name in FOLDERS:
             (config.home / name).mkdir(mode=0o700, exist_ok=True)
             (config.home / name).chmod(0o700)
     except OSError as error:
         raise ConfigError(f"home = {str(config.home)!r}: {error}") from None
+
+
+def _check_owner(home: Path) -> None:
+    """Raise ConfigError where another user could put files of theirs for ours."""
+    found = home.stat()
+    if found.st_uid != os.geteuid():
+        raise ConfigError(
+            f"home = {str(home)!r}: owned by uid {found.st_uid}, we are uid {os.geteuid()}; "
+            "choose a home of your own"
+        )
+    if found.st_mode & 0o022:
+        raise ConfigError(
+            f"home = {str(home)!r}: mode {stat.S_IMODE(found.st_mode):04o} lets others write in it; "
+            f"chmod 700 {home}, or choose another home"
+        )
 
 
 def take_lock(config: Config) -> int:
