@@ -70,8 +70,8 @@ def _check_owner(home: Path) -> None:
         )
     if found.st_mode & 0o022:
         raise ConfigError(
-            f"home = {str(home)!r}: mode {stat.S_IMODE(found.st_mode):04o} lets others write in it; "
-            f"chmod 700 {home}, or choose another home"
+            f"home = {str(home)!r}: mode {stat.S_IMODE(found.st_mode):04o} lets others write in "
+            f"it; chmod 700 {home}, or choose another home"
         )
 
 
@@ -139,6 +139,13 @@ def write_keys(config: Config) -> None:
             write_secret(key_file, SANDBOX_API_KEY)
         if config.exchange.api_secret_file is None:
             write_secret(secret_file, SANDBOX_API_SECRET)
+
+
+def forget_lives(config: Config) -> None:
+    """Forget who was READY and who was not: a person who starts the fleet starts it afresh."""
+    for name in (*ACTORS, "sandbox"):
+        for kind in ("ready", "starts"):
+            (config.run / f"{name}.{kind}").unlink(missing_ok=True)
 
 
 def write_config(config: Config, run_id: str) -> None:

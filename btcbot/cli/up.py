@@ -12,6 +12,7 @@ from btcbot.cli.fleet import (
     ACTORS,
     become_supervisord,
     check_ports,
+    forget_lives,
     make_folders,
     refuse_unarmed,
     take_lock,
@@ -42,6 +43,7 @@ def command(options: Options, *, detach: bool) -> None:
     lock = take_lock(config)
     check_ports(config)
     run_id = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + f"-{os.getpid()}"
+    forget_lives(config)
     write_keys(config)
     write_config(config, run_id)
     if not detach:
@@ -61,7 +63,7 @@ def command(options: Options, *, detach: bool) -> None:
 def wait_ready(config: Config, supervisord: int) -> str:
     """Wait until every actor is READY; return "" then, else which is not and in what state."""
     give_up = time.monotonic() + READY_WAIT_S
-    late = "control (no answer yet)"
+    late = "all"
     while time.monotonic() < give_up:
         if os.waitpid(supervisord, os.WNOHANG) != (0, 0):
             return f"supervisord ended; see {config.home / 'log' / 'supervisord.log'}"
@@ -79,7 +81,8 @@ def _late(config: Config) -> str:
     try:
         status = ask(config.home, {"command": "status"})
     except OSError:
-        return "control (no answer yet)"
+        silent = [name for name in ACTORS if not (config.run / f"{name}.ready").exists()]
+        return ", ".join(silent) or "control (it does not answer)"
     states = {row["name"]: row["state"] for row in status["actors"]}
     return ", ".join(
         f"{name} ({states.get(name, 'not heard of')})"
