@@ -32,6 +32,7 @@ from btcbot.layers import (
 )
 from btcbot.orders.bounds import OrderBounds
 from btcbot.risk.limits import RiskLimits
+from btcbot.simulation import defaults
 
 Mode = Literal["sandbox", "dry_run", "paper", "live"]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -42,9 +43,6 @@ HOME_DEFAULT = Path("~/.local/state/btcbot")
 SOCKET_PATH_MAX = 100
 LONGEST_SOCKET = "market_data.pub"
 ACKNOWLEDGEMENT = "I_UNDERSTAND"
-# Printed in the documentation: a key that opens nothing but our own sandbox.
-SANDBOX_API_KEY = "sandbox-key"
-SANDBOX_API_SECRET = "c2FuZGJveC1zZWNyZXQtb3BlbnMtbm90aGluZy1lbHNl"  # noqa: S105
 
 
 class Exchange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,7 +80,7 @@ class Agent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Sandbox(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The exchange that `btcbot up` starts beside the fleet in mode sandbox."""
 
-    port: Port = 8790  # REST and WebSocket, on 127.0.0.1.
+    port: Port = defaults.PORT  # REST and WebSocket, on 127.0.0.1.
     seed: int = 1  # Of the synthetic market: one seed, one market.
     data: Path | None = None  # A recording to play instead of the synthetic market.
     speed: Decimal = Decimal(1)  # Market seconds per second.

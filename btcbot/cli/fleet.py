@@ -18,9 +18,10 @@ from typing import Final
 import btcbot
 from btcbot.cli import exits
 from btcbot.cli.common import stop
-from btcbot.config import SANDBOX_API_KEY, SANDBOX_API_SECRET, Config, freeze, refusals
+from btcbot.config import Config, freeze, refusals
 from btcbot.layers import ConfigError
 from btcbot.secret import write_secret
+from btcbot.simulation import defaults
 
 ACTORS: Final = (
     "execution",
@@ -136,9 +137,9 @@ def write_keys(config: Config) -> None:
     key_file, secret_file = config.key_files
     if config.mode == "sandbox":
         if config.exchange.api_key_file is None:
-            write_secret(key_file, SANDBOX_API_KEY)
+            write_secret(key_file, defaults.API_KEY)
         if config.exchange.api_secret_file is None:
-            write_secret(secret_file, SANDBOX_API_SECRET)
+            write_secret(secret_file, defaults.API_SECRET)
 
 
 def forget_lives(config: Config) -> None:

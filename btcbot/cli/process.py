@@ -21,8 +21,10 @@ from btcbot import logs
 from btcbot.cli import exits
 from btcbot.cli.guard import Guard
 from btcbot.config import Config, refusals, thaw
+from btcbot.domain.instruments import DOCUMENTED
 from btcbot.layers import ConfigError
-from btcbot.secret import SecretError
+from btcbot.secret import SecretError, read_secret
+from btcbot.simulation import defaults
 from bus.zeromq import EndpointError, Locked
 
 PR_SET_PDEATHSIG: Final = 1
@@ -47,11 +49,11 @@ def live(name: str, config: Config, run_id: str) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     setproctitle(f"btcbot: {name}")
     logs.configure(name, run_id=run_id, mode=config.mode, level=config.log.level)
-    guard = Guard(config.run, name)
-    if guard.enter(time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
-        log.critical("crash_loop", extra={"error": guard.hold()})
     try:
-        become(name, config)
+        if name == "sandbox":
+            serve_sandbox(config)
+        else:
+            become(name, config)
     except Locked as error:
         log.error("already_running", extra={"error": str(error)})  # noqa: TRY400 (it says it all)
         return exits.TRY_LATER
@@ -63,9 +65,34 @@ def live(name: str, config: Config, run_id: str) -> int:
 
 def become(name: str, config: Config) -> None:
     """Run the actor until it ends. Raises ConfigError with every reason why it may not."""
+    guard = Guard(config.run, name)
+    if guard.enter(time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
+        log.critical("crash_loop", extra={"error": guard.hold()})
     if reasons := refusals(config):
         raise ConfigError(*reasons)
     importlib.import_module(f"actors.{name}").main(config)
+
+
+def serve_sandbox(config: Config) -> None:
+    """Be the exchange of mode sandbox until told to end."""
+    from btcbot.cli.sandbox import Settings, run
+
+    if unknown := [pair for pair in config.pairs if pair not in DOCUMENTED]:
+        raise ConfigError(f"pairs = {unknown}: the sandbox trades {', '.join(DOCUMENTED)}")
+    key_file, secret_file = config.key_files
+    run(
+        Settings(
+            host=defaults.HOST,
+            port=config.sandbox.port,
+            key=read_secret(key_file).reveal(),
+            secret=read_secret(secret_file).reveal(),
+            balances=dict(defaults.BALANCES),
+            pairs=tuple(DOCUMENTED),
+            seed=config.sandbox.seed,
+            speed=float(config.sandbox.speed),
+            state=config.home / "sandbox",
+        )
+    )
 
 
 def die_with_parent(parent: int) -> None:
