@@ -62,8 +62,8 @@ class Codec:
         map_union: Any = Union.__getitem__((*maps, *SYSTEM))
         self._encode = msgspec.msgpack.Encoder().encode
         self._decoders: dict[int, Callable[[Any], Envelope[Any]]] = {
-            _ARRAY[0]: msgspec.msgpack.Decoder(Envelope.__class_getitem__(array_union)).decode,
-            _MAP[0]: msgspec.msgpack.Decoder(Envelope.__class_getitem__(map_union)).decode,
+            _ARRAY[0]: msgspec.msgpack.Decoder(Envelope[array_union]).decode,
+            _MAP[0]: msgspec.msgpack.Decoder(Envelope[map_union]).decode,
         }
         self._bodies: dict[int, Callable[[Any], Any]] = {
             _ARRAY[0]: msgspec.msgpack.Decoder(array_union).decode,

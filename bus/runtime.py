@@ -9,7 +9,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,10 @@ Make: TypeAlias = Callable[[Deliver, PeersView], Actor[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where an actor lives: its folders, the words it speaks, the code it runs."""
+    """Where an actor lives: its folders, the words it speaks, the code it runs.
+
+    `run/NAME.ready` appears when the actor is READY for the first time in a life.
+    """
 
     run: Path
     journal: Path
@@ -62,6 +65,7 @@ class _Process:
             quarantine=Quarantine(place.quarantine, actor.name),
             pid=os.getpid(),
             code=place.code,
+            on_ready=(place.run / f"{actor.name}.ready").touch,
         )
         self.is_stopping = False
         self._ready_mark = place.run / f"{actor.name}.ready"
@@ -128,6 +132,16 @@ def run(make: Make, place: Place) -> None:
     except Exception:  # The one place: a broken actor says so and dies; supervisord starts it.
         log.exception("actor_failed")
         raise SystemExit(1) from None
+
+
+def run_on_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Run `main` on uvloop where it is installed, else on the standard event loop."""
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415 - only actors with outside I/O pay for it
+    except ImportError:
+        new_event_loop = asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(main)
 
 
 async def serve(make: Make, place: Place) -> None:

@@ -70,6 +70,7 @@ class Shell(Generic[S]):
         quarantine: Quarantine,
         pid: int,
         code: str,
+        on_ready: Callable[[], None],
     ) -> None:
         self.actor = actor
         self.state = actor.state
@@ -77,6 +78,7 @@ class Shell(Generic[S]):
         self._clock, self._codec, self._port = clock, codec, port
         self._journal, self._quarantine = journal, quarantine
         self._pid, self._code = pid, code
+        self._on_ready: Callable[[], None] | None = on_ready
         self._inbox: deque[tuple[Struct, bytes, str]] = deque()
         self._latest: dict[tuple[str, str], tuple[Struct, bytes, str]] = {}
         self._conflated = {(h.source, h.topic) for h in actor.hears if h.conflate}
@@ -288,6 +290,9 @@ class Shell(Generic[S]):
     # --- heartbeats and facts -----------------------------------------------------------------
 
     def _beat(self, health: Health) -> None:
+        if health is Health.READY and self._on_ready is not None:
+            self._on_ready()
+            self._on_ready = None
         head = self.actor.facts_head(self.state) if self.actor.facts_head else 0
         self._publish(Publish(BEAT_TOPIC, Heartbeat(pid=self._pid, health=health, facts_head=head)))
 

@@ -139,6 +139,13 @@ class Balances(Fact, frozen=True, kw_only=True, tag="balances"):
     balances: tuple[AssetBalance, ...]
 
 
+class Opening(Fact, frozen=True, kw_only=True, tag="opening"):
+    """What the account held when btcbot first read it, posted as external: the ledger's start."""
+
+    balances: tuple[AssetBalance, ...]
+    postings: tuple[Posting, ...]
+
+
 class Discrepancy(Fact, frozen=True, kw_only=True, tag="discrepancy"):
     """Our books and the exchange's disagree; a person should look."""
 
@@ -185,6 +192,6 @@ class Recorded(Fact, frozen=True, kw_only=True, tag="recorded"):
 FACTS: tuple[type[Fact], ...] = (
     EpochStarted, IntentRefused, OrderSubmitting, OrderNotSent, OrderAcked, OrderRejected,
     OrderUnknown, OrderCancelRequested, OrderClosing, OrderClosed, OrderAbsent, OrderZombie, Fill,
-    Balances, Discrepancy, TradingStateChanged, KillCompleted, PauseChanged, CommandRefused,
+    Balances, Opening, Discrepancy, TradingStateChanged, KillCompleted, PauseChanged, CommandRefused,
     Recorded,
 )  # fmt: skip

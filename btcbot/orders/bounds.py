@@ -1,10 +1,26 @@
-"""The bounds within which an order is hunted."""
+"""The bounds within which orders are hunted, read and cancelled; sandbox values, with floors."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+NS = 1_000_000_000
 
 
 class OrderBounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Seconds."""
+    """Seconds. The floors keep a wrong setting from turning doubt into certainty too early."""
 
-    absence_wait_s: int = 60  # An unknown order is proven absent no sooner.
-    sweep_interval_s: int = 5  # Between two full readings of all orders.
+    # An UNKNOWN order is proven absent no sooner. BTCTurk: 900; the sandbox answers far quicker.
+    absence_wait_s: Annotated[int, Meta(ge=30, le=86_400)] = 60
+    # Between two full readings of all orders while one is UNKNOWN.
+    sweep_interval_s: Annotated[int, Meta(ge=5, le=600)] = 5
+    # Own trades of the whole account, while any order is live.
+    fills_interval_s: Annotated[int, Meta(ge=1, le=60)] = 2
+    # Open orders, one pair in turn.
+    open_orders_interval_s: Annotated[int, Meta(ge=1, le=60)] = 5
+    # Balances, when nothing else asks for them.
+    balances_interval_s: Annotated[int, Meta(ge=5, le=600)] = 30
+    # The exchange's clock against ours.
+    clock_interval_s: Annotated[int, Meta(ge=5, le=300)] = 30
+    # No POST when our clock may be wrong by more: BTCTurk refuses stamps 5 s off.
+    clock_error_max_ms: Annotated[int, Meta(ge=1, le=2_000)] = 1_000

@@ -1,0 +1,385 @@
+"""Execution: the only actor that sends orders and the only writer of the database.
+
+Hears   ApprovedOrder, RefuseIntent, commands, BookTop on `mark.`, InstrumentRules, venue outcomes
+Says    facts, each after its commit; IntentVerdict and CommandDone as answers
+Never   sends twice for one intent, forgets an order, or takes silence for an answer
+
+To start is to recover: lock, open and verify the database, read the exchange, then listen.
+"""
+
+import logging
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import assert_never
+
+from msgspec import Struct
+
+from actors import CODEC
+from btcbot.btcturk.venue import BtcturkVenue
+from btcbot.config import Config
+from btcbot.domain.facts import Fact, Posting
+from btcbot.domain.ids import Asset, CommandId, instance_tag
+from btcbot.domain.instruments import Instrument
+from btcbot.domain.messages import (
+    ApprovedOrder,
+    BookTop,
+    CancelIntent,
+    InstrumentRules,
+    Record,
+    RefuseIntent,
+    SetPause,
+    SetTradingState,
+)
+from btcbot.domain.venue import (
+    AllOrdersRead,
+    BalancesRead,
+    CancelAnswered,
+    ConnectionsIdle,
+    Doorbell,
+    FillsRead,
+    OpenOrdersRead,
+    OrderRead,
+    ReadFailed,
+    ReadOrder,
+    Submitted,
+    TimeRead,
+    Venue,
+    VenueEffect,
+    VenueFill,
+)
+from btcbot.domain.words import TradingState
+from btcbot.ledger import postings
+from btcbot.orders import commands, outcomes, schedule, settle
+from btcbot.orders.accept import take_approval, take_refusal
+from btcbot.orders.recovery import begin, desk_of
+from btcbot.orders.state import Desk, GateLimits, Setup
+from btcbot.orders.turn import Turn
+from btcbot.secret import read_secret
+from btcbot.store.writer import Writer
+from bus.actor import (
+    Actor,
+    Answer,
+    CaughtUp,
+    Deliver,
+    Health,
+    Hears,
+    PeerBack,
+    PeerLost,
+    PublishFact,
+    RequestExpired,
+    Started,
+    Step,
+    StreamGap,
+    Wake,
+    Woken,
+)
+from bus.clock import SystemClock
+from bus.runtime import PeersView, Place, run_on_loop, serve
+from bus.zeromq import lock
+
+Inbox = (
+    BookTop | ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
+    | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead | AllOrdersRead
+    | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
+    | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
+)  # fmt: skip
+
+log = logging.getLogger("btcbot.execution")
+CONTROL_HANGS_NS = 4_000_000_000  # After the second that makes it PeerLost.
+CHECKPOINT_NS = 10_000_000_000
+
+
+class Persist(Struct, frozen=True):
+    """Commit `facts` as the rows `first`, `first` + 1, …; nothing after it happens otherwise."""
+
+    facts: tuple[Fact, ...]
+    first: int
+
+
+class LookForKill(Struct, frozen=True):
+    """See whether somebody made `run/KILL`; if so it arrives as a command."""
+
+
+class KeepKillFile(Struct, frozen=True):
+    """Make `run/KILL` exist or not, as the trading state says."""
+
+    exists: bool
+
+
+class Checkpoint(Struct, frozen=True):
+    """Tidy the database: nothing is live just now."""
+
+
+class Complain(Struct, frozen=True):
+    """Tell the people who read logs."""
+
+    event: str
+    detail: str
+
+
+class KillProcess(Struct, frozen=True):
+    """End a process that hangs; supervisord starts it again."""
+
+    pid: int
+
+
+def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
+    """Return the desk, changed in place, and what to do: commit first, then send, then say."""
+    if type(message) is BookTop:  # The hottest, and never a fact.
+        desk.marks[message.pair] = message
+        return Step(desk)
+    turn, first = Turn(desk, now_ns), desk.head + 1
+    before = desk.trading
+    effects = _take(turn, message)
+    if desk.trading is not before:
+        effects += (KeepKillFile(desk.trading is TradingState.KILLED),)
+    said = tuple(PublishFact(first + n, fact) for n, fact in enumerate(turn.facts))
+    persist = (Persist(tuple(turn.facts), first),) if turn.facts else ()
+    answers = tuple(Answer(answer.request_id, answer) for answer in turn.answers)
+    return Step(desk, (*persist, *turn.asks, *answers, *said, *effects))
+
+
+def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0912 - one line each
+    desk = turn.desk
+    match message:
+        case ApprovedOrder():
+            take_approval(turn, message)
+        case RefuseIntent():
+            take_refusal(turn, message)
+        case Submitted():
+            outcomes.take_submitted(turn, message)
+        case Woken():
+            return _woken(turn, message)
+        case OpenOrdersRead():
+            schedule.arrived(desk, f"open {message.pair}")
+            outcomes.take_open_orders(turn, message)
+            schedule.hunted(turn, message)
+        case AllOrdersRead():
+            outcomes.take_all_orders(turn, message)
+            schedule.hunted(turn, message)
+        case OrderRead():
+            outcomes.take_order_read(turn, message)
+            settle.close_conserved(turn)
+        case FillsRead():
+            schedule.arrived(desk, "fills" if message.order_id is None else "fills_of")
+            settle.take_fills(turn, message, _postings_of_fill)
+            schedule.hunted(turn, message)
+        case BalancesRead():
+            schedule.arrived(desk, "balances")
+            settle.take_balances(turn, message, lambda read: postings.of_opening(read.balances))
+            schedule.hunted(turn, message)
+        case TimeRead():
+            schedule.arrived(desk, "clock")
+            desk.clock, desk.clock_read_ns = message, turn.now_ns
+        case SetTradingState():
+            commands.set_trading_state(turn, message)
+        case SetPause():
+            commands.set_pause(turn, message)
+        case CancelIntent():
+            commands.cancel(turn, message)
+        case Record():
+            commands.record(turn, message)
+        case Doorbell():
+            _ring(turn, message)
+        case ReadFailed():
+            return _note_trouble(desk, message)
+        case ConnectionsIdle():
+            desk.idle_connections = message.count
+        case InstrumentRules():
+            desk.rules = {rules.pair: rules for rules in message.instruments}
+        case CancelAnswered():
+            if desk.by_order_id.get(message.order_id):  # Heard or not, only a read can tell.
+                turn.ask(ReadOrder(message.order_id))
+        case PeerBack() | PeerLost():
+            return _note_peer(turn, message)
+        case Started():
+            begin(turn)
+            return (Wake("tick", turn.now_ns), LookForKill())
+        case BookTop() | CaughtUp() | RequestExpired() | StreamGap():
+            pass
+        case _:
+            assert_never(message)
+    return ()
+
+
+def _woken(turn: Turn, message: Woken) -> tuple[Struct, ...]:
+    desk, now_ns = turn.desk, turn.now_ns
+    if message.name == "control_hangs":
+        hangs = desk.control_is_lost and desk.control_pid > 1
+        return (KillProcess(desk.control_pid),) if hangs else ()
+    commands.end_pauses(turn)
+    schedule.tend(turn)
+    tidy: tuple[Struct, ...] = ()
+    if desk.due.get("checkpoint", 0) <= now_ns and not turn.facts:
+        desk.due["checkpoint"] = now_ns + CHECKPOINT_NS
+        tidy = (Checkpoint(),)
+    return (Wake("tick", now_ns + schedule.TICK_NS), LookForKill(), *tidy)
+
+
+def _ring(turn: Turn, message: Doorbell) -> None:
+    """Something moved: read the trades soon, and that order if it is ours."""
+    schedule.read_soon(turn, "fills")
+    if message.order_id is not None and message.order_id in turn.desk.by_order_id:
+        turn.ask(ReadOrder(message.order_id))
+
+
+def _note_trouble(desk: Desk, message: ReadFailed) -> tuple[Struct, ...]:
+    desk.waiting.pop(message.what, None)
+    desk.trouble = f"{message.what}: {message.detail}"
+    desk.unauthorised = desk.unauthorised + 1 if message.is_unauthorised else 0
+    return (Complain("exchange_trouble", desk.trouble),)
+
+
+def _note_peer(turn: Turn, message: PeerBack | PeerLost) -> tuple[Struct, ...]:
+    """Follow risk_gate and control; a control that stays silent is ended."""
+    desk, is_back = turn.desk, isinstance(message, PeerBack)
+    if message.source == "risk_gate":
+        desk.risk_gate_is_heard = is_back
+    elif message.source == "control":
+        desk.control_is_lost = not is_back
+        if isinstance(message, PeerBack):
+            desk.control_pid = message.pid
+        else:
+            return (Wake("control_hangs", turn.now_ns + CONTROL_HANGS_NS),)
+    return ()
+
+
+def _postings_of_fill(fill: VenueFill, rules: Instrument) -> tuple[Posting, ...]:
+    return postings.of_fill(
+        fill.side, rules.base, rules.quote, fill.quantity, fill.price, fill.fee, fill.tax
+    )
+
+
+def health(desk: Desk) -> Health:
+    """RECOVERING until every first read came back; DEGRADED while reads fail after that."""
+    if desk.trouble:
+        return Health.DEGRADED
+    return Health.RECOVERING if desk.first_reads or not desk.rules else Health.READY
+
+
+class Performer:
+    """Does what execution asks of the disk, the kill file and the exchange, in order."""
+
+    def __init__(self, writer: Writer, venue: Venue, kill_file: Path, deliver: Deliver) -> None:
+        self._writer, self._venue = writer, venue
+        self._kill_file, self._deliver = kill_file, deliver
+
+    def __call__(self, effect: Struct) -> None:
+        match effect:
+            case Persist():
+                self._writer.commit(effect.facts, effect.first)
+            case LookForKill():
+                self._look_for_kill()
+            case KeepKillFile(exists=True):
+                self._kill_file.touch(mode=0o600)
+            case KeepKillFile():
+                self._kill_file.unlink(missing_ok=True)
+            case Checkpoint():
+                self._writer.checkpoint()
+            case Complain():
+                log.warning(effect.event, extra={"error": effect.detail})
+            case KillProcess():
+                log.error("control_hangs", extra={"pid": effect.pid})
+                with suppress(ProcessLookupError):
+                    os.kill(effect.pid, signal.SIGKILL)
+            case _:
+                assert isinstance(effect, VenueEffect), f"nobody performs {effect}"
+                self._venue.start(effect)
+
+    def _look_for_kill(self) -> None:
+        """Turn a new `run/KILL` into a command; its time of change makes it one command."""
+        with suppress(FileNotFoundError):
+            made = self._kill_file.stat().st_mtime_ns
+            self._deliver(
+                SetTradingState(
+                    command_id=CommandId(f"kill-file-{made}"),
+                    state=TradingState.KILLED,
+                    by="run/KILL",
+                    reason="the file run/KILL was made",
+                )
+            )
+
+
+def actor(desk: Desk, perform: Callable[[Struct], None], writer: Writer) -> Actor[Desk]:
+    """Return execution over a recovered desk; `perform` does its own effects."""
+    return Actor(
+        name="execution",
+        state=desk,
+        handle=handle,
+        hears=(
+            Hears(source="market_data", topic="mark."),
+            Hears(source="market_data", topic="rules"),
+        ),
+        receives=(ApprovedOrder, RefuseIntent, SetTradingState, SetPause, CancelIntent, Record),
+        needs=("market_data", "risk_gate"),
+        watches=("control",),
+        perform=perform,
+        health=health,
+        read_facts=writer.reader.facts_after,
+        facts_head=lambda state: state.head,
+    )
+
+
+def setup_of(config: Config, tag: str) -> Setup:
+    """Return what `config` fixes for a life of execution."""
+    risk = config.risk
+    return Setup(
+        tag=tag,
+        mode=config.mode,
+        pairs=config.pairs,
+        bounds=config.orders,
+        fees={asset: config.fees(asset) for asset in (Asset("TRY"), Asset("USDT"))},
+        gate=GateLimits(
+            order_notional_max_try=risk.order_notional_max_try,
+            open_orders_max=risk.open_orders_max,
+            orders_per_minute_max=risk.orders_per_minute_max,
+            price_collar_bps=risk.price_collar_bps,
+            cash_reserve_min_try=risk.cash_reserve_min_try,
+        ),
+    )
+
+
+def main(config: Config) -> None:
+    """Recover, then run until SIGTERM. Raises Locked when another execution has this home."""
+    held = lock(config.run / "exec.lock")  # Before the key, the database and the exchange.
+    try:
+        clock = SystemClock()
+        writer = Writer(str(config.database))
+        writer.verify()
+        found = writer.reader.recover()
+        tag = found.instance or instance_tag(f"{config.home}|{clock.now_ns()}")
+        desk = desk_of(setup_of(config, tag), found)
+        writer.epoch = desk.epoch
+        run_on_loop(_serve(config, writer, desk))
+        writer.close()
+    finally:
+        os.close(held)
+
+
+async def _serve(config: Config, writer: Writer, desk: Desk) -> None:
+    kill_file = config.run / "KILL"
+    key_file, secret_file = config.key_files
+    venues: list[BtcturkVenue] = []
+
+    def make(deliver: Deliver, _peers: PeersView) -> Actor[Desk]:
+        venue = BtcturkVenue(
+            addresses=(config.addresses.rest, config.addresses.ws),
+            credentials=(read_secret(key_file).reveal(), read_secret(secret_file).reveal()),
+            deliver=deliver,
+            kill_file=kill_file,
+            clock=SystemClock(),
+        )
+        venues.append(venue)
+        return actor(desk, Performer(writer, venue, kill_file, deliver), writer)
+
+    place = Place(
+        run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC
+    )
+    try:
+        await serve(make, place)
+    finally:
+        for venue in venues:
+            await venue.close()

@@ -1,0 +1,265 @@
+"""May this approved order be sent, now, by us? The second and last check before the one POST.
+
+Independent of the risk gate: it reads only execution's own desk, in the same turn that journals
+the order and reserves what it may cost, so limits hold under any interleaving of messages.
+"""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+from btcbot.domain.facts import IntentRefused, OrderSubmitting
+from btcbot.domain.ids import OrderId, Pair, client_order_id
+from btcbot.domain.messages import ApprovedOrder, OrderIntent, RefuseIntent
+from btcbot.domain.money import BPS_IN_ONE, Amount, Notional, part_of
+from btcbot.domain.venue import Submit
+from btcbot.domain.words import OrderState, Rule, Side, TradingState
+from btcbot.orders.lifecycle import is_terminal
+from btcbot.orders.state import Desk, Order
+from btcbot.orders.turn import Turn
+
+ACCEPT_WITHIN_NS = 500_000_000
+MARK_AGE_MAX_NS = 2_000_000_000
+MINUTE_NS = 60_000_000_000
+
+Refusal = tuple[Rule, str] | None
+
+
+def take_refusal(turn: Turn, request: RefuseIntent) -> None:
+    """Keep risk_gate's refusal and answer it, unless this intent has a verdict already."""
+    intent = request.intent
+    if intent.intent_id not in turn.desk.verdicts:
+        turn.say(
+            IntentRefused(
+                intent=intent, rule=request.rule, detail=request.detail, at_ns=turn.now_ns
+            )
+        )
+    turn.answer(turn.desk.verdicts[intent.intent_id])
+
+
+def take_approval(turn: Turn, request: ApprovedOrder) -> None:
+    """Journal, then send an approved order; or refuse it. A known intent gets its old verdict."""
+    desk, intent = turn.desk, request.intent
+    if intent.intent_id not in desk.verdicts:
+        refusal = _refusal(desk, request, turn.now_ns)
+        if refusal is None:
+            _submit(turn, request)
+        else:
+            rule, detail = refusal
+            turn.say(IntentRefused(intent=intent, rule=rule, detail=detail, at_ns=turn.now_ns))
+    turn.answer(desk.verdicts[intent.intent_id])
+
+
+def reservation(desk: Desk, intent: OrderIntent) -> Amount:
+    """Return the most an order can take: quote with the taker's fee for a buy, base for a sell."""
+    if intent.side is Side.SELL:
+        return Amount(intent.quantity)
+    notional = Notional(intent.quantity * intent.limit_price)
+    rate = desk.setup.fees[desk.rules[intent.pair].quote].taker_bps
+    return Amount(notional + part_of(notional, rate))
+
+
+def live_orders(desk: Desk, pair: Pair | None = None) -> Iterator[Order]:
+    """Yield the orders that are not terminal, of one pair or of all."""
+    for order in desk.orders.values():
+        if not is_terminal(order.state) and pair in (None, order.intent.pair):
+            yield order
+
+
+def _submit(turn: Turn, request: ApprovedOrder) -> None:
+    desk, intent = turn.desk, request.intent
+    assert desk.clock is not None, "accepted without a clock"
+    stamp_ms = (turn.now_ns + desk.clock.offset_ns) // 1_000_000
+    label = client_order_id(desk.setup.tag, intent.intent_id)
+    turn.say(
+        OrderSubmitting(
+            intent=intent,
+            client_order_id=label,
+            approved_ns=request.approved_ns,
+            stamp_ms=max(stamp_ms, desk.last_stamp_ms + 1),  # One stamp, one request.
+            id_floor=desk.id_floor.get(intent.pair, OrderId(0)),
+            reserved=reservation(desk, intent),
+            at_ns=turn.now_ns,
+        )
+    )
+    desk.idle_connections -= 1
+    desk.sent_ns = (*(t for t in desk.sent_ns if turn.now_ns - t < MINUTE_NS), turn.now_ns)
+    turn.ask(
+        Submit(
+            intent_id=intent.intent_id,
+            client_order_id=label,
+            pair=intent.pair,
+            side=intent.side,
+            quantity=intent.quantity,
+            limit_price=intent.limit_price,
+            stamp_ms=desk.last_stamp_ms,
+        )
+    )
+
+
+def _refusal(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
+    """Return the first rule that forbids this order, with what was found; None: none does."""
+    for rule in _RULES:
+        refusal = rule(desk, request, now_ns)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def _in_time(_desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
+    age_ms = (now_ns - request.approved_ns) // 1_000_000
+    if now_ns - request.approved_ns > ACCEPT_WITHIN_NS or now_ns >= request.intent.expires_ns:
+        return Rule.EXPIRED, f"approved {age_ms} ms ago; allowed are 500 ms, before it expires"
+    return None
+
+
+def _trading_state(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
+    if desk.trading not in (TradingState.LIVE, TradingState.REDUCE):
+        return Rule.TRADING_STATE, f"{desk.trading}: {desk.trading_reason}"
+    if desk.trading is TradingState.REDUCE and request.intent.side is Side.BUY:
+        return Rule.TRADING_STATE, f"REDUCE ({desk.trading_reason}): only sells may go"
+    for scope, pause in desk.pauses.items():
+        if scope.covers(request.intent) and (pause.until_ns is None or now_ns < pause.until_ns):
+            return Rule.PAUSED_SCOPE, f"paused by {pause.by}: {pause.reason}"
+    return None
+
+
+def _readiness(desk: Desk, _request: ApprovedOrder, now_ns: int) -> Refusal:
+    bounds = desk.setup.bounds
+    if desk.first_reads:
+        return Rule.ACCOUNT_UNKNOWN, f"still reading: {', '.join(desk.first_reads)}"
+    if desk.setup.needs_risk_gate and not desk.risk_gate_is_heard:
+        return Rule.PEER_LOST, "risk_gate is silent"
+    if desk.clock is None or now_ns - desk.clock_read_ns > 3 * bounds.clock_interval_s * 10**9:
+        return Rule.CLOCK, "the exchange's clock was not read lately"
+    if desk.clock.error_ns > bounds.clock_error_max_ms * 10**6:
+        error_ms = desk.clock.error_ns // 10**6
+        return Rule.CLOCK, f"may be {error_ms} ms wrong; allowed {bounds.clock_error_max_ms} ms"
+    if desk.idle_connections <= 0:
+        return Rule.NO_CONNECTION, "no idle connection for a POST"
+    return None
+
+
+def _instrument(desk: Desk, request: ApprovedOrder, _now_ns: int) -> Refusal:
+    intent = request.intent
+    rules = desk.rules.get(intent.pair)
+    if rules is None or intent.pair not in desk.setup.pairs:
+        return Rule.UNKNOWN_PAIR, f"{intent.pair}: not configured, or its rules are not known yet"
+    if not rules.is_trading:
+        return Rule.PAIR_NOT_TRADING, intent.pair
+    if intent.quantity <= 0 or intent.quantity % rules.step:
+        return Rule.NOT_ON_STEP, f"quantity {intent.quantity}; step {rules.step} {rules.base}"
+    if intent.limit_price <= 0 or intent.limit_price % rules.tick:
+        return Rule.NOT_ON_TICK, f"price {intent.limit_price}; tick {rules.tick} {rules.quote}"
+    notional = intent.quantity * intent.limit_price
+    if notional < rules.notional_min:
+        return Rule.BELOW_MINIMUM, f"{notional} {rules.quote}; at least {rules.notional_min}"
+    return None
+
+
+def _slot_and_pair(desk: Desk, request: ApprovedOrder, _now_ns: int) -> Refusal:
+    intent = request.intent
+    live = list(live_orders(desk))
+    for order in live:
+        if order.intent.slot == intent.slot:
+            return Rule.DUPLICATE_SLOT, f"{intent.slot}: {order.client_order_id} is {order.state}"
+        in_doubt = order.state in (OrderState.UNKNOWN, OrderState.ZOMBIE)
+        if in_doubt and order.intent.pair == intent.pair:
+            return Rule.PAIR_FROZEN, f"{order.client_order_id} is {order.state}"
+        if _crosses(order.intent, intent):
+            return Rule.SELF_CROSS, f"our own {order.client_order_id} rests at {_at(order)}"
+    if len(live) >= desk.setup.gate.open_orders_max:
+        return Rule.OPEN_ORDERS, f"{len(live)} are live; allowed {desk.setup.gate.open_orders_max}"
+    return None
+
+
+def _crosses(resting: OrderIntent, intent: OrderIntent) -> bool:
+    if resting.pair != intent.pair or resting.side is intent.side:
+        return False
+    buy, sell = (resting, intent) if resting.side is Side.BUY else (intent, resting)
+    return buy.limit_price >= sell.limit_price
+
+
+def _at(order: Order) -> str:
+    return f"{order.intent.limit_price}"
+
+
+def _price(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
+    intent, gate = request.intent, desk.setup.gate
+    mark = desk.marks.get(intent.pair)
+    if mark is None or now_ns - mark.confirmed_ns > MARK_AGE_MAX_NS:
+        age = "never seen" if mark is None else f"{(now_ns - mark.confirmed_ns) // 10**6} ms old"
+        return Rule.STALE_BOOK, f"{intent.pair}: price {age}; allowed 2000 ms"
+    middle = (mark.bid + mark.ask) / 2
+    distance = abs(intent.limit_price - middle) / middle * BPS_IN_ONE
+    # A price on the passive side cannot lose by being far; one that reaches across can.
+    worse = intent.limit_price > middle if intent.side is Side.BUY else intent.limit_price < middle
+    if worse and distance > gate.price_collar_bps:
+        return Rule.PRICE_COLLAR, f"{distance:.1f} bps past mid; allowed {gate.price_collar_bps}"
+    return None
+
+
+def _size(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
+    intent, gate = request.intent, desk.setup.gate
+    rate = _in_try(desk, intent.pair)
+    if rate is None:
+        return Rule.ACCOUNT_UNKNOWN, f"no price of {desk.rules[intent.pair].quote} in TRY"
+    notional = intent.quantity * intent.limit_price * rate
+    if notional > gate.order_notional_max_try:
+        return Rule.ORDER_NOTIONAL, f"{notional:.2f} TRY; allowed {gate.order_notional_max_try}"
+    recent = sum(1 for t in desk.sent_ns if now_ns - t < MINUTE_NS)
+    if recent >= gate.orders_per_minute_max:
+        return Rule.ORDER_RATE, f"{recent} sent in a minute; allowed {gate.orders_per_minute_max}"
+    return None
+
+
+def _funds(desk: Desk, request: ApprovedOrder, _now_ns: int) -> Refusal:
+    """Hold the worst case of all live orders against our own books."""
+    intent, rules = request.intent, desk.rules[request.intent.pair]
+    asset = rules.quote if intent.side is Side.BUY else rules.base
+    held = desk.ledger.get(asset, Decimal(0))
+    taken = sum(
+        (_still_reserved(order) for order in live_orders(desk) if _asset(desk, order) == asset),
+        start=Decimal(0),
+    )
+    left = held - taken - reservation(desk, intent)
+    if intent.side is Side.SELL:
+        if left < 0:
+            return Rule.NOT_ENOUGH_BASE, f"{left} {asset} would be missing"
+        return None
+    reserve = desk.setup.gate.cash_reserve_min_try if asset == "TRY" else Decimal(0)
+    if left < reserve:
+        return Rule.CASH_RESERVE, f"{left:.2f} {asset} would be left; at least {reserve}"
+    return None
+
+
+def _still_reserved(order: Order) -> Decimal:
+    """Return what an order may still take; exact in proportion to what is not filled."""
+    return order.reserved * order.left / order.intent.quantity
+
+
+def _asset(desk: Desk, order: Order) -> str:
+    rules = desk.rules.get(order.intent.pair)
+    if rules is None:
+        return ""
+    return rules.quote if order.intent.side is Side.BUY else rules.base
+
+
+def _in_try(desk: Desk, pair: Pair) -> Decimal | None:
+    """Return TRY per unit of the pair's quote, at the bid; None when there is no price."""
+    quote = desk.rules[pair].quote
+    if quote == "TRY":
+        return Decimal(1)
+    mark = desk.marks.get(Pair(f"{quote}TRY"))
+    return mark.ask if mark else None
+
+
+_RULES: tuple[Callable[[Desk, ApprovedOrder, int], Refusal], ...] = (
+    _in_time,
+    _trading_state,
+    _readiness,
+    _instrument,
+    _slot_and_pair,
+    _price,
+    _size,
+    _funds,
+)

@@ -1,0 +1,184 @@
+"""What people and strategies may change: trading state, pauses, cancels, records.
+
+Safer is always allowed. Riskier needs a reason, and a bot that knows where it stands. A command
+has an id and happens once; asked again, it gets its old answer.
+"""
+
+from collections.abc import Callable
+
+from btcbot.domain.facts import (
+    CommandRefused,
+    OrderCancelRequested,
+    PauseChanged,
+    Recorded,
+    TradingStateChanged,
+)
+from btcbot.domain.ids import CommandId
+from btcbot.domain.messages import (
+    CancelIntent,
+    CommandDone,
+    Record,
+    SetPause,
+    SetTradingState,
+)
+from btcbot.domain.words import OrderState, TradingState
+from btcbot.orders.lifecycle import is_terminal
+from btcbot.orders.schedule import cancel_all, send_cancel
+from btcbot.orders.settle import close_conserved
+from btcbot.orders.state import remember
+from btcbot.orders.turn import Turn
+
+RECORD_MAX = 64 << 10
+_RISK = list(TradingState)
+
+
+def once(turn: Turn, command: CommandId, do: Callable[[], str | None]) -> None:
+    """Do a command unless it has an answer; answer it. `do` returns a refusal, or None."""
+    desk = turn.desk
+    if command not in desk.commands:
+        refused = do()
+        if refused is not None:
+            turn.say(
+                CommandRefused(command_id=command, by="", detail=refused, at_ns=turn.now_ns)
+            )
+    turn.answer(desk.commands[command])
+
+
+def set_trading_state(turn: Turn, message: SetTradingState) -> None:
+    """Pause, resume, kill."""
+
+    def do() -> str | None:
+        refused = _may_set(turn, message)
+        if refused:
+            return refused
+        if message.state is turn.desk.trading:
+            _note_done(turn, message.command_id)  # Nothing changed, so there is no fact to state.
+            return None
+        turn.say(
+            TradingStateChanged(
+                state=message.state,
+                by=message.by,
+                reason=message.reason,
+                command_id=message.command_id,
+                at_ns=turn.now_ns,
+            )
+        )
+        if message.state is TradingState.KILLED:
+            cancel_all(turn)
+            close_conserved(turn)  # A kill with nothing live is complete at once.
+        return None
+
+    once(turn, message.command_id, do)
+
+
+def set_pause(turn: Turn, message: SetPause) -> None:
+    """Pause or resume one scope."""
+
+    def do() -> str | None:
+        if not message.is_paused and not message.reason:
+            return "resume needs a reason"
+        if not message.is_paused and message.scope not in turn.desk.pauses:
+            return "nothing is paused under exactly this scope; see `btcbot-ctl status`"
+        turn.say(
+            PauseChanged(
+                scope=message.scope,
+                is_paused=message.is_paused,
+                until_ns=message.until_ns,
+                by=message.by,
+                reason=message.reason,
+                command_id=message.command_id,
+                at_ns=turn.now_ns,
+            )
+        )
+        return None
+
+    once(turn, message.command_id, do)
+
+
+def end_pauses(turn: Turn) -> None:
+    """Lift the pauses whose time is over; each as a fact of its own."""
+    for scope, pause in tuple(turn.desk.pauses.items()):
+        if pause.until_ns is not None and pause.until_ns <= turn.now_ns:
+            turn.say(
+                PauseChanged(
+                    scope=scope,
+                    is_paused=False,
+                    until_ns=None,
+                    by="execution",
+                    reason="its time is over",
+                    command_id=CommandId(""),
+                    at_ns=turn.now_ns,
+                )
+            )
+
+
+def cancel(turn: Turn, message: CancelIntent) -> None:
+    """Ask for one order's cancel; the answer says that it was asked for, facts say when it is."""
+    desk = turn.desk
+
+    def do() -> str | None:
+        found = [o for o in desk.orders.values() if o.client_order_id == message.client_order_id]
+        if not found:
+            return f"no such order: {message.client_order_id}"
+        [order] = found
+        if is_terminal(order.state) or order.state is OrderState.CLOSING:
+            return f"{order.client_order_id} is {order.state} already"
+        if order.cancel_by is None:
+            turn.say(
+                OrderCancelRequested(
+                    intent_id=order.intent.intent_id,
+                    by=message.by,
+                    reason=message.reason,
+                    at_ns=turn.now_ns,
+                )
+            )
+            order = desk.orders[order.intent.intent_id]
+            if order.state is OrderState.CANCEL_REQ:
+                send_cancel(turn, order)
+        _note_done(turn, message.command_id)  # The fact names the order; a row would add nothing.
+        return None
+
+    once(turn, message.command_id, do)
+
+
+def record(turn: Turn, message: Record) -> None:
+    """Keep something for another actor."""
+
+    def do() -> str | None:
+        if len(message.payload) > RECORD_MAX:
+            return f"{len(message.payload)} bytes; allowed are {RECORD_MAX}"
+        turn.say(
+            Recorded(
+                owner=message.owner,
+                kind=message.kind,
+                key=message.key,
+                payload=message.payload,
+                command_id=message.command_id,
+                at_ns=turn.now_ns,
+            )
+        )
+        return None
+
+    once(turn, message.command_id, do)
+
+
+def _note_done(turn: Turn, command: CommandId) -> None:
+    """Remember a command that is harmless to repeat: its effect says whether it was done."""
+    done = CommandDone(command_id=command, refused="", seq=turn.desk.head)
+    remember(turn.desk.commands, command, done)
+
+
+def _may_set(turn: Turn, message: SetTradingState) -> str | None:
+    """Return why the state may not be set; None: it may."""
+    desk = turn.desk
+    if _RISK.index(message.state) >= _RISK.index(desk.trading):
+        return None  # Safer, or the same.
+    if not message.reason:
+        return "resume needs a reason"
+    if desk.trading is TradingState.HALTED and message.acknowledge != str(desk.trading_seq):
+        return f"HALTED: {desk.trading_reason}; look into it, then --ack {desk.trading_seq}"
+    if desk.kill_command is not None:
+        return "the kill is not complete: some orders are not proven closed yet"
+    if desk.first_reads:
+        return f"still recovering: {', '.join(desk.first_reads)}"
+    return None

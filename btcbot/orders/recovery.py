@@ -1,0 +1,106 @@
+"""A desk from what the store remembers, and the first facts of a new life.
+
+A clean start is a crash that lost nothing: there is no other path.
+"""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from btcbot.domain.facts import (
+    Balances,
+    EpochStarted,
+    Opening,
+    OrderUnknown,
+    PauseChanged,
+    TradingStateChanged,
+)
+from btcbot.domain.ids import Asset, CommandId, IntentId
+from btcbot.domain.messages import CommandDone, IntentVerdict
+from btcbot.domain.words import OrderState, Rule, TradingState
+from btcbot.orders.accept import live_orders
+from btcbot.orders.schedule import start_reads
+from btcbot.orders.state import Desk, FillContent, FillKey, Order, Setup
+from btcbot.orders.turn import Turn
+
+
+class Recovered(Struct, frozen=True, kw_only=True):
+    """Everything execution remembers across lives."""
+
+    epoch: int
+    instance: str  # Empty before the first life.
+    head: int
+    live: tuple[Order, ...]
+    verdicts: dict[IntentId, tuple[Rule | None, str]]
+    commands: dict[CommandId, tuple[str, int]]
+    trading: TradingStateChanged | None
+    trading_seq: int
+    is_killing: bool  # A kill was ordered and is not complete.
+    pauses: tuple[PauseChanged, ...]
+    opening: Opening | None
+    balances: Balances | None
+    ledger: dict[Asset, Decimal]
+    fills: dict[FillKey, FillContent]
+
+
+def desk_of(setup: Setup, found: Recovered) -> Desk:
+    """Return the desk of a new life; reads of the exchange must complete it before it sends."""
+    desk = Desk(setup=setup, epoch=found.epoch + 1, head=found.head)
+    desk.orders = {order.intent.intent_id: order for order in found.live}
+    desk.by_order_id = {
+        order.order_id: order.intent.intent_id for order in found.live if order.order_id is not None
+    }
+    desk.verdicts = {
+        intent_id: IntentVerdict(intent_id=intent_id, rule=rule, detail=detail)
+        for intent_id, (rule, detail) in found.verdicts.items()
+    }
+    desk.commands = {
+        command: CommandDone(command_id=command, refused=refused, seq=seq)
+        for command, (refused, seq) in found.commands.items()
+    }
+    desk.fills, desk.ledger = dict(found.fills), dict(found.ledger)
+    if found.balances is not None:
+        desk.balances = {row.asset: row for row in found.balances.balances}
+    desk.opened_ns = found.opening.at_ns if found.opening else 0
+    desk.last_stamp_ms = max((order.stamp_ms for order in found.live), default=0)
+    desk.pauses = {pause.scope: pause for pause in found.pauses}
+    _restore_trading(desk, found)
+    desk.first_reads = start_reads(desk)
+    return desk
+
+
+def begin(turn: Turn) -> None:
+    """Say the first facts of a life: its epoch, and that whatever was being sent is in doubt."""
+    desk, setup = turn.desk, turn.desk.setup
+    turn.say(
+        EpochStarted(epoch=desk.epoch, instance=setup.tag, mode=setup.mode, at_ns=turn.now_ns)
+    )
+    if not desk.trading_seq:
+        is_live = setup.mode == "live"
+        turn.say(
+            TradingStateChanged(
+                state=TradingState.PAUSED if is_live else TradingState.LIVE,
+                by="start",
+                reason="first start: resume when ready" if is_live else "first start",
+                command_id=CommandId(""),
+                at_ns=turn.now_ns,
+            )
+        )
+    for order in tuple(live_orders(desk)):
+        if order.state is OrderState.SENDING:
+            turn.say(
+                OrderUnknown(
+                    intent_id=order.intent.intent_id,
+                    detail="execution ended while it was being sent",
+                    at_ns=turn.now_ns,
+                )
+            )
+
+
+def _restore_trading(desk: Desk, found: Recovered) -> None:
+    if found.trading is None:
+        return
+    desk.trading, desk.trading_reason = found.trading.state, found.trading.reason
+    desk.trading_seq = found.trading_seq
+    if found.trading.state is TradingState.KILLED and found.is_killing:
+        desk.kill_command = found.trading.command_id

@@ -1,0 +1,299 @@
+"""The sole writer: facts in, one commit each turn; events first, and what they mean beside them.
+
+A commit returns after the disk has it. Projections come from facts alone, so a table can never say
+what no event says.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import singledispatchmethod
+from hashlib import blake2b
+
+import msgspec
+
+from btcbot.domain.facts import (
+    FACTS,
+    Balances,
+    CommandRefused,
+    EpochStarted,
+    Fact,
+    Fill,
+    IntentRefused,
+    Opening,
+    OrderAbsent,
+    OrderAcked,
+    OrderCancelRequested,
+    OrderClosed,
+    OrderClosing,
+    OrderNotSent,
+    OrderRejected,
+    OrderSubmitting,
+    OrderUnknown,
+    OrderZombie,
+    PauseChanged,
+    Posting,
+    Recorded,
+    TradingStateChanged,
+)
+from btcbot.domain.ids import CommandId, IntentId
+from btcbot.domain.messages import OrderIntent, Scope
+from btcbot.domain.money import text
+from btcbot.domain.words import OrderState
+from btcbot.store.database import StoreError, open_writer
+from btcbot.store.reader import Reader
+
+WAL_PAGES_MAX = 1_000
+CHAIN_START = bytes(16)
+_encode = msgspec.msgpack.Encoder().encode
+_KINDS = {kind: str(kind.__struct_config__.tag) for kind in FACTS}
+
+
+class Writer:
+    """Owns the writing connection of `path` (":memory:" for backtests)."""
+
+    def __init__(self, path: str) -> None:
+        self._connection = open_writer(path)
+        self._execute = self._connection.execute
+        last = self._execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchall()
+        self.head, self._chain = last[0] if last else (0, CHAIN_START)
+        self.epoch = 0
+
+    def verify(self, tail: int = 100_000) -> None:
+        """Check the hash chain over the newest `tail` events. Raises StoreError where it breaks."""
+        first = max(1, self.head - tail + 1)
+        before = self._execute("SELECT hash FROM events WHERE seq = ?", (first - 1,)).fetchall()
+        chain, expected = (before[0][0] if before else CHAIN_START), first
+        rows = self._execute(
+            "SELECT seq, epoch, payload, hash FROM events WHERE seq >= ? ORDER BY seq", (first,)
+        )
+        for seq, epoch, payload, stored in rows:
+            chain = _link(chain, seq, epoch, payload)
+            if seq != expected or chain != stored:
+                raise StoreError(f"event {seq} is not what was written; restore a backup")
+            expected += 1
+
+    def commit(self, facts: Sequence[Fact], first: int) -> None:
+        """Write `facts` as events `first`, `first` + 1, … with all they mean, in one transaction.
+
+        Durable when it returns. Any error leaves nothing written, and the writer must not be used
+        again: the caller dies, and recovery reads what is true.
+        """
+        assert first == self.head + 1, f"facts from {first}, but the head is {self.head}"
+        execute, chain, seq = self._execute, self._chain, self.head
+        execute("BEGIN IMMEDIATE")
+        try:
+            for fact in facts:
+                seq += 1
+                payload = _encode(fact)
+                chain = _link(chain, seq, self.epoch, payload)
+                execute(
+                    "INSERT INTO events VALUES(?, ?, ?, ?, ?, ?)",
+                    (seq, self.epoch, fact.at_ns, _KINDS[type(fact)], payload, chain),
+                )
+                self._project(fact, seq)
+            execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+        self.head, self._chain = seq, chain
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database, as far as readers allow; for quiet moments."""
+        self._connection.wal_checkpoint(mode=0)  # PASSIVE: waits for nobody.
+
+    @property
+    def reader(self) -> Reader:
+        """Queries over the writing connection: they see every commit at once."""
+        return Reader(self._connection)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # --- what facts mean ----------------------------------------------------------------------
+
+    @singledispatchmethod
+    def _project(self, fact: Fact, seq: int) -> None:
+        """Most facts are only events."""
+
+    @_project.register
+    def _(self, fact: EpochStarted, seq: int) -> None:
+        self._latest("epoch", "", fact, seq)
+
+    @_project.register
+    def _(self, fact: IntentRefused, seq: int) -> None:
+        self._execute(
+            "INSERT INTO intents(intent_id, intent, strategy, slot, pair, side, state, rule, detail,"
+            " decided_ns, created_ns, posts, filled, cost, seq)"
+            " VALUES(?, ?, ?, ?, ?, ?, 'REFUSED', ?, ?, ?, ?, 0, '0', '0', ?)",
+            (*_wish(fact.intent), fact.rule, fact.detail, fact.intent.decided_ns, fact.at_ns, seq),
+        )
+
+    @_project.register
+    def _(self, fact: OrderSubmitting, seq: int) -> None:
+        self._execute(
+            "INSERT INTO intents(intent_id, intent, strategy, slot, pair, side, state, detail,"
+            " decided_ns, approved_ns, created_ns, client_order_id, posts, stamp_ms, id_floor,"
+            " reserved, filled, cost, seq)"
+            " VALUES(?, ?, ?, ?, ?, ?, 'SENDING', '', ?, ?, ?, ?, 1, ?, ?, ?, '0', '0', ?)",
+            (
+                *_wish(fact.intent), fact.intent.decided_ns, fact.approved_ns, fact.at_ns,
+                fact.client_order_id, fact.stamp_ms, fact.id_floor, text(fact.reserved), seq,
+            ),
+        )  # fmt: skip
+
+    @_project.register
+    def _(self, fact: OrderAcked, seq: int) -> None:
+        self._execute(
+            "UPDATE intents SET state = 'OPEN', order_id = ?, acked_ns = ?, seq = ?"
+            " WHERE intent_id = ?",
+            (fact.order_id, fact.at_ns, seq, fact.intent_id),
+        )
+
+    @_project.register
+    def _(self, fact: OrderNotSent, seq: int) -> None:
+        self._end(fact.intent_id, OrderState.NOT_SENT, fact.detail, fact.at_ns, seq)
+
+    @_project.register
+    def _(self, fact: OrderRejected, seq: int) -> None:
+        detail = f"{fact.code} {fact.detail}".strip()
+        self._end(fact.intent_id, OrderState.REJECTED, detail, fact.at_ns, seq)
+
+    @_project.register
+    def _(self, fact: OrderAbsent, seq: int) -> None:
+        detail = f"proven absent by {fact.sweeps} sweeps"
+        self._end(fact.intent_id, OrderState.ABSENT, detail, fact.at_ns, seq)
+
+    @_project.register
+    def _(self, fact: OrderUnknown, seq: int) -> None:
+        self._execute(
+            "UPDATE intents SET state = 'UNKNOWN', detail = ?, seq = ? WHERE intent_id = ?",
+            (fact.detail, seq, fact.intent_id),
+        )
+
+    @_project.register
+    def _(self, fact: OrderCancelRequested, seq: int) -> None:
+        # An order in doubt keeps its state: the wish to cancel waits until it is found.
+        self._execute(
+            "UPDATE intents SET cancel_by = ?, cancel_reason = ?, seq = ? WHERE intent_id = ?",
+            (fact.by, fact.reason, seq, fact.intent_id),
+        )
+        self._execute(
+            "UPDATE intents SET state = 'CANCEL_REQ' WHERE intent_id = ? AND state = 'OPEN'",
+            (fact.intent_id,),
+        )
+
+    @_project.register
+    def _(self, fact: OrderClosing, seq: int) -> None:
+        self._execute(
+            "UPDATE intents SET state = 'CLOSING', executed = ?, detail = ?, seq = ?"
+            " WHERE intent_id = ?",
+            (text(fact.executed), fact.status, seq, fact.intent_id),
+        )
+
+    @_project.register
+    def _(self, fact: OrderClosed, seq: int) -> None:
+        self._end(fact.intent_id, OrderState.CLOSED, fact.reason, fact.at_ns, seq)
+
+    @_project.register
+    def _(self, fact: OrderZombie, seq: int) -> None:
+        # Its own slot: one live order per slot must never keep bad news from being written.
+        self._execute(
+            "UPDATE intents SET state = 'ZOMBIE', slot = slot || '#z' || ?, order_id = ?,"
+            " closed_ns = NULL, seq = ? WHERE intent_id = ?",
+            (seq, fact.order_id, seq, fact.intent_id),
+        )
+
+    @_project.register
+    def _(self, fact: Fill, seq: int) -> None:
+        self._execute(
+            "INSERT INTO fills VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                fact.trade_id, fact.order_id, fact.side, fact.intent_id, fact.client_order_id,
+                fact.pair, text(fact.quantity), text(fact.price), text(fact.fee), text(fact.tax),
+                fact.fee_asset, fact.event_ns, fact.liquidity, seq,
+            ),
+        )  # fmt: skip
+        self._post(fact.postings, seq)
+        if fact.intent_id is not None:
+            self._add_to_order(fact, seq)
+
+    @_project.register
+    def _(self, fact: Balances, seq: int) -> None:
+        self._latest("balances", "", fact, seq)
+
+    @_project.register
+    def _(self, fact: Opening, seq: int) -> None:
+        self._latest("opening", "", fact, seq)
+        self._post(fact.postings, seq)
+
+    @_project.register
+    def _(self, fact: TradingStateChanged, seq: int) -> None:
+        self._latest("trading_state", "", fact, seq)
+        self._done(fact.command_id, "", seq)
+
+    @_project.register
+    def _(self, fact: PauseChanged, seq: int) -> None:
+        self._latest("pause", scope_key(fact.scope), fact, seq)
+        self._done(fact.command_id, "", seq)
+
+    @_project.register
+    def _(self, fact: CommandRefused, seq: int) -> None:
+        self._done(fact.command_id, fact.detail, seq)
+
+    @_project.register
+    def _(self, fact: Recorded, seq: int) -> None:
+        self._latest(f"record/{fact.owner}/{fact.kind}", fact.key, fact, seq)
+        self._done(fact.command_id, "", seq)
+
+    # --- rows ---------------------------------------------------------------------------------
+
+    def _end(self, intent: IntentId, state: OrderState, detail: str, at_ns: int, seq: int) -> None:
+        self._execute(
+            "UPDATE intents SET state = ?, detail = ?, closed_ns = ?, seq = ? WHERE intent_id = ?",
+            (state, detail, at_ns, seq, intent),
+        )
+
+    def _post(self, postings: Sequence[Posting], seq: int) -> None:
+        for line, posting in enumerate(postings):
+            self._execute(
+                "INSERT INTO postings VALUES(?, ?, ?, ?, ?)",
+                (seq, line, posting.account, posting.asset, text(posting.amount)),
+            )
+
+    def _add_to_order(self, fill: Fill, seq: int) -> None:
+        """Add a fill to its order's sums; decimals are added here, never by SQL."""
+        rows = self._execute(
+            "SELECT quantity, price FROM fills WHERE intent_id = ?", (fill.intent_id,)
+        ).fetchall()
+        amounts = [(Decimal(q), Decimal(p)) for q, p in rows]
+        filled = sum((quantity for quantity, _ in amounts), start=Decimal(0))
+        cost = sum((quantity * price for quantity, price in amounts), start=Decimal(0))
+        self._execute(
+            "UPDATE intents SET filled = ?, cost = ?, seq = ? WHERE intent_id = ?",
+            (text(filled), text(cost), seq, fill.intent_id),
+        )
+
+    def _latest(self, kind: str, key: str, fact: Fact, seq: int) -> None:
+        self._execute("INSERT OR REPLACE INTO latest VALUES(?, ?, ?, ?)", (kind, key, _encode(fact), seq))
+
+    def _done(self, command: CommandId, refused: str, seq: int) -> None:
+        if command:  # Some changes are made by nobody's command: an invariant broke.
+            self._execute("INSERT INTO commands VALUES(?, ?, ?)", (command, refused, seq))
+
+
+def scope_key(scope: Scope) -> str:
+    """Return the key of a pause's row: one row a scope."""
+    return "|".join((scope.pair or "*", scope.strategy or "*", scope.side or "*"))
+
+
+def _wish(intent: OrderIntent) -> tuple[object, ...]:
+    """Return the columns that every judged intent has."""
+    return (
+        intent.intent_id, _encode(intent), intent.strategy, intent.slot, intent.pair, intent.side,
+    )  # fmt: skip
+
+
+def _link(chain: bytes, seq: int, epoch: int, payload: bytes) -> bytes:
+    head = seq.to_bytes(8) + epoch.to_bytes(8)
+    return blake2b(chain + head + payload, digest_size=16).digest()
