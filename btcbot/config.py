@@ -184,6 +184,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             taker_bps=listed.taker_bps if taker is None else Bps(taker),
         )
 
+    def fees_of(self, pair: Pair) -> FeeRates:
+        """Return the rates of `pair`; every pair of BTCTurk is quoted in TRY or USDT."""
+        return self.fees(Asset("TRY" if pair.endswith("TRY") else "USDT"))
+
 
 class Loaded(Struct, frozen=True):
     """A configuration with the origin of each value that was set, and the files it came from."""
@@ -275,7 +279,8 @@ def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
 
 def _origin(problem: str, origins: Mapping[str, str]) -> str:
     """Return where the key that starts `problem` was set."""
-    return origins.get(problem.partition(" ")[0], "default")
+    key = problem.partition(" ")[0].strip("[]")
+    return next((origins[name] for name in origins if name.startswith(key)), "default")
 
 
 def _problems(config: Config) -> Iterator[str]:
@@ -288,6 +293,7 @@ def _problems(config: Config) -> Iterator[str]:
             f"home = {str(config.home)!r}: its longest socket path has {longest} bytes; allowed "
             f"are {SOCKET_PATH_MAX}: choose a home {longest - SOCKET_PATH_MAX} bytes shorter"
         )
+    yield from _problems_of_strategy(config)
     yield from _problems_of_pairs(config.pairs)
     yield from _problems_of_addresses(config)
     if config.bus.endpoints != "ipc":
@@ -301,6 +307,17 @@ def _problems(config: Config) -> Iterator[str]:
         yield f"dashboard.port = {config.dashboard.port}: the sandbox has it; choose another"
     if config.sandbox.data is not None and not config.sandbox.data.is_file():
         yield f"sandbox.data = {str(config.sandbox.data)!r}: no such file"
+
+
+def _problems_of_strategy(config: Config) -> Iterator[str]:
+    # Imported where a person's configuration is judged: six of seven actors have no use for it.
+    from btcbot.strategies.registry import StrategyError, find, parameters  # noqa: PLC0415
+
+    try:
+        strategy = find(config.strategy.name)
+        parameters(strategy, config.strategy.params, is_sandbox=config.mode == "sandbox")
+    except StrategyError as error:
+        yield str(error)
 
 
 def _problems_of_pairs(pairs: Sequence[Pair]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from bus.actor import Actor, Deliver, Health, Peers
+from bus.actor import Actor, Deliver, Peers
 from bus.clock import MILLISECOND_NS, SECOND_NS, SystemClock
 from bus.envelope import Codec
 from bus.journal import Journal
@@ -68,8 +68,6 @@ class _Process:
             on_ready=(place.run / f"{actor.name}.ready").touch,
         )
         self.is_stopping = False
-        self._ready_mark = place.run / f"{actor.name}.ready"
-        self._is_marked = False
 
     def _pass_on(self, message: Struct) -> None:
         self.deliver(message)
@@ -97,12 +95,6 @@ class _Process:
             found = True
         return found
 
-    def mark_ready(self) -> None:
-        """Leave `run/NAME.ready` once this life has arrived: only deaths before count as a loop."""
-        if not self._is_marked and self.shell.health in {Health.READY, Health.DEGRADED}:
-            self._is_marked = True
-            self._ready_mark.touch(mode=0o600)
-
     def end(self) -> None:
         self.shell.stop()
         self.sockets.close()
@@ -123,7 +115,6 @@ def run(make: Make, place: Place) -> None:
         while not process.is_stopping:
             process.drain()
             process.shell.work()
-            process.mark_ready()
             wait_ns = process.shell.next_ns() - process.clock.monotonic_ns()
             if wait_ns > 0:
                 with suppress(InterruptedError):
@@ -144,9 +135,16 @@ def run_on_loop(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-async def serve(make: Make, place: Place) -> None:
-    """Run an actor with outside I/O on the running event loop until SIGTERM."""
+async def serve(
+    make: Make, place: Place, before: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Run an actor with outside I/O on the running event loop until SIGTERM.
+
+    `before` opens what may be opened only by the one process that has the actor's place.
+    """
     process = _Process(make, place)
+    if before is not None:
+        await before()
     await _Loop(process).run()
 
 
@@ -193,7 +191,6 @@ class _Loop:
             self._process.shell.work()
             while self._process.drain():  # Sends may have consumed an edge.
                 self._process.shell.work()
-            self._process.mark_ready()
         except Exception as error:
             log.exception("actor_failed")
             self._ended.set_exception(SystemExit(1) if not isinstance(error, SystemExit) else error)

@@ -97,7 +97,7 @@ def test_an_environment_value_is_toml_and_else_plain_text(monkeypatch: pytest.Mo
     monkeypatch.setenv("BTCBOT__EXCHANGE__TAKER_BPS", "12.5")
     monkeypatch.setenv("BTCBOT__LIVE__ACKNOWLEDGE", "I_UNDERSTAND")
     monkeypatch.setenv("BTCBOT__EXCHANGE__API_KEY_FILE", "2026")
-    monkeypatch.setenv("BTCBOT__STRATEGY__PARAMS__TARGET_BPS", "30")
+    monkeypatch.setenv("BTCBOT__STRATEGY__PARAMS__PROFIT_BPS", "30")
     monkeypatch.setenv("BTCBOT__SANDBOX__SEED", "")
     monkeypatch.setenv("BTCBOT__LOG__LEVEL", 'debug"\nx = "1')
 
@@ -110,7 +110,7 @@ def test_an_environment_value_is_toml_and_else_plain_text(monkeypatch: pytest.Mo
     assert config.exchange.taker_bps == Decimal("12.5")
     assert config.live.acknowledge == "I_UNDERSTAND"
     assert config.exchange.api_key_file == Path.cwd() / "2026"
-    assert config.strategy.params == {"target_bps": 30}
+    assert config.strategy.params == {"profit_bps": 30}
     assert config.sandbox.seed == 1
 
 
@@ -137,6 +137,8 @@ BAD = [
     ("[live]\narmed = 'yes'", "live.armed = 'yes': Expected bool, got str; the default is false"),
     ("[agent]\nmode = 'advise'", "agent.mode = 'advise': allowed is 'off'"),
     ("[bus]\nendpoints = 'tcp://10.0.0.1:5000'", "tcp:// needs CURVE"),
+    ("[strategy]\nname = 'profit_awar'", "did you mean 'profit_aware'?"),
+    ("[strategy.params]\nnothing = 1", "`nothing`; allowed are"),
     ("[strategy]\nparams = 3", "strategy.params = 3: expected a table"),
     ("[exchange]\nmaker_bps = -1", "exchange.maker_bps = -1: expected 0 to 10000 bps"),
     ("[exchange]\nrest_url = 'https://api.btcturk.com'", "loopback addresses only"),
@@ -226,7 +228,7 @@ def test_fees_are_the_listed_ones_unless_set(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_frozen_configuration_thaws_to_the_same(folder: Path) -> None:
-    more = write(folder / "more.toml", "[exchange]\ntaker_bps = 12.5\n[strategy.params]\nx = 1\n")
+    more = write(folder / "more.toml", "[exchange]\ntaker_bps = 12.5\n[strategy.params]\nprofit_bps = 1\n")
     config = load([more]).config
     frozen = folder / "config.json"
     frozen.write_bytes(freeze(config, "run-1"))
