@@ -3,7 +3,7 @@
     log.info("order_submitted", extra={"client_order_id": order_id})
 
 `event` is the message: stable snake_case. Fields: ts (UTC), level, actor, run_id, mode, event, then
-whatever `extra` holds. A line that holds a secret is not written; what is written says so.
+whatever `extra` holds. What a library says is not an event of ours: its text goes to `error`. A line that holds a secret is not written; what is written says so.
 """
 
 import logging
@@ -17,6 +17,7 @@ import msgspec
 from btcbot.secret import leaks
 
 ERROR_TEXT_MAX: Final = 8_192
+_OURS: Final = frozenset({"btcbot", "bus", "actors"})
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -41,10 +42,15 @@ class JsonLines(logging.Formatter):
 
     def _line(self, record: logging.LogRecord) -> str:
         fields = self._head(record, record.levelname)
-        fields["event"] = record.getMessage()
+        text = record.getMessage()
+        is_ours = record.name.partition(".")[0] in _OURS
+        fields["event"] = text if is_ours else "library_message"
         fields |= {k: v for k, v in vars(record).items() if k not in _OWN}
+        if not is_ours:
+            fields |= {"library": record.name, "error": text[-ERROR_TEXT_MAX:]}
         if record.exc_info:
-            fields["error"] = self.formatException(record.exc_info)[-ERROR_TEXT_MAX:]
+            trace = self.formatException(record.exc_info)[-ERROR_TEXT_MAX:]
+            fields["error"] = trace if is_ours else f"{fields['error']}\n{trace}"
         return _encode(fields)
 
     def _head(self, record: logging.LogRecord, level: str) -> dict[str, Any]:

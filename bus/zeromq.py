@@ -22,6 +22,7 @@ QUEUE_MAX = 10_000
 RECONNECT_MS = 10
 DRAIN_MAX = 1_000
 PATH_MAX = 100
+FACT_TOPIC = "fact"
 
 
 class EndpointError(Exception):
@@ -46,7 +47,9 @@ class Sockets:
         self.dealers: dict[str, zmq.Socket[bytes]] = {}
         self.unsent = 0
         self._subscribe(actor, run)
-        for to in actor.asks:
+        # Who folds facts asks their writer for what it missed, whether or not it asks for more.
+        writers = [hears.source for hears in actor.hears if hears.topic == FACT_TOPIC]
+        for to in dict.fromkeys((*actor.asks, *writers)):
             self._connect_dealer(run / f"{to}.req", to, f"{actor.name}/{epoch}")
 
     @property

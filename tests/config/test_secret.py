@@ -121,7 +121,7 @@ def test_a_log_line_has_the_public_fields_and_no_control_characters() -> None:
 
 def told_to(out: io.StringIO) -> logging.Logger:
     """Return a logger whose only handler writes what `configure` would have written."""
-    log = logging.Logger("test")  # noqa: LOG001 (the root logger is pytest's)
+    log = logging.Logger("btcbot.test")  # noqa: LOG001 (the root logger is pytest's)
     handler = logging.StreamHandler(out)
     handler.setFormatter(logs.JsonLines("execution", "r1", "sandbox"))
     log.addHandler(handler)
@@ -143,5 +143,7 @@ def test_configure_takes_over_warnings_and_last_words(tmp_path: Path) -> None:
     events = [json.loads(line) for line in done.stderr.splitlines()]
     assert done.returncode == 1
     assert [event["level"] for event in events] == ["WARNING", "CRITICAL"]
+    assert (events[0]["event"], events[0]["library"]) == ("library_message", "py.warnings")
+    assert "old" in events[0]["error"]
     assert events[1]["event"] == "crashed"
     assert "RuntimeError: last" in events[1]["error"]
