@@ -3,7 +3,8 @@
     log.info("order_submitted", extra={"client_order_id": order_id})
 
 `event` is the message: stable snake_case. Fields: ts (UTC), level, actor, run_id, mode, event, then
-whatever `extra` holds. What a library says is not an event of ours: its text goes to `error`. A line that holds a secret is not written; what is written says so.
+whatever `extra` holds. What a library says is no event of ours: its text goes to `error`. A line
+that would hold a secret is not written; what is written instead says so.
 """
 
 import logging

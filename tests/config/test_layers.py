@@ -228,7 +228,8 @@ def test_fees_are_the_listed_ones_unless_set(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_frozen_configuration_thaws_to_the_same(folder: Path) -> None:
-    more = write(folder / "more.toml", "[exchange]\ntaker_bps = 12.5\n[strategy.params]\nprofit_bps = 1\n")
+    text = "[exchange]\ntaker_bps = 12.5\n[strategy.params]\nprofit_bps = 1\n"
+    more = write(folder / "more.toml", text)
     config = load([more]).config
     frozen = folder / "config.json"
     frozen.write_bytes(freeze(config, "run-1"))
