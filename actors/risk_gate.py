@@ -1,0 +1,271 @@
+"""The risk gate: the only actor that turns an intent into an order.
+
+Hears   OrderIntent, BookTop on `mark.`, FeedState, InstrumentRules, facts
+Says    ApprovedOrder or RefuseIntent to execution, IntentVerdict to the asker, RiskState
+Never   remembers a verdict: execution does; every asking is judged and passed on
+"""
+
+from collections import Counter
+from decimal import Decimal
+from typing import assert_never
+
+from msgspec import Struct, field
+
+from actors import CODEC
+from btcbot.config import Config
+from btcbot.domain.facts import (
+    Balances,
+    Fill,
+    OrderAbsent,
+    OrderAcked,
+    OrderClosed,
+    OrderNotSent,
+    OrderRejected,
+    OrderSubmitting,
+    OrderUnknown,
+    PauseChanged,
+    TradingStateChanged,
+)
+from btcbot.domain.ids import Asset, IntentId, Pair
+from btcbot.domain.instruments import FeeRates, Instrument
+from btcbot.domain.messages import (
+    ApprovedOrder,
+    BookTop,
+    FeedState,
+    InstrumentRules,
+    IntentVerdict,
+    LimitUse,
+    OrderIntent,
+    RefuseIntent,
+    RiskState,
+    Scope,
+)
+from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
+from btcbot.risk.limits import RiskLimits
+from btcbot.risk.rules import MINUTE_NS, Picture, Resting, judge, position_in_try
+from bus.actor import (
+    Actor,
+    Answer,
+    Ask,
+    CaughtUp,
+    Deliver,
+    Hears,
+    PeerBack,
+    PeerLost,
+    Publish,
+    RequestExpired,
+    Started,
+    Step,
+    Wake,
+    Woken,
+)
+from bus.runtime import PeersView, Place, run
+
+Inbox = (
+    OrderIntent | BookTop | IntentVerdict | FeedState | InstrumentRules | Fill | Balances
+    | OrderSubmitting | OrderAcked | OrderUnknown | OrderClosed | OrderRejected | OrderNotSent | OrderAbsent
+    | TradingStateChanged | PauseChanged | PeerLost | PeerBack | CaughtUp | RequestExpired
+    | Started | Woken
+)  # fmt: skip
+
+SAY_NS = 1_000_000_000
+
+
+class State(Struct, kw_only=True):
+    """What the gate remembers between messages; owned, changed in place."""
+
+    limits: RiskLimits
+    fees: dict[Pair, FeeRates]
+    rules: dict[Pair, Instrument] = field(default_factory=dict)
+    marks: dict[Pair, BookTop] = field(default_factory=dict)
+    feeds: dict[Pair, FeedStatus] = field(default_factory=dict)
+    orders: dict[IntentId, Resting] = field(default_factory=dict)
+    held: dict[Pair, Decimal] = field(default_factory=dict)
+    totals: dict[Asset, Decimal] = field(default_factory=dict)
+    sent_ns: tuple[int, ...] = ()
+    trading: TradingState = TradingState.PAUSED  # Fail closed until execution says otherwise.
+    pauses: dict[Scope, int | None] = field(default_factory=dict)
+    silent: tuple[str, ...] = ("market_data", "execution")
+    is_caught_up: bool = False
+    refusals: Counter[Rule] = field(default_factory=Counter)
+
+
+def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901
+    """Return the state, changed in place, and what to say."""
+    match message:
+        case OrderIntent():
+            return Step(state, (_judged(state, message, now_ns),))
+        case BookTop():
+            state.marks[message.pair] = message
+        case IntentVerdict():
+            return Step(state, _answered(state, message))
+        case OrderSubmitting():
+            intent = message.intent
+            state.orders[intent.intent_id] = Resting(intent, intent.quantity)
+            recent = (t for t in state.sent_ns if now_ns - t < MINUTE_NS)
+            state.sent_ns = (*recent, message.at_ns)
+        case Fill():
+            _fill(state, message)
+        case OrderClosed() | OrderRejected() | OrderNotSent() | OrderAbsent():
+            state.orders.pop(message.intent_id, None)
+        case OrderUnknown() | OrderAcked():
+            known = state.orders.get(message.intent_id)
+            if known is not None:
+                is_unknown = isinstance(message, OrderUnknown)
+                state.orders[message.intent_id] = Resting(known.intent, known.left, is_unknown)
+        case Balances():
+            state.totals = {row.asset: row.total for row in message.balances}
+        case Woken():
+            return Step(state, (_risk_state(state, now_ns), Wake("say", now_ns + SAY_NS)))
+        case Started():
+            return Step(state, (Wake("say", now_ns + SAY_NS),))
+        case _:
+            _note(state, message)
+    return Step(state)
+
+
+def _note(
+    state: State,
+    message: FeedState
+    | InstrumentRules
+    | TradingStateChanged
+    | PauseChanged
+    | PeerLost
+    | PeerBack
+    | CaughtUp
+    | RequestExpired,
+) -> None:
+    match message:
+        case FeedState():
+            state.feeds[message.pair] = message.status
+        case InstrumentRules():
+            state.rules = {rules.pair: rules for rules in message.instruments}
+        case TradingStateChanged():
+            state.trading = message.state
+        case PauseChanged():
+            if message.is_paused:
+                state.pauses[message.scope] = message.until_ns
+            else:
+                state.pauses.pop(message.scope, None)
+        case PeerLost():
+            state.silent = tuple(dict.fromkeys((*state.silent, message.source)))
+        case PeerBack():
+            state.silent = tuple(name for name in state.silent if name != message.source)
+        case CaughtUp():
+            state.is_caught_up = True
+        case RequestExpired():
+            pass  # Late is not refused: the bus goes on asking, and execution decides.
+        case _:
+            assert_never(message)
+
+
+def _judged(state: State, intent: OrderIntent, now_ns: int) -> Ask:
+    """Ask execution to send the intent, or to write down why not."""
+    refusal = judge(_picture(state), intent, now_ns)
+    if refusal is None:
+        # Counted at once: the next intent is judged as if this one were live already.
+        state.orders.setdefault(intent.intent_id, Resting(intent, intent.quantity))
+        approved = ApprovedOrder(intent=intent, approved_ns=now_ns)
+        return Ask("execution", approved, intent.intent_id)
+    rule, detail = refusal
+    state.refusals[rule] += 1
+    refused = RefuseIntent(intent=intent, rule=rule, detail=detail)
+    return Ask("execution", refused, intent.intent_id)
+
+
+def _answered(state: State, verdict: IntentVerdict) -> tuple[Answer, ...]:
+    if verdict.rule is not None:
+        state.orders.pop(verdict.intent_id, None)
+    return (Answer(verdict.intent_id, verdict),)
+
+
+def _fill(state: State, fill: Fill) -> None:
+    sign = 1 if fill.side is Side.BUY else -1
+    if fill.intent_id is not None:
+        held = state.held.get(fill.pair, Decimal(0)) + sign * fill.quantity
+        state.held[fill.pair] = max(held, Decimal(0))
+        known = state.orders.get(fill.intent_id)
+        if known is not None:
+            left = max(known.left - fill.quantity, Decimal(0))
+            state.orders[fill.intent_id] = Resting(known.intent, left, known.is_unknown)
+    for posting in fill.postings:
+        if posting.account == "asset":
+            total = state.totals.get(posting.asset, Decimal(0))
+            state.totals[posting.asset] = total + posting.amount
+
+
+def _picture(state: State) -> Picture:
+    return Picture(
+        limits=state.limits,
+        rules=state.rules,
+        marks=state.marks,
+        feeds=state.feeds,
+        fees=state.fees,
+        orders=state.orders,
+        held=state.held,
+        totals=state.totals,
+        sent_ns=state.sent_ns,
+        trading=state.trading,
+        pauses=state.pauses,
+        silent=state.silent,
+        is_caught_up=state.is_caught_up,
+    )
+
+
+def _risk_state(state: State, now_ns: int) -> Publish:
+    """Say how much of each limit is used: the worst pair, the worst order."""
+    limits, picture = state.limits, _picture(state)
+    positions = (position_in_try(picture, pair) for pair in state.marks)
+    largest = max((r.left * r.intent.limit_price for r in state.orders.values()), default=Decimal(0))
+    recent = sum(1 for t in state.sent_ns if now_ns - t < MINUTE_NS)
+    uses = (
+        LimitUse("order_notional_max_try", largest, limits.order_notional_max_try),
+        LimitUse(
+            "position_notional_max_try",
+            max((p for p in positions if p is not None), default=Decimal(0)),
+            limits.position_notional_max_try,
+        ),
+        LimitUse(
+            "cash_reserve_min_try",
+            state.totals.get(Asset("TRY"), Decimal(0)),
+            limits.cash_reserve_min_try,
+        ),
+        LimitUse("open_orders_max", Decimal(len(state.orders)), Decimal(limits.open_orders_max)),
+        LimitUse("orders_per_minute_max", Decimal(recent), Decimal(limits.orders_per_minute_max)),
+    )
+    refusals = tuple(sorted(state.refusals.items()))
+    return Publish("risk", RiskState(limits=uses, refusals=refusals, at_ns=now_ns))
+
+
+def actor(limits: RiskLimits, fees: dict[Pair, FeeRates]) -> Actor[State]:
+    """Return the gate with `limits`; it refuses until it knows enough."""
+    return Actor(
+        name="risk_gate",
+        state=State(limits=limits, fees=fees),
+        handle=handle,
+        hears=(
+            Hears(source="market_data", topic="mark."),
+            Hears(source="market_data", topic="feed."),
+            Hears(source="market_data", topic="rules"),
+            Hears(source="execution", topic="fact", conflate=False),
+        ),
+        facts=(
+            OrderSubmitting, OrderAcked, OrderUnknown, OrderClosed, OrderRejected, OrderNotSent, OrderAbsent,
+            Fill, Balances, TradingStateChanged, PauseChanged,
+        ),  # fmt: skip
+        receives=(OrderIntent,),
+        asks=("execution",),
+        needs=("market_data", "execution"),
+    )
+
+
+def main(config: Config) -> None:
+    """Judge until SIGTERM."""
+
+    def make(_deliver: Deliver, _peers: PeersView) -> Actor[State]:
+        return actor(config.risk, {pair: config.fees_of(pair) for pair in config.pairs})
+
+    run(
+        make,
+        Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC),
+    )

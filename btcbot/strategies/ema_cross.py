@@ -1,0 +1,85 @@
+"""Long while the fast mean of the middle is above the slow one, flat otherwise.
+
+The textbook rule, one update per quote: made for comparing backtests, not for making money.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from btcbot.domain.ids import Pair
+from btcbot.domain.messages import BookTop
+from btcbot.domain.money import BPS_IN_ONE, Quantity
+from btcbot.domain.words import Side
+from btcbot.strategies.contract import NO_WANTS, MarketView, Want, slot_of
+
+NAME: Final = "ema_cross"
+
+
+class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Periods count quotes."""
+
+    fast: Annotated[int, Meta(ge=1, le=1_000_000)] = 200
+    slow: Annotated[int, Meta(ge=2, le=1_000_000)] = 1_000
+    quantity: Decimal = Decimal("0.001")  # Base asset, bought and sold whole.
+    cross_bps: Annotated[int, Meta(ge=0, le=100)] = 20
+    life_s: Annotated[int, Meta(ge=1, le=3_600)] = 10
+
+
+class Means(Struct):
+    """Of one pair; owned by the strategy, changed in place: one update per quote."""
+
+    fast: float
+    slow: float
+    seen: int = 1
+
+
+class State(Struct, frozen=True):
+    means: dict[Pair, Means]  # Owned, one a pair.
+    fast_weight: float
+    slow_weight: float
+
+
+def start(params: Params) -> State:
+    """Return the state before anything was seen."""
+    return State({}, 2 / (params.fast + 1), 2 / (params.slow + 1))
+
+
+def decide(
+    state: State, params: Params, view: MarketView, top: BookTop, _now_ns: int
+) -> tuple[State, tuple[Want, ...]]:
+    """Return the state, its means moved by one quote, and an order at a cross."""
+    middle = float(top.bid + top.ask) * 0.5
+    means = state.means.get(top.pair)
+    if means is None:
+        state.means[top.pair] = Means(middle, middle)
+        return state, NO_WANTS
+    means.fast = fast = means.fast + state.fast_weight * (middle - means.fast)
+    means.slow = slow = means.slow + state.slow_weight * (middle - means.slow)
+    means.seen += 1
+    held = view.holdings.get(top.pair)
+    is_long = held is not None and held.quantity > 0
+    if (fast > slow) is is_long or means.seen < params.slow:
+        return state, NO_WANTS
+    return state, _cross(params, view, top, Side.SELL if is_long else Side.BUY)
+
+
+def _cross(params: Params, view: MarketView, top: BookTop, side: Side) -> tuple[Want, ...]:
+    rules = view.rules.get(top.pair)
+    if rules is None or slot_of(NAME, top.pair, side) in view.live:
+        return NO_WANTS
+    reach = Decimal(params.cross_bps) / BPS_IN_ONE
+    if side is Side.BUY:
+        quantity, price = params.quantity, rules.price_up(top.ask * (1 + reach))
+    else:
+        quantity, price = view.holdings[top.pair].quantity, rules.price_down(top.bid * (1 - reach))
+    want = Want(
+        pair=top.pair,
+        side=side,
+        quantity=Quantity(rules.quantity_down(quantity)),
+        limit_price=price,
+        reason="the fast mean crossed the slow one",
+        life_ns=params.life_s * 1_000_000_000,
+    )
+    return (want,)
