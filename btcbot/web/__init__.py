@@ -1,0 +1,1 @@
+"""The dashboard's page: three static files, nothing from another host."""
