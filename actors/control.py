@@ -117,7 +117,7 @@ class EndProcess(Struct, frozen=True):
     number: int
 
 
-def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901, PLR0911, PLR0912
+def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901, PLR0912
     """Return the state, changed in place, and what to ask and to answer."""
     match message:
         case AccountSnapshot():
@@ -309,9 +309,17 @@ def actor(mode: str, pairs: tuple[Pair, ...], perform: Any) -> Actor[State]:  # 
             Hears(source="execution", topic="fact", conflate=False),
         ),
         facts=(
-            OrderSubmitting, OrderAcked, OrderUnknown, OrderZombie, OrderClosed, OrderRejected,
-            OrderNotSent, OrderAbsent, TradingStateChanged, PauseChanged,
-        ),  # fmt: skip
+            OrderSubmitting,
+            OrderAcked,
+            OrderUnknown,
+            OrderZombie,
+            OrderClosed,
+            OrderRejected,
+            OrderNotSent,
+            OrderAbsent,
+            TradingStateChanged,
+            PauseChanged,
+        ),
         asks=("execution",),
         needs=("execution",),
         watches=OTHERS,
@@ -324,7 +332,7 @@ def main(config: Config) -> None:
     run_on_loop(_serve(config))
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config) -> None:  # noqa: C901 - it wires
     doorways: list[Doorway] = []
     states: list[State] = []
     clock = SystemClock()
@@ -359,11 +367,12 @@ async def _serve(config: Config) -> None:
         states.append(made.state)
         return made
 
-    place = Place(
-        run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC
-    )
+    async def open_door() -> None:
+        await doorways[0].open()
+
+    place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
     try:
-        await serve(make, place, before=lambda: doorways[0].open())
+        await serve(make, place, before=open_door)
     finally:
         for doorway in doorways:
             await doorway.close()

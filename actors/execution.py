@@ -142,7 +142,7 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     return Step(desk, (*persist, *turn.asks, *answers, *said, *effects))
 
 
-def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0912 - one line each
+def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0912, PLR0915
     desk = turn.desk
     match message:
         case ApprovedOrder():
@@ -375,9 +375,7 @@ async def _serve(config: Config, writer: Writer, desk: Desk) -> None:
         venues.append(venue)
         return actor(desk, Performer(writer, venue, kill_file, deliver), writer)
 
-    place = Place(
-        run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC
-    )
+    place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
     try:
         await serve(make, place)
     finally:

@@ -8,7 +8,6 @@ Never   says a price is current that no frame of this session confirms
 import difflib
 import logging
 from collections.abc import Callable
-from decimal import Decimal
 from typing import assert_never
 
 from msgspec import Struct, field
@@ -34,6 +33,7 @@ from btcbot.domain.feed import (
 from btcbot.domain.ids import Pair
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.messages import BookTop, FeedState, InstrumentRules, Trade, TradesGap
+from btcbot.domain.money import Price, Quantity
 from btcbot.domain.words import FeedStatus
 from btcbot.market.book import Applied, Book
 from btcbot.market.freshness import status_of
@@ -168,7 +168,7 @@ def _booked(feed: Feed, applied: Applied, now_ns: int) -> tuple[Struct, ...]:
 
 
 def _say_top(
-    feed: Feed, top: tuple[Decimal, Decimal, Decimal, Decimal], now_ns: int
+    feed: Feed, top: tuple[Price, Quantity, Price, Quantity], now_ns: int
 ) -> tuple[Struct, ...]:
     old = feed.top
     is_same = old is not None and top == (old.bid, old.bid_quantity, old.ask, old.ask_quantity)
@@ -177,10 +177,10 @@ def _say_top(
     bid, bid_quantity, ask, ask_quantity = top
     feed.top = BookTop(
         pair=feed.pair,
-        bid=bid,  # type: ignore[arg-type] - the book made them
-        bid_quantity=bid_quantity,  # type: ignore[arg-type]
-        ask=ask,  # type: ignore[arg-type]
-        ask_quantity=ask_quantity,  # type: ignore[arg-type]
+        bid=bid,
+        bid_quantity=bid_quantity,
+        ask=ask,
+        ask_quantity=ask_quantity,
         changed_ns=changed_ns,
         confirmed_ns=now_ns,
     )
@@ -294,9 +294,7 @@ def _say_feeds(state: State, now_ns: int) -> tuple[Struct, ...]:
 
 
 def _feed_state(state: State, feed: Feed, now_ns: int) -> FeedState:
-    status = status_of(
-        feed.confirmed_ns, now_ns, is_up=state.is_up, is_fallback=feed.is_fallback
-    )
+    status = status_of(feed.confirmed_ns, now_ns, is_up=state.is_up, is_fallback=feed.is_fallback)
     if state.instruments and feed.pair not in state.instruments:
         status, feed.reason = FeedStatus.DOWN, _unknown(state, feed.pair)
     feed.said = FeedState(
@@ -371,9 +369,7 @@ async def _serve(config: Config) -> None:
         feeds.append(feed)
         return actor(config.pairs, feed.start)
 
-    place = Place(
-        run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC
-    )
+    place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
     try:
         await serve(make, place)
     finally:

@@ -63,7 +63,8 @@ from bus.runtime import PeersView, Place, run
 
 Inbox = (
     OrderIntent | BookTop | IntentVerdict | FeedState | InstrumentRules | Fill | Balances
-    | OrderSubmitting | OrderAcked | OrderUnknown | OrderClosed | OrderRejected | OrderNotSent | OrderAbsent
+    | OrderSubmitting | OrderAcked | OrderUnknown | OrderClosed | OrderRejected | OrderNotSent
+    | OrderAbsent
     | TradingStateChanged | PauseChanged | PeerLost | PeerBack | CaughtUp | RequestExpired
     | Started | Woken
 )  # fmt: skip
@@ -124,7 +125,7 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
     return Step(state)
 
 
-def _note(
+def _note(  # noqa: C901 - one line each
     state: State,
     message: FeedState
     | InstrumentRules
@@ -216,7 +217,9 @@ def _risk_state(state: State, now_ns: int) -> Publish:
     """Say how much of each limit is used: the worst pair, the worst order."""
     limits, picture = state.limits, _picture(state)
     positions = (position_in_try(picture, pair) for pair in state.marks)
-    largest = max((r.left * r.intent.limit_price for r in state.orders.values()), default=Decimal(0))
+    largest = max(
+        (r.left * r.intent.limit_price for r in state.orders.values()), default=Decimal(0)
+    )
     recent = sum(1 for t in state.sent_ns if now_ns - t < MINUTE_NS)
     uses = (
         LimitUse("order_notional_max_try", largest, limits.order_notional_max_try),
@@ -250,9 +253,18 @@ def actor(limits: RiskLimits, fees: dict[Pair, FeeRates]) -> Actor[State]:
             Hears(source="execution", topic="fact", conflate=False),
         ),
         facts=(
-            OrderSubmitting, OrderAcked, OrderUnknown, OrderClosed, OrderRejected, OrderNotSent, OrderAbsent,
-            Fill, Balances, TradingStateChanged, PauseChanged,
-        ),  # fmt: skip
+            OrderSubmitting,
+            OrderAcked,
+            OrderUnknown,
+            OrderClosed,
+            OrderRejected,
+            OrderNotSent,
+            OrderAbsent,
+            Fill,
+            Balances,
+            TradingStateChanged,
+            PauseChanged,
+        ),
         receives=(OrderIntent,),
         asks=("execution",),
         needs=("market_data", "execution"),

@@ -225,9 +225,15 @@ def actor(setup: Setup, fees: dict[Pair, Any]) -> Actor[State]:
             Hears(source="execution", topic="fact", conflate=False),
         ),
         facts=(
-            Fill, OrderSubmitting, OrderClosed, OrderRejected, OrderNotSent, OrderAbsent,
-            TradingStateChanged, PauseChanged,
-        ),  # fmt: skip
+            Fill,
+            OrderSubmitting,
+            OrderClosed,
+            OrderRejected,
+            OrderNotSent,
+            OrderAbsent,
+            TradingStateChanged,
+            PauseChanged,
+        ),
         asks=("risk_gate",),
         needs=("market_data", "risk_gate", "execution"),
     )
@@ -251,5 +257,3 @@ def main(config: Config) -> None:
         make,
         Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC),
     )
-
-

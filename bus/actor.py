@@ -5,7 +5,7 @@ the clock, journals the message, calls `handle` and performs the effects in orde
 from outside (a reply, a timer, the silence of a peer) is a later message in the inbox.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
@@ -181,7 +181,7 @@ class FactReader(Protocol):
 
     def __call__(
         self, after: int, tags: tuple[str, ...], limit: int, /
-    ) -> tuple[list[tuple[int, Struct]], int]:
+    ) -> tuple[Sequence[tuple[int, Struct]], int]:
         """Return facts with one of `tags` above `after`, and the sequence they are complete to."""
         ...
 

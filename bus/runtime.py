@@ -127,11 +127,12 @@ def run(make: Make, place: Place) -> None:
 
 def run_on_loop(main: Coroutine[Any, Any, None]) -> None:
     """Run `main` on uvloop where it is installed, else on the standard event loop."""
-    try:
-        from uvloop import new_event_loop  # noqa: PLC0415 - only actors with outside I/O pay for it
-    except ImportError:
-        new_event_loop = asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with suppress(ImportError):
+        import uvloop  # noqa: PLC0415 - only actors with outside I/O pay for it
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main)
 
 

@@ -89,7 +89,9 @@ def _problems(found: Json) -> list[str]:
     """Return what is not as it should be."""
     problems = [f"{a['name']} is {a['state']}" for a in found["actors"] if a["state"] != "READY"]
     fresh = ("LIVE", "FALLBACK")
-    problems += [f"feed {f['pair']} is {f['state']}" for f in found["feeds"] if f["state"] not in fresh]
+    problems += [
+        f"feed {f['pair']} is {f['state']}" for f in found["feeds"] if f["state"] not in fresh
+    ]
     if found["orders"]["unknown"]:
         problems.append(f"{found['orders']['unknown']} orders are UNKNOWN")
     if found["trading_state"] == "HALTED":
@@ -137,7 +139,7 @@ def _print_status(options: Options, found: Json) -> None:
 
 def _stale(found: Json) -> str:
     age = found["account_age_s"]
-    return "" if age is not None and age < 5 else f"  STALE ({age} s)"  # noqa: PLR2004
+    return "" if age is not None and age < 5 else f"  STALE ({age} s)"
 
 
 def _money(value: str | None) -> str:
@@ -258,9 +260,7 @@ def trace(options: Options, *, name: str) -> None:
         for step in steps
     ]
     columns = ("time UTC", "+ms", "actor", "what")
-    options.show(
-        {"order": found, "steps": steps}, lambda: print_table(options, columns, rows)
-    )
+    options.show({"order": found, "steps": steps}, lambda: print_table(options, columns, rows))
 
 
 def _steps(found: Json, facts: list[Json]) -> list[Json]:
@@ -391,7 +391,9 @@ def _duration_ns(given: str) -> int:
     units = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
     number, unit = given[:-1], given[-1:]
     if not (number.isascii() and number.isdigit()) or unit not in units:
-        stop(exits.USAGE, f"btcbot: --for {given!r}: expected a number and s, m, h or d, such as 2h")
+        stop(
+            exits.USAGE, f"btcbot: --for {given!r}: expected a number and s, m, h or d, such as 2h"
+        )
     return int(number) * units[unit] * 10**9
 
 

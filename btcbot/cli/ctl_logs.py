@@ -73,4 +73,6 @@ def _show(options: Options, line: Json) -> None:
     head = ("ts", "level", "actor", "event", "run_id", "mode")
     rest = " ".join(f"{name}={value}" for name, value in line.items() if name not in head)
     when = str(line.get("ts", ""))[11:23]
-    click.echo(f"{when} {line.get('level', ''):<8} {line.get('actor', ''):<11} {line['event']} {rest}")
+    click.echo(
+        f"{when} {line.get('level', ''):<8} {line.get('actor', ''):<11} {line['event']} {rest}"
+    )

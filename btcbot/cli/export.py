@@ -42,14 +42,11 @@ def command(options: Options, *, what: str, since: str, until: str, form: str) -
         return
     writer: csv.DictWriter[str] | None = None
     for row in rows:
-        flat = {k: v if isinstance(v, str | int | None) else msgspec.json.encode(v).decode()
-                for k, v in row.items()}  # fmt: skip
+        flat = _event(row) if what == "events" else row
         if writer is None:
-            extra = "ignore" if what != "events" else "raise"
-            names = list(flat) if what != "events" else ["seq", "epoch", "kind", "at_ns", "fact"]
-            writer = csv.DictWriter(sys.stdout, names, extrasaction=extra)
+            writer = csv.DictWriter(sys.stdout, list(flat))
             writer.writeheader()
-        writer.writerow(flat if what != "events" else _event(row))
+        writer.writerow(flat)
 
 
 def _event(row: dict[str, object]) -> dict[str, object]:

@@ -95,7 +95,7 @@ def status_of(picture: Picture, now_ns: int) -> dict[str, Any]:
             {"name": row.name, "used": text(row.used), "limit": text(row.limit)}
             for row in (picture.risk.limits if picture.risk else ())
         ],
-        "refusals": {rule: count for rule, count in (picture.risk.refusals if picture.risk else ())},
+        "refusals": dict(picture.risk.refusals if picture.risk else ()),
         "pauses": [
             {
                 "scope": _scope(pause.scope),

@@ -31,7 +31,9 @@ class Peak(Struct, frozen=True):
 
 def day_of(at_ns: int) -> str:
     """Return the trading day that `at_ns` falls into; Istanbul has no daylight saving now."""
-    return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).astimezone(ISTANBUL).date().isoformat()
+    return (
+        datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).astimezone(ISTANBUL).date().isoformat()
+    )
 
 
 def add(day: Day, realized: Decimal, fees: Decimal, turnover: Decimal) -> Day:

@@ -11,7 +11,7 @@ from btcbot.domain.words import Side
 ASSET, TRADING, FEE, TAX, EXTERNAL = "asset", "trading", "fee", "tax", "external"
 
 
-def of_fill(  # noqa: PLR0913 - a fill is these seven things
+def of_fill(  # noqa: PLR0913, PLR0917 - a fill is these seven things
     side: Side,
     base: Asset,
     quote: Asset,

@@ -84,10 +84,10 @@ class Book:
     def _judged(self) -> Applied:
         self.best_bid = max(self.bids, default=None)
         self.best_ask = min(self.asks, default=None)
-        if self.best_bid is not None and self.best_ask is not None:
-            if self.best_bid >= self.best_ask:
-                self.is_void = True
-                return Applied.CROSSED
+        bid, ask = self.best_bid, self.best_ask
+        if bid is not None and ask is not None and bid >= ask:
+            self.is_void = True
+            return Applied.CROSSED
         return Applied.DONE
 
 

@@ -38,9 +38,7 @@ def once(turn: Turn, command: CommandId, do: Callable[[], str | None]) -> None:
     if command not in desk.commands:
         refused = do()
         if refused is not None:
-            turn.say(
-                CommandRefused(command_id=command, by="", detail=refused, at_ns=turn.now_ns)
-            )
+            turn.say(CommandRefused(command_id=command, by="", detail=refused, at_ns=turn.now_ns))
     turn.answer(desk.commands[command])
 
 

@@ -1,12 +1,12 @@
-"""The states of an order and every move between them that may happen; the database holds the same.
+r"""The states of an order and every move between them that may happen; the database holds the same.
 
-                 +-> REJECTED        +--> ABSENT --(seen later)--> ZOMBIE
-    SENDING -----+-> NOT_SENT        |
-       |         +-> OPEN <------- UNKNOWN <-- (any doubt, or a restart in SENDING)
-       |               |  \\
++-> REJECTED        +--> ABSENT --(seen later)--> ZOMBIE
+SENDING -----+-> NOT_SENT        |
+|         +-> OPEN <------- UNKNOWN <-- (any doubt, or a restart in SENDING)
+|               |  \
        +---------------+   +-> CANCEL_REQ -+
-                       |                   v
-                       +-----------> CLOSING --(fills add up)--> CLOSED
+|                   v
++-----------> CLOSING --(fills add up)--> CLOSED
 """
 
 from typing import Final

@@ -97,7 +97,10 @@ def take_order(turn: Turn, row: VenueOrder) -> None:
     if order.order_id is None:
         _found(turn, order, row.order_id, is_found=True)
     elif order.order_id != row.order_id:
-        _halt(turn, f"{order.client_order_id} is on the exchange as {order.order_id} and {row.order_id}")
+        _halt(
+            turn,
+            f"{order.client_order_id} is on the exchange as {order.order_id} and {row.order_id}",
+        )
         return
     order = desk.orders[order.intent.intent_id]
     if row.is_terminal and order.state in (
@@ -145,7 +148,9 @@ def _ours(turn: Turn, row: VenueOrder) -> Order | None:
     if order is not None and order.state is OrderState.CLOSED:
         return None
     if order is None and intent_id not in desk.verdicts and row.is_open:
-        _halt(turn, f"order {row.order_id} carries our label {row.client_id}, but no intent of ours")
+        _halt(
+            turn, f"order {row.order_id} carries our label {row.client_id}, but no intent of ours"
+        )
     return order
 
 
@@ -154,9 +159,7 @@ def _found(turn: Turn, order: Order, order_id: OrderId | None, *, is_found: bool
     intent_id = order.intent.intent_id
     if order.state in IN_DOUBT:
         turn.say(
-            OrderAcked(
-                intent_id=intent_id, order_id=order_id, found=is_found, at_ns=turn.now_ns
-            )
+            OrderAcked(intent_id=intent_id, order_id=order_id, found=is_found, at_ns=turn.now_ns)
         )
     elif order.state in (OrderState.ABSENT, OrderState.REJECTED, OrderState.NOT_SENT):
         was = order.state

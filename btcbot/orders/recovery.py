@@ -72,9 +72,7 @@ def desk_of(setup: Setup, found: Recovered) -> Desk:
 def begin(turn: Turn) -> None:
     """Say the first facts of a life: its epoch, and that whatever was being sent is in doubt."""
     desk, setup = turn.desk, turn.desk.setup
-    turn.say(
-        EpochStarted(epoch=desk.epoch, instance=setup.tag, mode=setup.mode, at_ns=turn.now_ns)
-    )
+    turn.say(EpochStarted(epoch=desk.epoch, instance=setup.tag, mode=setup.mode, at_ns=turn.now_ns))
     if not desk.trading_seq:
         is_live = setup.mode == "live"
         turn.say(

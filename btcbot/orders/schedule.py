@@ -7,7 +7,7 @@ seconds, so a lost answer delays a read and never stops it.
 from msgspec.structs import replace
 
 from btcbot.domain.facts import OrderCancelRequested, OrderUnknown
-from btcbot.domain.ids import OrderId
+from btcbot.domain.ids import OrderId, Pair
 from btcbot.domain.venue import (
     AllOrdersRead,
     BalancesRead,
@@ -202,25 +202,31 @@ def hunted(turn: Turn, message: HuntRead) -> None:
     with our books: an order that was filled unseen would have moved them.
     """
     desk = turn.desk
-    for pair, hunt in tuple(desk.hunts.items()):
-        if message.asked_ns < hunt.began_ns:
+    for pair, before in tuple(desk.hunts.items()):
+        if message.asked_ns < before.began_ns:
             continue
-        match message:
-            case OpenOrdersRead() if message.pair == pair:
-                hunt = replace(hunt, has_open=True)
-            case AllOrdersRead() if message.pair == pair and message.is_complete:
-                hunt = replace(hunt, has_all=True)
-            case FillsRead() if message.order_id is None:
-                hunt = replace(hunt, has_fills=True)
-            case BalancesRead():
-                hunt = _witness(turn, hunt, message)
+        hunt = _furthered(turn, before, message, pair)
         desk.hunts[pair] = hunt
         if hunt.has_open and hunt.has_all and hunt.has_fills and hunt.balances_agree:
             del desk.hunts[pair]
+            desk.due[f"hunt {pair}"] = hunt.began_ns + _interval_ns(desk)
             for order in tuple(live_orders(desk, pair)):
                 if order.state is OrderState.UNKNOWN:
                     prove_absent(turn, order, hunt.began_ns)
-            desk.due[f"hunt {pair}"] = hunt.began_ns + _interval_ns(desk)
+
+
+def _furthered(turn: Turn, hunt: Hunt, message: HuntRead, pair: Pair) -> Hunt:
+    """Return the sweep of `pair` with one more read come back."""
+    match message:
+        case OpenOrdersRead() if message.pair == pair:
+            return replace(hunt, has_open=True)
+        case AllOrdersRead() if message.pair == pair and message.is_complete:
+            return replace(hunt, has_all=True)
+        case FillsRead() if message.order_id is None:
+            return replace(hunt, has_fills=True)
+        case BalancesRead():
+            return _witness(turn, hunt, message)
+    return hunt
 
 
 def _witness(turn: Turn, hunt: Hunt, message: BalancesRead) -> Hunt:

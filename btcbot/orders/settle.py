@@ -20,7 +20,7 @@ from btcbot.domain.facts import (
 )
 from btcbot.domain.ids import CommandId
 from btcbot.domain.instruments import Instrument
-from btcbot.domain.money import Price, text
+from btcbot.domain.money import Amount, Price, text
 from btcbot.domain.venue import BalancesRead, FillsRead, ReadFills, VenueFill
 from btcbot.domain.words import OrderState, TradingState
 from btcbot.orders.accept import live_orders
@@ -64,9 +64,7 @@ def take_balances(turn: Turn, message: BalancesRead, post: PostOpening) -> None:
     """Open the books with the first read; hold every later one against them."""
     desk = turn.desk
     if not desk.opened_ns:
-        turn.say(
-            Opening(balances=message.balances, postings=post(message), at_ns=turn.now_ns)
-        )
+        turn.say(Opening(balances=message.balances, postings=post(message), at_ns=turn.now_ns))
     if {row.asset: row for row in message.balances} != desk.balances:
         turn.say(Balances(balances=message.balances, at_ns=turn.now_ns))
     wrong = differences(desk)
@@ -131,7 +129,7 @@ def _close(turn: Turn, order: Order) -> None:
         turn.say(
             OrderClosed(
                 intent_id=order.intent.intent_id,
-                filled=order.filled,
+                filled=Amount(order.filled),
                 average_price=Price(order.cost / order.filled) if order.filled else None,
                 reason="filled" if is_full else "canceled",
                 at_ns=turn.now_ns,

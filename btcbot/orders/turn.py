@@ -31,7 +31,7 @@ from btcbot.domain.facts import (
     TradingStateChanged,
 )
 from btcbot.domain.ids import CommandId, IntentId
-from btcbot.domain.messages import CommandDone, IntentVerdict, Message
+from btcbot.domain.messages import CommandDone, IntentVerdict
 from btcbot.domain.money import text
 from btcbot.domain.venue import VenueEffect
 from btcbot.domain.words import OrderState, TradingState
@@ -49,7 +49,7 @@ class Turn:
         self.now_ns = now_ns
         self.facts: list[Fact] = []
         self.asks: list[VenueEffect] = []
-        self.answers: list[Message] = []
+        self.answers: list[IntentVerdict | CommandDone] = []
 
     def say(self, fact: Fact) -> None:
         """State a fact: the desk knows it from here on, the disk before anybody is told."""
@@ -61,7 +61,7 @@ class Turn:
         """Ask the exchange, after the facts are durable."""
         self.asks.append(effect)
 
-    def answer(self, message: Message) -> None:
+    def answer(self, message: IntentVerdict | CommandDone) -> None:
         """Answer a request, after the facts are durable."""
         self.answers.append(message)
 
@@ -106,9 +106,7 @@ def _epoch(desk: Desk, fact: EpochStarted) -> None:
 
 
 def _refused(desk: Desk, fact: IntentRefused) -> None:
-    verdict = IntentVerdict(
-        intent_id=fact.intent.intent_id, rule=fact.rule, detail=fact.detail
-    )
+    verdict = IntentVerdict(intent_id=fact.intent.intent_id, rule=fact.rule, detail=fact.detail)
     remember(desk.verdicts, fact.intent.intent_id, verdict)
 
 
@@ -144,9 +142,7 @@ def _unknown(desk: Desk, fact: OrderUnknown) -> None:
 
 def _cancel_requested(desk: Desk, fact: OrderCancelRequested) -> None:
     order = desk.orders[fact.intent_id]
-    order = replace(
-        order, cancel_by=fact.by, cancel_reason=fact.reason, cancel_due_ns=fact.at_ns
-    )
+    order = replace(order, cancel_by=fact.by, cancel_reason=fact.reason, cancel_due_ns=fact.at_ns)
     desk.orders[fact.intent_id] = order
     if order.state is OrderState.OPEN:
         _move(desk, fact.intent_id, OrderState.CANCEL_REQ, fact.at_ns)

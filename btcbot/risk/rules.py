@@ -81,7 +81,10 @@ def trading_state(picture: Picture, intent: OrderIntent, now_ns: int) -> Refusal
         return Rule.TRADING_STATE, f"{picture.trading}"
     for scope, until_ns in picture.pauses.items():
         if scope.covers(intent) and (until_ns is None or now_ns < until_ns):
-            return Rule.PAUSED_SCOPE, f"{scope.pair or '*'} {scope.strategy or '*'} {scope.side or '*'}"
+            return (
+                Rule.PAUSED_SCOPE,
+                f"{scope.pair or '*'} {scope.strategy or '*'} {scope.side or '*'}",
+            )
     return None
 
 

@@ -90,7 +90,7 @@ class Exchange:
 
     # --- the market moves ---------------------------------------------------------------------
 
-    def set_top(  # noqa: PLR0913 - a quote is these six things
+    def set_top(
         self, pair: Pair, bid: Decimal, bid_quantity: Decimal, ask: Decimal,
         ask_quantity: Decimal, now_ns: int,
     ) -> None:  # fmt: skip
@@ -225,8 +225,10 @@ class Exchange:
         if is_priced:
             self._check_price(market, new.price)
         self._check_stop(market, new)
-        value = new.quantity if spends_quote else new.quantity * (
-            new.price if is_priced else market.price
+        value = (
+            new.quantity
+            if spends_quote
+            else new.quantity * (new.price if is_priced else market.price)
         )
         if value < rules.notional_min:
             raise Rejected(1123, "FAILED_MIN_TOTAL_AMOUNT")
@@ -293,7 +295,7 @@ class Exchange:
             order.ahead = market.side(order.side).get(order.price, ZERO)
             market.resting.append(order)
 
-    def _fill(  # noqa: PLR0913 - an execution is these things
+    def _fill(
         self, market: Market, order: Order, price: Decimal, quantity: Decimal, now_ns: int,
         *, is_maker: bool = True,
     ) -> Decimal:  # fmt: skip

@@ -1,5 +1,6 @@
-"""The exchange's rate limits, as documented: a window opens with the first request of an endpoint;
-one request too many blocks it for the block time.
+"""The exchange's rate limits, as documented.
+
+A window opens with the first request of an endpoint; one too many blocks it for the block time.
 """
 
 from typing import Final
@@ -16,7 +17,7 @@ class Limit(Struct, frozen=True):
 
     @property
     def period(self) -> str:
-        return f"{self.window_s // 60}m" if self.window_s >= 60 else f"{self.window_s}s"  # noqa: PLR2004
+        return f"{self.window_s // 60}m" if self.window_s >= 60 else f"{self.window_s}s"
 
 
 _ACCOUNT = "account"

@@ -95,7 +95,7 @@ class SyntheticMarket:
         rate = TRADES_PER_S * seconds * math.exp(0.5 * self._log_volatility)
         printed = []
         while draw.random() < rate / (1 + rate):
-            side = Side.BUY if draw.random() < 0.5 else Side.SELL  # noqa: PLR2004
+            side = Side.BUY if draw.random() < 0.5 else Side.SELL
             quantity = self._quantity(draw.expovariate(1 / (0.3 * self._depth)) / middle)
             printed.append(PrintedTrade(side, ask if side is Side.BUY else bid, quantity))
         return printed

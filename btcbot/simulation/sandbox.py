@@ -42,8 +42,8 @@ class Saved(Struct, omit_defaults=True):
 
     orders: list[Order] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
-    balances: dict[str, Balance] = field(default_factory=dict)
-    prices: dict[str, Decimal] = field(default_factory=dict)
+    balances: dict[Asset, Balance] = field(default_factory=dict)
+    prices: dict[Pair, Decimal] = field(default_factory=dict)
 
 
 class PairView(Struct):
@@ -123,9 +123,7 @@ class Sandbox:
         if self._file >= 0 and (orders or trades):
             balances = self.exchange.account.balances
             prices = {pair: market.price for pair, market in self.exchange.markets.items()}
-            line = msgspec.json.encode(
-                Saved(orders, trades, {k: v for k, v in balances.items()}, dict(prices))
-            )
+            line = msgspec.json.encode(Saved(orders, trades, dict(balances), prices))
             os.write(self._file, line + b"\n")
 
     def close(self) -> None:
@@ -142,12 +140,10 @@ class Sandbox:
             orders |= {order.id: order for order in saved.orders}
             trades += saved.trades
             if saved.balances:
-                self.exchange.account.balances = {
-                    Asset(asset): balance for asset, balance in saved.balances.items()
-                }
+                self.exchange.account.balances = saved.balances
             for pair, price in saved.prices.items():
                 if pair in self._markets and price:
-                    self._markets[Pair(pair)].resume_at(price)
+                    self._markets[pair].resume_at(price)
         self.exchange.restore(orders.values(), trades)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(path, flags, 0o600)

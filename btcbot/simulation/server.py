@@ -81,7 +81,9 @@ class Api:
         }
         return [
             *(Route(path, self._public(handler)) for path, handler in public.items()),
-            Route("/api/v2/server/exchangeInfo", self._public(public["/api/v2/server/exchangeinfo"])),
+            Route(
+                "/api/v2/server/exchangeInfo", self._public(public["/api/v2/server/exchangeinfo"])
+            ),
             Route("/api/v2/orderBook", self._public(self._book)),
             *(
                 Route(path, self._private(handler), methods=[method])
@@ -302,7 +304,7 @@ class Api:
             and (not sides or trade.side in sides)
             and pair in ("", trade.pair)
         ]
-        head = '{"data":[' + ",".join(rows) + '],'
+        head = '{"data":[' + ",".join(rows) + "],"
         return head + '"success":true,"message":"SUCCESS","code":0}'
 
     def _submit(self, request: Request) -> Json:
@@ -391,7 +393,7 @@ def _new_order(body: dict[str, Any]) -> NewOrder:
     if side is None:
         raise Rejected(1193, "ORDER_TYPE_NOT_SUPPORTED")
     client_id = str(given.get("neworderclientid") or f"auto-{time.time_ns()}")
-    if len(client_id) > 50:  # noqa: PLR2004
+    if len(client_id) > 50:
         raise Rejected(1121, "FAILED_ORDER_PARAMETER")
     return NewOrder(
         pair=Pair(str(given.get("pairsymbol", "")).upper().replace("_", "")),
@@ -414,7 +416,7 @@ def _decimal(value: object) -> Decimal:
 def _int(request: Request, name: str, default: int) -> int:
     value = request.query_params.get(name, "")
     try:
-        return int(value) if value and len(value) < 20 else default  # noqa: PLR2004
+        return int(value) if value and len(value) < 20 else default
     except ValueError:
         raise Rejected(1037, "INVALID_REQUEST_ERROR") from None
 

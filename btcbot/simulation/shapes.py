@@ -12,7 +12,8 @@ from btcbot.simulation.account import Account, Order, Trade
 from btcbot.simulation.sandbox import PairView, PublicTrade, Sandbox
 
 Json = Any
-ASSET_NAMES = {"TRY": "Türk Lirası", "BTC": "Bitcoin", "ETH": "Ethereum", "USDT": "Tether"}
+# The exchange writes its names in Turkish.
+ASSET_NAMES = {"TRY": "Türk Lirası", "BTC": "Bitcoin", "ETH": "Ethereum", "USDT": "Tether"}  # noqa: RUF001
 PAIR_IDS = {"BTCTRY": 1, "ETHTRY": 2, "USDTTRY": 18, "BTCUSDT": 19}
 METHOD_CODES = {"limit": 0, "market": 1, "stoplimit": 2, "stopmarket": 3}
 USER_ID = 100_001
@@ -249,7 +250,7 @@ def levels(rows: Iterable[tuple[Decimal, Decimal]]) -> Json:
 
 
 def changes(old: dict[Decimal, Decimal], new: dict[Decimal, Decimal]) -> Json:
-    """Return what turns `old` into `new`: 0 changed, 1 new, 3 removed (its amount means nothing)."""
+    """Return what turns `old` into `new`: 0 changed, 1 new, 3 removed (the amount is void)."""
     found = [
         {"CP": 0 if price in old else 1, "P": text(price), "A": text(quantity)}
         for price, quantity in new.items()
@@ -286,7 +287,7 @@ def public_trade(trade: PublicTrade) -> Json:
 
 def order_frame(kind: int, row: Order, account: Account, rules: Instrument) -> Json:
     """Return a 451 or 452; the latter prints sixteen decimals."""
-    show = text if kind == 451 else lambda value: fixed(value, 16)  # noqa: PLR2004
+    show = text if kind == 451 else lambda value: fixed(value, 16)
     return [
         kind,
         {

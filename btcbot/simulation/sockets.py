@@ -48,9 +48,9 @@ class Hub:
         """Take a frame of a client; what is not understood is not answered, as on the exchange."""
         try:
             kind, body = json.loads(text)
-            if kind == 151:  # noqa: PLR2004
+            if kind == 151:
                 self._join(session, str(body["channel"]), str(body["event"]), bool(body["join"]))
-            elif kind == 114:  # noqa: PLR2004
+            elif kind == 114:
                 self._login(session, body)
         except (ValueError, TypeError, KeyError):
             return
@@ -154,7 +154,9 @@ class Hub:
         if everybody:
             items = [{**row, "Ord": n} for n, row in enumerate(rows)]
             for session in everybody:
-                session.say([401, {"items": items, "channel": "ticker", "event": "all", "type": 401}])
+                session.say(
+                    [401, {"items": items, "channel": "ticker", "event": "all", "type": 401}]
+                )
         for row in rows:
             for session in self._hearers("ticker", row["PS"]):
                 session.say([402, {**row, "channel": "ticker", "event": row["PS"], "type": 402}])

@@ -12,7 +12,7 @@ SCHEMA: Final = Path(__file__).with_name("schema.sql")
 BUSY_MS: Final = 2_000
 
 # FULL: a commit is on disk before it returns. In WAL mode NORMAL may lose the last commits.
-PRAGMAS: Final = {
+PRAGMAS: Final[dict[str, str | int]] = {
     "journal_mode": "wal",
     "synchronous": 2,
     "locking_mode": "normal",

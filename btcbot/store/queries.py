@@ -92,7 +92,7 @@ class History:
 
     def order(self, name: str) -> Row | None:
         """Return the order with this client order id, exchange id or intent id."""
-        number = int(name) if name.isascii() and name.isdigit() and len(name) < 19 else -1  # noqa: PLR2004
+        number = int(name) if name.isascii() and name.isdigit() and len(name) < 19 else -1
         found = self._reader.rows(
             "SELECT * FROM intents WHERE client_order_id = ? OR intent_id = ? OR order_id = ?",
             (name, name, number),
@@ -105,9 +105,11 @@ class History:
             {"seq": seq, "kind": kind, "at_ns": fact.at_ns, "fact": _fields(fact)}
             for seq, _, kind, fact in self._reader.events(0, FOREVER)
             if intent_id
-            in (getattr(fact, "intent_id", None), getattr(getattr(fact, "intent", 0), "intent_id", 0))
+            in (
+                getattr(fact, "intent_id", None),
+                getattr(getattr(fact, "intent", 0), "intent_id", 0),
+            )
         ]
-
 
 
 def _order(row: Row) -> Row:

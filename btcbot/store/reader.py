@@ -44,12 +44,12 @@ class Reader:
     ) -> tuple[list[tuple[int, Fact]], int]:
         """Return facts with one of `tags` above `after`, and the sequence they are complete to."""
         marks = ",".join("?" * len(tags))
-        rows = self._execute(
+        rows: list[Any] = self._execute(
             f"SELECT seq, kind, payload FROM events WHERE seq > ? AND kind IN ({marks})"  # noqa: S608
             " ORDER BY seq LIMIT ?",
             (after, *tags, limit),
         ).fetchall()
-        [(head,)] = self._execute("SELECT coalesce(max(seq), 0) FROM events").fetchall()
+        head = self._number("SELECT coalesce(max(seq), 0) FROM events")
         found = [(seq, _DECODERS[kind](payload)) for seq, kind, payload in rows]
         through = found[-1][0] if len(found) == limit else max(head, after)
         return found, through
@@ -98,12 +98,14 @@ class Reader:
         )
 
     def _one(self, kind: str, fact: type[F]) -> F | None:
-        rows = self._execute("SELECT payload FROM latest WHERE kind = ?", (kind,)).fetchall()
+        rows: list[Any] = self._execute(
+            "SELECT payload FROM latest WHERE kind = ?", (kind,)
+        ).fetchall()
         return msgspec.msgpack.decode(rows[0][0], type=fact) if rows else None
 
     def _number(self, query: str) -> int:
-        [(found,)] = self._execute(query).fetchall()
-        return int(found)
+        rows: list[Any] = self._execute(query).fetchall()
+        return int(rows[0][0])
 
     def _live(self) -> Iterator[Order]:
         rows = self._execute(

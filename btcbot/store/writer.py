@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from functools import singledispatchmethod
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
@@ -54,16 +55,21 @@ class Writer:
     def __init__(self, path: str) -> None:
         self._connection = open_writer(path)
         self._execute = self._connection.execute
-        last = self._execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchall()
-        self.head, self._chain = last[0] if last else (0, CHAIN_START)
+        last: list[Any] = self._execute(
+            "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1"
+        ).fetchall()
+        self.head: int = last[0][0] if last else 0
+        self._chain: bytes = last[0][1] if last else CHAIN_START
         self.epoch = 0
 
     def verify(self, tail: int = 100_000) -> None:
         """Check the hash chain over the newest `tail` events. Raises StoreError where it breaks."""
         first = max(1, self.head - tail + 1)
-        before = self._execute("SELECT hash FROM events WHERE seq = ?", (first - 1,)).fetchall()
+        before: list[Any] = self._execute(
+            "SELECT hash FROM events WHERE seq = ?", (first - 1,)
+        ).fetchall()
         chain, expected = (before[0][0] if before else CHAIN_START), first
-        rows = self._execute(
+        rows: Any = self._execute(
             "SELECT seq, epoch, payload, hash FROM events WHERE seq >= ? ORDER BY seq", (first,)
         )
         for seq, epoch, payload, stored in rows:
@@ -99,7 +105,7 @@ class Writer:
         self.head, self._chain = seq, chain
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log into the database, as far as readers allow; for quiet moments."""
+        """Move the write-ahead log into the database, as far as readers allow."""
         self._connection.wal_checkpoint(mode=0)  # PASSIVE: waits for nobody.
 
     @property
@@ -123,8 +129,8 @@ class Writer:
     @_project.register
     def _(self, fact: IntentRefused, seq: int) -> None:
         self._execute(
-            "INSERT INTO intents(intent_id, intent, strategy, slot, pair, side, state, rule, detail,"
-            " decided_ns, created_ns, posts, filled, cost, seq)"
+            "INSERT INTO intents(intent_id, intent, strategy, slot, pair, side, state, rule,"
+            " detail, decided_ns, created_ns, posts, filled, cost, seq)"
             " VALUES(?, ?, ?, ?, ?, ?, 'REFUSED', ?, ?, ?, ?, 0, '0', '0', ?)",
             (*_wish(fact.intent), fact.rule, fact.detail, fact.intent.decided_ns, fact.at_ns, seq),
         )
@@ -263,7 +269,7 @@ class Writer:
 
     def _add_to_order(self, fill: Fill, seq: int) -> None:
         """Add a fill to its order's sums; decimals are added here, never by SQL."""
-        rows = self._execute(
+        rows: list[Any] = self._execute(
             "SELECT quantity, price FROM fills WHERE intent_id = ?", (fill.intent_id,)
         ).fetchall()
         amounts = [(Decimal(q), Decimal(p)) for q, p in rows]
@@ -275,7 +281,9 @@ class Writer:
         )
 
     def _latest(self, kind: str, key: str, fact: Fact, seq: int) -> None:
-        self._execute("INSERT OR REPLACE INTO latest VALUES(?, ?, ?, ?)", (kind, key, _encode(fact), seq))
+        self._execute(
+            "INSERT OR REPLACE INTO latest VALUES(?, ?, ?, ?)", (kind, key, _encode(fact), seq)
+        )
 
     def _done(self, command: CommandId, refused: str, seq: int) -> None:
         if command:  # Some changes are made by nobody's command: an invariant broke.

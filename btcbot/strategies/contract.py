@@ -59,7 +59,12 @@ class Strategy(Protocol):
         """Return the state before anything was seen."""
 
     def decide(
-        self, state: Any, params: Any, view: MarketView, top: BookTop, now_ns: int  # noqa: ANN401
+        self,
+        state: Any,  # noqa: ANN401 - its own types
+        params: Any,  # noqa: ANN401
+        view: MarketView,
+        top: BookTop,
+        now_ns: int,
     ) -> tuple[Any, tuple[Want, ...]]:
         """Return the next state and what is wanted now that `top` changed. Pure."""
 

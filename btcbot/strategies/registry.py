@@ -15,8 +15,7 @@ class StrategyError(ValueError):
 
 
 STRATEGIES: Final[dict[str, Strategy]] = {
-    module.NAME: module  # type: ignore[dict-item] - a module with the protocol's names
-    for module in (profit_aware, ema_cross)
+    module.NAME: module for module in (profit_aware, ema_cross)
 }
 
 

@@ -17,7 +17,7 @@ def settle(fleet: Fleet, seconds: float = 240) -> None:
             if order["state"] == "OPEN":
                 fleet.ctl("orders", "cancel", order["client_order_id"])
         orders = fleet.status()["orders"]
-        return orders["open"] == 0 and orders["unknown"] == 0
+        return bool(orders["open"] == 0 and orders["unknown"] == 0)
 
     until("no open and no unknown orders", is_quiet, seconds, every=1)
 

@@ -41,8 +41,10 @@ class Fleet:
             **settings,
         }
 
-    def run(self, program: str, *args: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603
+    def run(
+        self, program: str, *args: str, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [str(BIN / program), *args],
             env=self.environment,
             capture_output=True,
@@ -77,7 +79,7 @@ class Fleet:
     def truth(self, what: str) -> Json:
         """Return the exchange's own view; the bot never sees it."""
         url = f"http://127.0.0.1:{self.port}/__truth__/{what}"
-        with urllib.request.urlopen(url, timeout=10) as reply:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=10) as reply:
             return json.load(reply)
 
     def pid(self, actor: str) -> int:

@@ -1,8 +1,10 @@
 """The fleet as a person runs it: started, watched, paused, killed, started again."""
 
+import json
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -81,11 +83,7 @@ def test_every_actor_may_be_killed_and_nothing_is_lost_or_sent_twice(tmp_path: P
         until("the first fills", lambda: fleet.export("fills"), 60, every=1)
         for actor in ACTORS:
             old = fleet.signal(actor, signal.SIGKILL)
-            until(
-                f"{actor} READY again",
-                lambda actor=actor, old=old: is_back(fleet, actor, old),
-                5,
-            )
+            until(f"{actor} READY again", partial(is_back, fleet, actor, old), 5)
             time.sleep(1)
         settle(fleet)
         assert disagreements(fleet) == []
@@ -96,8 +94,6 @@ def is_back(fleet: Fleet, actor: str, old: int) -> bool:
     done = fleet.ctl("actors", "list", "--json")
     if done.returncode != 0:
         return False
-    import json
-
     return any(
         row["name"] == actor and row["state"] == "READY" and row["pid"] != old
         for row in json.loads(done.stdout)["actors"]
