@@ -5,25 +5,31 @@ they are never logged and every request has a stamp of its own.
 """
 
 import base64
-import binascii
 import hmac
+import re
+from typing import Final, NoReturn
 
-STAMP_WINDOW_MS = 5_000
-LOGIN_NONCE = 3_000
+STAMP_WINDOW_MS: Final = 5_000
+LOGIN_NONCE: Final = 3_000  # Of every published example; it is signed, the time is not.
+_KEY: Final = re.compile(r"[!-~]{1,200}", re.ASCII)
 
 
 class KeyPair:
-    """A public key and its secret; `repr` hides both."""
+    """A public key and its secret; `repr` hides both, pickling and copying raise TypeError."""
 
     __slots__ = ("_secret", "key")
 
     def __init__(self, key: str, secret: str) -> None:
-        """Take the secret as BTCTurk shows it. Raises ValueError when it is not base64."""
+        """Take the secret as BTCTurk shows it. Raises ValueError, which quotes neither."""
+        if not _KEY.fullmatch(key):
+            raise ValueError("the API key is not 1 to 200 visible ASCII characters")
         self.key = key
         try:
             self._secret = base64.b64decode(secret, validate=True)
-        except binascii.Error:
+        except ValueError:
             raise ValueError("the API secret is not base64 text as BTCTurk shows it") from None
+        if not self._secret:
+            raise ValueError("the API secret is empty")
 
     def sign(self, stamp: int) -> str:
         """Return the signature over key and `stamp` (ms for REST, the nonce for the socket)."""
@@ -40,7 +46,10 @@ class KeyPair:
         }
 
     def login(self, now_ms: int) -> list[object]:
-        """Return the WebSocket login frame: signed over key and nonce, not over the time."""
+        """Return the WebSocket login frame: signed over key and nonce, not over the time.
+
+        So the signature is the same for ever: it is as secret as the key.
+        """
         return [
             114,
             {
@@ -55,7 +64,10 @@ class KeyPair:
     def __repr__(self) -> str:
         return "KeyPair(hidden)"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a KeyPair is never pickled or copied")
+
 
 def is_signed(pair: KeyPair, stamp_ms: int, signature: str) -> bool:
     """Return whether `signature` is right, in constant time; for a server of the protocol."""
-    return hmac.compare_digest(pair.sign(stamp_ms), signature)
+    return hmac.compare_digest(pair.sign(stamp_ms).encode(), signature.encode())

@@ -1,14 +1,18 @@
 """The public side of BTCTurk for market_data: joins over the socket, reads over REST."""
 
-import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from msgspec import Struct
 
 from btcbot.btcturk import frames, wire
+from btcbot.btcturk.drift import Drift
+from btcbot.btcturk.grammar import WireError
 from btcbot.btcturk.rest import Rest, RestError
-from btcbot.btcturk.stream import Socket
+from btcbot.btcturk.rules import instruments
+from btcbot.btcturk.stream import SILENCE_S, Socket
+from btcbot.btcturk.tasks import Tasks
 from btcbot.domain.feed import (
     BookRead,
     FeedDown,
@@ -22,6 +26,9 @@ from btcbot.domain.feed import (
 from btcbot.domain.ids import Pair
 from btcbot.domain.messages import Message
 
+log = logging.getLogger("btcbot.btcturk")
+DETAIL_MAX = 300
+
 
 class BtcturkFeed:
     """Starts what market_data asks for; whatever is heard is delivered to its inbox."""
@@ -32,14 +39,23 @@ class BtcturkFeed:
         ws_url: str,
         deliver: Callable[[Message], None],
         monotonic: Callable[[], int],
+        *,
+        silence_s: float = SILENCE_S,
     ) -> None:
+        """Open the socket. A session without a frame for `silence_s` is given up."""
         self._deliver = deliver
         self._rest = Rest(rest_url, monotonic)
+        self._drift = Drift(lambda what: log.warning("exchange_drift", extra={"error": what}))
         self._joined: dict[Pair, None] = {}
         self._session = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._socket = Socket(
-            ws_url, on_up=self._up, on_frame=self._frame, on_down=self._down
+            ws_url,
+            monotonic,
+            on_up=self._up,
+            on_frame=self._frame,
+            on_down=lambda reason: deliver(FeedDown(reason=reason)),
+            silence_s=silence_s,
         )
 
     def start(self, effect: Struct) -> None:
@@ -48,18 +64,21 @@ class BtcturkFeed:
             case Join():
                 again = effect.pair in self._joined
                 self._joined[effect.pair] = None
-                for frame in _joins(effect.pair, again=again):
-                    self._socket.send(frame)
+                self._socket.send(_joins(effect.pair, again=again))
             case ReadBook():
-                self._run(f"book {effect.pair}", self._read_book(effect.pair))
+                self._read(f"book {effect.pair}", self._read_book(effect.pair))
             case ReadRules():
-                self._run("exchange info", self._read_rules())
+                self._read("exchange info", self._read_rules())
             case _:
                 raise AssertionError(f"not an effect of the feed: {effect}")
 
+    @property
+    def drift(self) -> dict[str, int]:
+        """What the exchange said that nobody told us of, counted by name."""
+        return dict(self._drift.counts)
+
     async def close(self) -> None:
-        for task in tuple(self._tasks):
-            task.cancel()
+        await self._tasks.close()
         await self._socket.close()
         await self._rest.close()
 
@@ -70,37 +89,42 @@ class BtcturkFeed:
         for pair in self._joined:
             yield from _joins(pair, again=False)
 
-    def _frame(self, frame: str | bytes) -> None:
+    def _frame(self, frame: bytes) -> None:
         try:
-            message = frames.public(frame)
-        except wire.WireError as error:
-            self._deliver(FeedTrouble(what="frame", detail=str(error)[:300]))
+            kind, body = frames.split(frame)
+            message = frames.public(kind, body)
+        except WireError as error:
+            self._trouble("frame", str(error))
             return
         if message is not None:
             self._deliver(message)
+        elif kind not in frames.KNOWN_TYPES:
+            self._drift.note(f"frame: type {kind}")
+        self._drift.look("frame", frame)
 
-    def _down(self, reason: str) -> None:
-        self._deliver(FeedDown(reason=reason))
+    def _trouble(self, what: str, detail: str) -> None:
+        self._deliver(FeedTrouble(what=what, detail=detail[:DETAIL_MAX]))
 
-    def _run(self, what: str, work: Coroutine[Any, Any, Message]) -> None:
+    def _read(self, what: str, work: Coroutine[Any, Any, Message]) -> None:
         async def deliver() -> None:
             try:
                 self._deliver(await work)
-            except (RestError, wire.WireError) as error:
-                self._deliver(FeedTrouble(what=what, detail=str(error)[:300]))
+            except (RestError, WireError) as error:
+                self._trouble(what, str(error))
 
-        task = asyncio.get_running_loop().create_task(deliver())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(deliver(), lambda detail: self._trouble(what, detail))
 
     async def _read_book(self, pair: Pair) -> Message:
         body = await self._rest.get("order_book", "/api/v2/orderbook", {"pairSymbol": pair})
+        self._drift.look("order_book", body)
         bids, asks = wire.book(body)
         return BookRead(pair=pair, bids=bids, asks=asks)
 
     async def _read_rules(self) -> Message:
-        body = await self._rest.get("public", "/api/v2/server/exchangeinfo")
-        return RulesRead(instruments=wire.instruments(body))
+        found, wrong = instruments(await self._rest.get("public", "/api/v2/server/exchangeinfo"))
+        for what in wrong:  # Only these pairs are left out.
+            self._trouble("rules", what)
+        return RulesRead(instruments=found)
 
 
 def _joins(pair: Pair, *, again: bool) -> Iterator[str]:

@@ -1,11 +1,23 @@
 """BTCTurk's WebSocket frames: `[type, object]`, routed by type before anything else is read."""
 
-from typing import Any
+from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
 
-from btcbot.btcturk.wire import WireError, level
+from btcbot.btcturk.grammar import (
+    ID_MAX,
+    MILLIS_MAX,
+    Count,
+    Id,
+    WireError,
+    above_zero,
+    decoded,
+    digits,
+    level,
+    number,
+)
+from btcbot.btcturk.wire import levels
 from btcbot.domain.feed import (
     BookChange,
     BookSnapshot,
@@ -16,26 +28,45 @@ from btcbot.domain.feed import (
 )
 from btcbot.domain.ids import OrderId, Pair
 from btcbot.domain.messages import Message
-from btcbot.domain.money import MoneyError, Price, Quantity, parse
+from btcbot.domain.money import Price, Quantity
 from btcbot.domain.venue import Doorbell
 from btcbot.domain.words import Side
 
-FRAME_MAX = 1 << 20
-REMOVED = 3
+FRAME_MAX: Final = 1 << 20
+# 411 and 412 are documented and have been silent since 2019.
+KNOWN_TYPES: Final = frozenset(
+    {100, 101, 112, 114, 151, 201, 401, 402, 411, 412, 421, 422, 423, 428, 431, 432, 441, 451, 452}
+    | {453, 801, 802, 991}
+)
+_REMOVED: Final = 3
+_CHANGES: Final = frozenset({0, 1, _REMOVED})  # Replaced, new, removed.
+_SIDES: Final = {0: Side.SELL, 1: Side.BUY}  # Matched against REST `side` on live trades.
 
 
 class _Level(Struct):
     P: str
     A: str
-    CP: int = 0
 
 
-class _Book(Struct):
-    CS: int
+class _Change(Struct):
+    P: str
+    A: str
+    CP: int
+
+
+class _Snapshot(Struct):
+    CS: Count
     PS: str
     channel: str
-    AO: list[_Level] = []
-    BO: list[_Level] = []
+    AO: list[_Level] | None = None
+    BO: list[_Level] | None = None
+
+
+class _Changes(Struct):
+    CS: Count
+    PS: str
+    AO: list[_Change] | None = None
+    BO: list[_Change] | None = None
 
 
 class _Item(Struct):
@@ -56,106 +87,114 @@ class _Trade(_Item):
 
 
 class _Order(Struct):
-    id: int
+    id: Id
 
 
 class _UserTrade(Struct):
-    orderId: int  # noqa: N815
+    orderId: Id  # noqa: N815
 
 
 class _Login(Struct):
     ok: bool
-    message: str = ""
+    message: str | None = None
 
 
 _frame = msgspec.json.Decoder(tuple[int, Raw]).decode
-_book = msgspec.json.Decoder(_Book).decode
+_snapshot = msgspec.json.Decoder(_Snapshot).decode
+_changes = msgspec.json.Decoder(_Changes).decode
 _list = msgspec.json.Decoder(_TradeList).decode
 _trade = msgspec.json.Decoder(_Trade).decode
 _order = msgspec.json.Decoder(_Order).decode
 _user_trade = msgspec.json.Decoder(_UserTrade).decode
 _login = msgspec.json.Decoder(_Login).decode
-_SIDES = {0: Side.SELL, 1: Side.BUY}  # Matched against REST `side` on live trades.
+_encode = msgspec.json.Encoder().encode
 
 
-def public(frame: str | bytes) -> Message | None:
+def split(frame: str | bytes) -> tuple[int, Raw]:
+    """Return the type of a frame and its unread body. Raises WireError."""
+    if len(frame) > FRAME_MAX:
+        raise WireError(f"a frame of {len(frame)} bytes; allowed are {FRAME_MAX}")
+    return decoded(_frame, frame)
+
+
+def public(kind: int, body: Raw) -> Message | None:
     """Return what a public frame says; None when it is no data. Raises WireError."""
-    kind, body = _split(frame)
-    if kind == 432:  # noqa: PLR2004 - the hottest
-        book = _read(_book, body)
-        bids, asks = (tuple(map(_change, side)) for side in (book.BO, book.AO))
-        return BookChange(pair=Pair(book.PS), change_set=book.CS, bids=bids, asks=asks)
-    if kind == 431:  # noqa: PLR2004
-        book = _read(_book, body)
-        if book.channel != "obdiff":
-            return FrameSeen()
-        bids, asks = (tuple(level((row.P, row.A)) for row in side) for side in (book.BO, book.AO))
-        return BookSnapshot(pair=Pair(book.PS), change_set=book.CS, bids=bids, asks=asks)
-    if kind == 422:  # noqa: PLR2004
-        trade = _read(_trade, body)
+    if kind == 432:
+        return _book_change(decoded(_changes, body))
+    if kind in {401, 402, 428}:
+        return FrameSeen()
+    if kind == 431:
+        return _book_snapshot(decoded(_snapshot, body))
+    if kind == 422:
+        trade = decoded(_trade, body)
         return TradesSeen(pair=Pair(trade.PS), trades=(_seen(trade),), is_backlog=False)
-    if kind == 421:  # noqa: PLR2004
-        listed = _read(_list, body)
+    if kind == 421:
+        listed = decoded(_list, body)
         rows = sorted(map(_seen, listed.items), key=lambda row: row.trade_id)
         return TradesSeen(pair=Pair(listed.symbol), trades=tuple(rows), is_backlog=True)
-    return FrameSeen() if kind in (401, 402, 428) else None
-
-
-def private(frame: str | bytes) -> Doorbell | None:
-    """Return the doorbell a private frame rings; None when it rings none. Raises WireError."""
-    kind, body = _split(frame)
-    if kind in (441, 451, 452, 453):
-        return Doorbell(order_id=OrderId(_read(_order, body).id))
-    if kind == 423:  # noqa: PLR2004
-        return Doorbell(order_id=OrderId(_read(_user_trade, body).orderId))
-    if kind == 201:  # noqa: PLR2004
-        return Doorbell(order_id=None)
     return None
 
 
-def login(frame: str | bytes) -> tuple[bool, str] | None:
-    """Return (accepted, message) of a login's answer; None for any other frame."""
-    kind, body = _split(frame)
-    if kind != 114:  # noqa: PLR2004
-        return None
-    answer = _read(_login, body)
-    return answer.ok, answer.message
+def private(kind: int, body: Raw) -> Doorbell | None:
+    """Return the doorbell that a private frame rings; None when it rings none. Raises WireError."""
+    if kind in {441, 451, 452, 453}:
+        return Doorbell(order_id=OrderId(decoded(_order, body).id))
+    if kind == 423:
+        return Doorbell(order_id=OrderId(decoded(_user_trade, body).orderId))
+    return Doorbell(order_id=None) if kind == 201 else None
+
+
+def login_answer(body: Raw) -> tuple[bool, str]:
+    """Return (accepted, message) of the answer to a login. Raises WireError."""
+    answer = decoded(_login, body)
+    return answer.ok, (answer.message or "no reason given")[:200]
 
 
 def join(channel: str, event: str, *, is_joining: bool = True) -> str:
     """Return the frame that joins or leaves one channel of one event."""
     body = {"type": 151, "channel": channel, "event": event, "join": is_joining}
-    return msgspec.json.encode([151, body]).decode()
+    return _encode([151, body]).decode()
 
 
-def _split(frame: str | bytes) -> tuple[int, Raw]:
-    if len(frame) > FRAME_MAX:
-        raise WireError(f"a frame of {len(frame)} bytes; allowed are {FRAME_MAX}")
-    return _read(_frame, frame)  # type: ignore[no-any-return]
+def login(request: list[object]) -> str:
+    """Return the frame of a login that `KeyPair.login` signed."""
+    return _encode(request).decode()
 
 
-def _read(decode: Any, body: Any) -> Any:  # noqa: ANN401 - one decoder per frame
-    try:
-        return decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"{error}; the frame begins {bytes(body)[:60]!r}"
-                        if not isinstance(body, str) else f"{error}: {body[:60]!r}") from None
+def _book_change(book: _Changes) -> BookChange:
+    return BookChange(
+        pair=Pair(book.PS),
+        change_set=book.CS,
+        bids=tuple(map(_change, book.BO or ())),
+        asks=tuple(map(_change, book.AO or ())),
+    )
 
 
-def _change(row: _Level) -> TextLevel:
-    """Return a changed level; a removed one still names an amount, which means nothing."""
-    return level((row.P, "0" if row.CP == REMOVED else row.A))
+def _book_snapshot(book: _Snapshot) -> Message:
+    if book.channel != "obdiff":
+        return FrameSeen()
+    return BookSnapshot(
+        pair=Pair(book.PS),
+        change_set=book.CS,
+        bids=levels((row.P, row.A) for row in book.BO or ()),
+        asks=levels((row.P, row.A) for row in book.AO or ()),
+    )
+
+
+def _change(row: _Change) -> TextLevel:
+    """Return a changed level; a removed one still names an amount, which means nothing.
+
+    A change of a kind nobody documented is refused: the gap it leaves brings a fresh snapshot.
+    """
+    if row.CP not in _CHANGES:
+        raise WireError(f"level {row.P[:40]!r}: CP is {row.CP}; expected 0, 1 or 3")
+    return level(row.P, "0" if row.CP == _REMOVED else row.A)
 
 
 def _seen(row: _Item) -> SeenTrade:
     side = _SIDES.get(row.S)
     if side is None:
-        raise WireError(f"trade {row.I}: S is {row.S}; expected 0 (sell) or 1 (buy)")
-    if not (row.I.isascii() and row.I.isdigit() and row.D.isascii() and row.D.isdigit()):
-        raise WireError(f"trade {row.I[:30]!r} at {row.D[:30]!r}: expected digits")
-    try:
-        price, quantity = parse(row.P), parse(row.A)
-    except MoneyError as error:
-        raise WireError(f"trade {row.I}: {error}") from None
-    event_ns = int(row.D) * 1_000_000
-    return SeenTrade(int(row.I), side, Price(price), Quantity(quantity), event_ns)
+        raise WireError(f"trade {row.I[:30]!r}: S is {row.S}; expected 0 (sell) or 1 (buy)")
+    event_ns = digits(row.D, MILLIS_MAX) * 1_000_000
+    price, quantity = Price(above_zero(number(row.P))), Quantity(above_zero(number(row.A)))
+    return SeenTrade(digits(row.I, ID_MAX), side, price, quantity, event_ns)

@@ -11,9 +11,12 @@ from typing import Final
 from msgspec import Struct
 
 SECOND_NS: Final = 1_000_000_000
+CLOSED_S_MAX: Final = 600.0  # Its longest documented block.
 
 
 class Limit(Struct, frozen=True):
+    """At most `requests` in any window of `window_ns`."""
+
     requests: int
     window_ns: int
 
@@ -36,6 +39,8 @@ LIMITS: Final[dict[str, tuple[Limit, ...]]] = {
     "balances": (_minute(120, 60),),
     "order_book": (_minute(180, 60),),
     "public": (_minute(600, 10),),  # Undocumented endpoints: little, on purpose.
+    # By address: market_data and execution have one socket each, and a person may have a third.
+    "connect": (_minute(15, 40),),
 }
 
 
@@ -67,13 +72,11 @@ class RateBudget:
 
     def close(self, group: str, seconds: float, now_ns: int) -> None:
         """Send nothing of `group` for a while: the exchange said so."""
-        until = now_ns + round(seconds * SECOND_NS)
+        until = now_ns + round(min(seconds, CLOSED_S_MAX) * SECOND_NS)
         self._closed_until[group] = max(until, self._closed_until.get(group, 0))
 
-    def used(self, group: str, now_ns: int) -> float:
-        """Return the used share of the tightest window, 0 to 1."""
-        sent = self._sent[group]
-        return max(
-            sum(1 for t in sent if now_ns - t < limit.window_ns) / limit.requests
-            for limit in LIMITS[group]
-        )
+
+def retry_after_s(header: str) -> float:
+    """Return a Retry-After in seconds; a minute when it is missing or strange."""
+    is_whole = header.isascii() and header.isdigit() and len(header) < 5
+    return max(float(header), 1.0) if is_whole else 60.0

@@ -1,19 +1,34 @@
 """One WebSocket that stays up: joined, watched for silence, opened again with growing pauses.
 
 A socket can stay open, answer pings and send nothing for hours: silence of data is what counts.
-The exchange allows 15 connections a minute; the pauses keep well below.
+The exchange allows an address 15 connections a minute and blocks it for a minute after that; the
+rate budget gives each of our two sockets six.
 """
 
 import asyncio
 import random
 from collections.abc import Callable, Iterable
+from typing import Final, NoReturn
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
-FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
-SILENCE_S = 5.0  # ticker/all comes every 0.76 s.
-FRAME_MAX = 1 << 20
+from btcbot.btcturk.frames import FRAME_MAX
+from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
+from btcbot.btcturk.tasks import Tasks
+
+PAUSE_FIRST_S, PAUSE_LAST_S = 0.5, 30.0
+LASTING_S: Final = 30.0  # A session this long was a good one: the next pause is short again.
+OPEN_S: Final = 10.0
+SILENCE_S: Final = 5.0  # ticker/all comes every 0.76 s.
+PING_S: Final = 20.0
+
+
+class _Connect(connect):
+    """Follows no redirect: the login frame would go to whoever asked for it."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 class Socket:
@@ -22,70 +37,95 @@ class Socket:
     def __init__(
         self,
         url: str,
+        monotonic: Callable[[], int],
         *,
         on_up: Callable[[], Iterable[str]],
-        on_frame: Callable[[str | bytes], None],
+        on_frame: Callable[[bytes], None],
         on_down: Callable[[str], None],
         silence_s: float | None = SILENCE_S,
     ) -> None:
-        """`on_up` returns the frames to send first. `silence_s` None: silence is normal."""
-        self._url = url
+        """`on_up` returns the frames to send first. `silence_s` None: silence is normal.
+
+        Where silence is normal, pings of ours notice a connection that died without a word.
+        """
+        self._url, self._monotonic = url, monotonic
         self._on_up, self._on_frame, self._on_down = on_up, on_frame, on_down
         self._silence_s = silence_s
         self._connection: ClientConnection | None = None
-        self._sends: set[asyncio.Task[None]] = set()
+        self._budget = RateBudget()
+        self._blocked_s = 0.0
         self._jitter = random.Random()  # Only ever spreads connections in time.
-        self._task = asyncio.get_running_loop().create_task(self._keep())
+        self._tasks = Tasks()
+        self._tasks.start(self._keep(), on_down)
 
-    def send(self, frame: str) -> None:
-        """Send a frame if the socket is up; what is lost is asked again after the next session."""
+    def send(self, frames: Iterable[str]) -> None:
+        """Send frames in order if the socket is up; what is lost is asked again after the next."""
         if self._connection is not None:
-            task = asyncio.get_running_loop().create_task(self._send(self._connection, frame))
-            self._sends.add(task)
-            task.add_done_callback(self._sends.discard)
+            self._tasks.start(self._send(self._connection, tuple(frames)), self._on_down)
 
     async def close(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        """Close the socket; `on_down` is not called."""
+        await self._tasks.close()
 
-    async def _send(self, connection: ClientConnection, frame: str) -> None:
+    async def _send(self, connection: ClientConnection, frames: tuple[str, ...]) -> None:
         try:
-            await connection.send(frame)
+            for frame in frames:
+                await connection.send(frame)
         except WebSocketException:
             return  # The reader sees the same end and reports it.
 
     async def _keep(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        loop, pause_s = asyncio.get_running_loop(), PAUSE_FIRST_S
         while True:
-            try:
-                pause_s = await self._session() or pause_s
-                reason = "the exchange closed the socket"
-            except TimeoutError:
-                reason = f"no data for {self._silence_s} s, or no handshake in 10 s"
-            except (OSError, WebSocketException) as error:
-                reason = f"{type(error).__name__}: {error}"
-            finally:
-                self._connection = None
+            await self._admit()
+            began_s = loop.time()
+            reason = await self._session()
             self._on_down(reason[:200])
-            await asyncio.sleep(pause_s * self._jitter.uniform(0.8, 1.2))
-            pause_s = min(2 * pause_s, LAST_PAUSE_S)
+            if loop.time() - began_s > LASTING_S:
+                pause_s = PAUSE_FIRST_S
+            await asyncio.sleep(max(pause_s * self._jitter.uniform(0.8, 1.2), self._blocked_s))
+            pause_s, self._blocked_s = min(2 * pause_s, PAUSE_LAST_S), 0.0
 
-    async def _session(self) -> float:
-        """Run one session to its end; return the pause after a session that worked."""
-        async with connect(
-            self._url,
-            open_timeout=10,
-            close_timeout=1,
-            ping_interval=None,  # The exchange pings; ours would be a second opinion it ignores.
-            max_size=FRAME_MAX,
-            proxy=None,
-            compression=None,
-        ) as connection:
-            self._connection = connection
-            for frame in self._on_up():
-                await connection.send(frame)
-            while True:
-                async with asyncio.timeout(self._silence_s):
-                    frame = await connection.recv()
-                self._on_frame(frame)
-        return FIRST_PAUSE_S
+    async def _admit(self) -> None:
+        # Nobody signals the end of a window of time: it can only be slept through.
+        while not self._budget.take("connect", self._monotonic()):  # noqa: ASYNC110
+            await asyncio.sleep(self._budget.wait_ns("connect", self._monotonic()) / SECOND_NS)
+
+    async def _session(self) -> str:
+        """Run one session to its end; return why it ended."""
+        ping_s = PING_S if self._silence_s is None else None
+        is_open = False
+        try:
+            async with _Connect(
+                self._url,
+                open_timeout=OPEN_S,
+                close_timeout=1,
+                ping_interval=ping_s,
+                ping_timeout=ping_s,
+                max_size=FRAME_MAX,
+                proxy=None,
+                compression=None,
+            ) as connection:
+                is_open = True
+                await self._read(connection)
+        except TimeoutError:
+            return f"no data for {self._silence_s} s" if is_open else f"{self._url} does not answer"
+        except InvalidStatus as error:
+            reply = error.response
+            if reply.status_code == 429:
+                self._blocked_s = retry_after_s(reply.headers.get("Retry-After", ""))
+            return f"{self._url} answered HTTP {reply.status_code} to the handshake"
+        except (OSError, WebSocketException) as error:
+            return f"{self._url}: {type(error).__name__}: {error}"
+        finally:
+            self._connection = None
+
+    async def _read(self, connection: ClientConnection) -> NoReturn:
+        """Hand on every frame, for ever; ends by an exception."""
+        frames = tuple(self._on_up())
+        self._connection = connection
+        await self._send(connection, frames)
+        while True:
+            async with asyncio.timeout(self._silence_s):
+                frame = await connection.recv(decode=False)
+            self._on_frame(frame)

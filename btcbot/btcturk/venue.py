@@ -1,30 +1,29 @@
 """The private side of BTCTurk for execution: one POST an order, reads, cancels, the doorbell."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
 
-import msgspec
-
-from btcbot.btcturk import frames, wire
+from btcbot.btcturk import frames
 from btcbot.btcturk.auth import KeyPair
 from btcbot.btcturk.classify import classify
-from btcbot.btcturk.rest import ORDER_NOT_FOUND, Rest, RestError
+from btcbot.btcturk.drift import Drift
+from btcbot.btcturk.grammar import WireError
+from btcbot.btcturk.pool import SubmitPool
+from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
+from btcbot.btcturk.reads import Reads
+from btcbot.btcturk.rest import Rest, RestError
 from btcbot.btcturk.stream import Socket
-from btcbot.btcturk.submit import SubmitPool
-from btcbot.domain.ids import OrderId, Pair
+from btcbot.btcturk.submit import Post, Reply, Waits
+from btcbot.btcturk.tasks import Tasks
+from btcbot.btcturk.wire import order_body
+from btcbot.domain.ids import OrderId
 from btcbot.domain.messages import Message
 from btcbot.domain.venue import (
-    AllOrdersRead,
-    BalancesRead,
     Cancel,
     CancelAnswered,
     ConnectionsIdle,
-    FillsRead,
-    OpenOrdersRead,
-    OrderRead,
     Outcome,
     ReadAllOrders,
     ReadBalances,
@@ -37,13 +36,12 @@ from btcbot.domain.venue import (
     Submitted,
     TimeRead,
     VenueEffect,
-    VenueOrder,
 )
 
 log = logging.getLogger("btcbot.btcturk")
 STAMP_AGE_MAX_MS = 1_500
-PAGE = 1_000
-PAGES_MAX = 50
+MILLISECOND_NS = 1_000_000
+DETAIL_MAX = 300
 ORDER_PATH = "/api/v1/order"
 
 
@@ -64,50 +62,68 @@ class BtcturkVenue:
         deliver: Callable[[Message], None],
         kill_file: Path,
         clock: Clock,
+        waits: Waits | None = None,
     ) -> None:
-        """`addresses`: REST and WebSocket. `credentials`: key and secret, as BTCTurk shows them."""
+        """`addresses`: REST and WebSocket. `credentials`: key and secret, as BTCTurk shows them.
+
+        Raises ValueError, which quotes neither, when these cannot be a key and a secret.
+        """
         rest_url, ws_url = addresses
         self._keys = KeyPair(*credentials)
         self._deliver, self._kill_file, self._clock = deliver, kill_file, clock
         self._offset_ms = 0
         self._last_stamp_ms = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._rest = Rest(rest_url, clock.monotonic_ns, keys=self._keys, stamp=self._stamp)
-        self._pool = SubmitPool(rest_url, lambda count: deliver(ConnectionsIdle(count=count)))
+        self._budget = RateBudget()
+        self._drift = Drift(lambda what: log.warning("exchange_drift", extra={"error": what}))
+        self._rest = Rest(
+            rest_url, clock.monotonic_ns, keys=self._keys, stamp=self._stamp, budget=self._budget
+        )
+        self._reads = Reads(self._rest, clock, self._drift)
+        self._tasks = Tasks()
+        self._pool = SubmitPool(
+            rest_url, lambda count: deliver(ConnectionsIdle(count=count)), waits=waits
+        )
         self._socket = Socket(
             ws_url,
+            clock.monotonic_ns,
             on_up=self._login,
             on_frame=self._frame,
             on_down=lambda reason: log.info("private_socket_down", extra={"error": reason}),
             silence_s=None,  # A quiet account hears nothing: polling is the authority.
         )
 
-    def start(self, effect: VenueEffect) -> None:
+    def start(self, effect: VenueEffect) -> None:  # noqa: C901 - one line each
         """Begin one effect. A Submit is written before this returns, or not at all."""
+        reads = self._reads
         match effect:
             case Submit():
                 self._submit(effect)
             case Cancel():
-                self._run(self._cancel(effect.order_id))
+                self._cancel(effect.order_id)
             case ReadOrder():
-                self._run(self._order(effect.order_id))
+                self._read(f"order {effect.order_id}", reads.order(effect.order_id))
             case ReadOpenOrders():
-                self._read(f"open {effect.pair}", self._open_orders(effect.pair))
+                self._read(f"open {effect.pair}", reads.open_orders(effect.pair))
             case ReadAllOrders():
-                self._read(
-                    f"all {effect.pair}", self._all_orders(effect.pair, effect.from_order_id)
-                )
+                work = reads.all_orders(effect.pair, effect.from_order_id)
+                self._read(f"all {effect.pair}", work)
             case ReadFills():
-                name = "fills" if effect.order_id is None else "fills_of"
-                self._read(name, self._fills(effect))
+                self._read("fills" if effect.order_id is None else "fills_of", reads.fills(effect))
             case ReadBalances():
-                self._read("balances", self._balances())
+                self._read("balances", reads.balances())
             case ReadTime():
                 self._read("clock", self._time())
+            case _:
+                assert_never(effect)
+
+    @property
+    def drift(self) -> dict[str, int]:
+        """What the exchange said that nobody told us of, counted by name."""
+        return dict(self._drift.counts)
 
     async def close(self) -> None:
-        for task in tuple(self._tasks):
-            task.cancel()
+        """End everything. What is under way has no outcome; the journal knows what was begun."""
+        await self._tasks.close()
         await self._pool.close()
         await self._socket.close()
         await self._rest.close()
@@ -116,155 +132,126 @@ class BtcturkVenue:
 
     def _submit(self, effect: Submit) -> None:
         """Send, unless it is too late to; nothing here waits."""
-
-        def not_sent(detail: str) -> None:
-            self._deliver(
-                Submitted(
-                    intent_id=effect.intent_id, outcome=Outcome.NOT_SENT, detail=detail
-                )
+        detail = self._why_not(effect)
+        if not detail:
+            self._last_stamp_ms = max(self._last_stamp_ms, effect.stamp_ms)
+            if self._pool.post(self._post_of(effect)):
+                return
+            detail = f"no usable connection: {self._pool.trouble}"
+        self._deliver(
+            Submitted(
+                intent_id=effect.intent_id, outcome=Outcome.NOT_SENT, detail=detail[:DETAIL_MAX]
             )
+        )
 
-        def on_reply(status: int, body: bytes) -> None:
-            self._deliver(classify(effect.intent_id, effect.client_order_id, status, body))
+    def _why_not(self, effect: Submit) -> str:
+        """Return why not one byte of `effect` may leave; empty when it may."""
+        age_ms = self._now_ms() - effect.stamp_ms
+        if age_ms > STAMP_AGE_MAX_MS:
+            return f"its stamp is {age_ms} ms old; allowed are {STAMP_AGE_MAX_MS}: we were paused"
+        if age_ms < -STAMP_AGE_MAX_MS:
+            return f"its stamp lies {-age_ms} ms ahead: the clock went back"
+        if self._kill_file.exists():
+            return f"{self._kill_file} exists"
+        now_ns = self._clock.monotonic_ns()
+        if not self._budget.take("submit", now_ns):
+            wait_s = self._budget.wait_ns("submit", now_ns) / SECOND_NS
+            return f"our rate budget for submit opens in {wait_s:.1f} s"
+        return ""
+
+    def _post_of(self, effect: Submit) -> Post:
+        def on_reply(reply: Reply) -> None:
+            if reply.status == 429:
+                wait_s = retry_after_s(reply.retry_after)
+                self._budget.close("submit", wait_s, self._clock.monotonic_ns())
+            self._deliver(
+                classify(effect.intent_id, effect.client_order_id, reply.status, reply.body)
+            )
 
         def on_doubt(detail: str) -> None:
             self._deliver(
                 Submitted(intent_id=effect.intent_id, outcome=Outcome.UNKNOWN, detail=detail)
             )
 
-        age_ms = self._clock.now_ns() // 1_000_000 + self._offset_ms - effect.stamp_ms
-        if age_ms > STAMP_AGE_MAX_MS:
-            not_sent(f"its stamp is {age_ms} ms old; allowed are {STAMP_AGE_MAX_MS}: we were paused")
-            return
-        if self._kill_file.exists():
-            not_sent(f"{self._kill_file} exists")
-            return
-        self._last_stamp_ms = max(self._last_stamp_ms, effect.stamp_ms)
-        body = wire.order_body(
+        body = order_body(
             effect.pair, effect.side, effect.quantity, effect.limit_price, effect.client_order_id
         )
-        headers = self._keys.headers(effect.stamp_ms)
-        if not self._pool.post(ORDER_PATH, headers, body, on_reply, on_doubt):
-            not_sent("no usable connection")
+        return Post(ORDER_PATH, self._keys.headers(effect.stamp_ms), body, on_reply, on_doubt)
 
-    # --- reads and cancels --------------------------------------------------------------------
+    # --- cancels and reads --------------------------------------------------------------------
 
-    async def _cancel(self, order_id: OrderId) -> None:
-        try:
-            await self._rest.delete(ORDER_PATH, {"id": order_id})
-        except RestError as error:
-            answer = CancelAnswered(order_id=order_id, is_accepted=False, detail=str(error)[:300])
-        else:
-            answer = CancelAnswered(order_id=order_id, is_accepted=True)
-        self._deliver(answer)
-
-    async def _order(self, order_id: OrderId) -> None:
-        found: VenueOrder | None = None
-        try:
-            found = wire.order(
-                await self._rest.get("order", f"{ORDER_PATH}/{order_id}", private=True)
+    def _cancel(self, order_id: OrderId) -> None:
+        def answer(detail: str, *, is_accepted: bool = False) -> None:
+            self._deliver(
+                CancelAnswered(
+                    order_id=order_id, is_accepted=is_accepted, detail=detail[:DETAIL_MAX]
+                )
             )
-        except (RestError, wire.WireError) as error:
-            if not isinstance(error, RestError) or error.code != str(ORDER_NOT_FOUND):
-                self._failed(f"order {order_id}", error)
-                return
-        self._deliver(OrderRead(order_id=order_id, order=found))
 
-    async def _open_orders(self, pair: Pair) -> Message:
-        asked_ns = self._clock.now_ns()
-        body = await self._private("open_orders", "/api/v1/openOrders", {"pairSymbol": pair})
-        return OpenOrdersRead(pair=pair, orders=wire.open_orders(body, pair), asked_ns=asked_ns)
+        async def work() -> None:
+            try:
+                await self._rest.delete(ORDER_PATH, {"id": order_id})
+            except RestError as error:
+                answer(str(error))
+            else:
+                answer("", is_accepted=True)
 
-    async def _all_orders(self, pair: Pair, from_id: OrderId) -> Message:
-        """Read every page, then the first again: a list that moved proves nothing."""
-        asked_ns = self._clock.now_ns()
-        first = await self._page(pair, from_id, 1)
-        rows = {row.order_id: row for row in first}
-        page, number = first, 1
-        while len(page) == PAGE and number < PAGES_MAX:
-            number += 1
-            page = await self._page(pair, from_id, number)
-            rows.update((row.order_id, row) for row in page)
-        again = await self._page(pair, from_id, 1)
-        same = [row.order_id for row in first] == [row.order_id for row in again]
-        return AllOrdersRead(
-            pair=pair,
-            orders=tuple(rows[key] for key in sorted(rows)),
-            is_complete=same and len(page) < PAGE,
-            asked_ns=asked_ns,
-        )
+        self._tasks.start(work(), answer)
 
-    async def _page(self, pair: Pair, from_id: OrderId, page: int) -> tuple[VenueOrder, ...]:
-        params = {"pairSymbol": pair, "orderId": from_id, "page": page, "limit": PAGE}
-        body = await self._private("all_orders", "/api/v1/allOrders", params)
-        return wire.all_orders(body, pair)
+    def _read(self, what: str, work: Coroutine[Any, Any, Message]) -> None:
+        def failed(detail: str, *, is_unauthorised: bool = False) -> None:
+            self._deliver(
+                ReadFailed(what=what, detail=detail[:DETAIL_MAX], is_unauthorised=is_unauthorised)
+            )
 
-    async def _fills(self, effect: ReadFills) -> Message:
-        asked_ns = self._clock.now_ns()
-        params = (
-            {"startDate": effect.since_ms}
-            if effect.order_id is None
-            else {"orderId": effect.order_id}  # The exchange wants it alone.
-        )
-        body = await self._private("trades", "/api/v1/users/transactions/trade", params)
-        return FillsRead(order_id=effect.order_id, fills=wire.fills(body), asked_ns=asked_ns)
-
-    async def _balances(self) -> Message:
-        asked_ns = self._clock.now_ns()
-        body = await self._private("balances", "/api/v1/users/balances", {})
-        return BalancesRead(balances=wire.balances(body), asked_ns=asked_ns)
-
-    async def _time(self) -> Message:
-        sent_ns, began = self._clock.now_ns(), self._clock.monotonic_ns()
-        body = await self._rest.get("public", "/api/v2/server/time")
-        half_trip_ns = (self._clock.monotonic_ns() - began) // 2
-        offset_ns = wire.server_ms(body) * 1_000_000 - (sent_ns + half_trip_ns)
-        self._offset_ms = offset_ns // 1_000_000
-        # The exchange's clock is read in whole milliseconds.
-        return TimeRead(offset_ns=offset_ns, error_ns=half_trip_ns + 1_000_000)
-
-    async def _private(self, group: str, path: str, params: dict[str, Any]) -> bytes:
-        return await self._rest.get(group, path, params, private=True)
-
-    # --- small parts --------------------------------------------------------------------------
-
-    def _stamp(self) -> int:
-        """Return the stamp of the next private request, by the exchange's clock; it only grows."""
-        stamp = self._clock.now_ns() // 1_000_000 + self._offset_ms
-        self._last_stamp_ms = max(stamp, self._last_stamp_ms + 1)
-        return self._last_stamp_ms
-
-    def _read(self, name: str, work: Coroutine[Any, Any, Message]) -> None:
         async def deliver() -> None:
             try:
-                self._deliver(await work)
-            except (RestError, wire.WireError) as error:
-                self._failed(name, error)
+                found = await work
+            except RestError as error:
+                failed(str(error), is_unauthorised=error.is_unauthorised)
+            except WireError as error:
+                failed(str(error))
+            else:
+                self._deliver(found)
 
-        self._run(deliver())
+        self._tasks.start(deliver(), failed)
 
-    def _failed(self, name: str, error: RestError | wire.WireError) -> None:
-        is_unauthorised = isinstance(error, RestError) and error.is_unauthorised
-        self._deliver(
-            ReadFailed(what=name, detail=str(error)[:300], is_unauthorised=is_unauthorised)
-        )
+    async def _time(self) -> TimeRead:
+        found = await self._reads.time()
+        self._offset_ms = found.offset_ns // MILLISECOND_NS
+        return found
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    # --- time and the private socket ----------------------------------------------------------
+
+    def _now_ms(self) -> int:
+        """Return the exchange's time, as far as we have measured it."""
+        return self._clock.now_ns() // MILLISECOND_NS + self._offset_ms
+
+    def _stamp(self) -> int:
+        """Return the stamp of the next private request; no two are equal and they only grow."""
+        self._last_stamp_ms = max(self._now_ms(), self._last_stamp_ms + 1)
+        return self._last_stamp_ms
 
     def _login(self) -> Iterator[str]:
-        yield msgspec.json.encode(self._keys.login(self._stamp())).decode()
+        yield frames.login(self._keys.login(self._now_ms()))
 
-    def _frame(self, frame: str | bytes) -> None:
+    def _frame(self, frame: bytes) -> None:
         try:
-            answer = frames.login(frame)
-            doorbell = frames.private(frame) if answer is None else None
-        except wire.WireError as error:
-            log.warning("private_frame_refused", extra={"error": str(error)[:300]})
+            kind, body = frames.split(frame)
+            if kind == 114:
+                self._logged_in(*frames.login_answer(body))
+                return
+            doorbell = frames.private(kind, body)
+        except WireError as error:
+            log.warning("private_frame_refused", extra={"error": str(error)[:DETAIL_MAX]})
             return
-        if answer is not None and not answer[0]:
-            log.warning("private_login_refused", extra={"error": answer[1]})
         if doorbell is not None:
             self._deliver(doorbell)
+        elif kind not in frames.KNOWN_TYPES:
+            self._drift.note(f"frame: type {kind}")
+
+    def _logged_in(self, is_accepted: bool, message: str) -> None:  # noqa: FBT001
+        if is_accepted:
+            log.info("private_socket_up")
+        else:
+            log.warning("private_login_refused", extra={"error": message})
