@@ -105,7 +105,7 @@ def document(state: State, peers: PeersView, clock: SystemClock, database: Path)
     }
     live: list[dict[str, Any]] = []
     with suppress(StoreError):
-        live = History(database).live_orders()
+        live = History.of(database).live_orders()
     found = status_of(
         Picture(
             mode=state.mode,

@@ -64,6 +64,7 @@ from bus.actor import (
     Answer,
     CaughtUp,
     Deliver,
+    FactReader,
     Health,
     Hears,
     PeerBack,
@@ -303,7 +304,7 @@ class Performer:
             )
 
 
-def actor(desk: Desk, perform: Callable[[Struct], None], writer: Writer) -> Actor[Desk]:
+def actor(desk: Desk, perform: Callable[[Struct], None], read_facts: FactReader) -> Actor[Desk]:
     """Return execution over a recovered desk; `perform` does its own effects."""
     return Actor(
         name="execution",
@@ -318,7 +319,7 @@ def actor(desk: Desk, perform: Callable[[Struct], None], writer: Writer) -> Acto
         watches=("control",),
         perform=perform,
         health=health,
-        read_facts=writer.reader.facts_after,
+        read_facts=read_facts,
         facts_head=lambda state: state.head,
     )
 
@@ -373,7 +374,7 @@ async def _serve(config: Config, writer: Writer, desk: Desk) -> None:
             clock=SystemClock(),
         )
         venues.append(venue)
-        return actor(desk, Performer(writer, venue, kill_file, deliver), writer)
+        return actor(desk, Performer(writer, venue, kill_file, deliver), writer.reader.facts_after)
 
     place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
     try:

@@ -370,7 +370,7 @@ def _history(options: Options) -> Any:  # noqa: ANN401 (imported late)
     from btcbot.store.queries import History
 
     try:
-        return History(options.load().config.database)
+        return History.of(options.load().config.database)
     except StoreError as error:
         stop(exits.NOT_RUNNING, f"btcbot: {error}")
 

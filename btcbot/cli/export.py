@@ -32,7 +32,7 @@ def command(options: Options, *, what: str, since: str, until: str, form: str) -
     start = _ns("--since", since) if since else 0
     end = _ns("--until", until) - 1 if until else FOREVER
     try:
-        history = History(options.load().config.database)
+        history = History.of(options.load().config.database)
     except StoreError as error:
         stop(exits.NOT_FOUND, f"btcbot: {error}")
     rows = getattr(history, what)(start, end)

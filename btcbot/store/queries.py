@@ -19,10 +19,15 @@ _intent = msgspec.msgpack.Decoder(OrderIntent).decode
 
 
 class History:
-    """Queries over a read-only connection to `database`. Raises StoreError when there is none."""
+    """Queries over one connection."""
 
-    def __init__(self, database: Path) -> None:
-        self._reader = Reader(open_reader(database))
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    @classmethod
+    def of(cls, database: Path) -> "History":
+        """Return the history in `database`, opened read-only. Raises StoreError without one."""
+        return cls(Reader(open_reader(database)))
 
     def fills(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[Row]:
         rows = self._reader.rows(
