@@ -1,38 +1,48 @@
 """Accounting: from fills and balances to positions, profit and equity.
 
-Hears   facts (Fill, Balances, Opening), BookTop on `mark.`
-Says    AccountSnapshot, PnlReport
+Hears   facts (Opening, Fill, Balances, Recorded), BookTop on `mark.`, InstrumentRules
+Says    AccountSnapshot, PnlReport; asks execution to keep the highest equity (Record)
 Never   counts a fill twice: the bus gives each fact once, in order
+
+Everything follows from facts and the latest prices, so a new life says what the old one said. Only
+the highest equity does not: prices are no facts. It is recorded, at most once a minute. What has
+no price yet counts as 0 in profit and makes equity None.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import assert_never
+from typing import Final, assert_never
 
 from msgspec import Struct, field
 
 from actors import CODEC
 from btcbot.config import Config
-from btcbot.domain.facts import Balances, Fill, Opening
-from btcbot.domain.ids import Asset, Pair
+from btcbot.domain.facts import Balances, Fill, Opening, Recorded
+from btcbot.domain.ids import Asset, CommandId, Pair
 from btcbot.domain.messages import (
     AccountSnapshot,
-    AssetBalance,
     BookTop,
+    CommandDone,
     InstrumentRules,
     PnlReport,
     Position,
+    Record,
 )
-from btcbot.domain.money import Amount, Notional, Price
-from btcbot.ledger.days import Day, Peak, add, day_of, rise
-from btcbot.ledger.positions import Holding, book, turnover
+from btcbot.domain.money import BPS_IN_ONE, ZERO, Amount, Notional, Price, parse, text
+from btcbot.ledger import holdings, pnl, value
+from btcbot.ledger.drawdown import Peak
+from btcbot.ledger.positions import Holding, book
 from bus.actor import (
     Actor,
+    Ask,
     CaughtUp,
     Deliver,
+    Health,
     Hears,
     PeerBack,
     PeerLost,
     Publish,
+    RequestExpired,
     Started,
     Step,
     Wake,
@@ -41,170 +51,194 @@ from bus.actor import (
 from bus.runtime import PeersView, Place, run
 
 Inbox = (
-    BookTop | Fill | Balances | Opening | InstrumentRules | CaughtUp | PeerLost | PeerBack
-    | Started | Woken
+    BookTop | Fill | InstrumentRules | Balances | Opening | Recorded | CommandDone | CaughtUp
+    | PeerLost | PeerBack | RequestExpired | Started | Woken
 )  # fmt: skip
 
-SAY_NS = 1_000_000_000
-TRY = Asset("TRY")
-ZERO = Decimal(0)
+SAY_NS: Final = 1_000_000_000
+RECORD_NS: Final = 60_000_000_000
+RECORD_RISE: Final = 1 + 1 / BPS_IN_ONE  # A smaller rise waits: the log of facts is for ever.
+OWNER, PEAK = "accounting", "peak"
 
 
 class State(Struct, kw_only=True):
-    """What accounting remembers; owned, changed in place."""
+    """What accounting remembers; owned, its maps are replaced."""
 
-    marks: dict[Pair, Price] = field(default_factory=dict)
-    quotes: dict[Pair, tuple[Asset, Asset]] = field(default_factory=dict)  # Base and quote.
-    holdings: dict[Pair, Holding] = field(default_factory=dict)
-    balances: dict[Asset, AssetBalance] = field(default_factory=dict)
-    day: Day = Day(name="")
+    epoch: int = 0
+    marks: Mapping[Pair, Price] = field(default_factory=dict)
+    traded: frozenset[Asset] = frozenset()  # Base and quote of every configured pair.
+    held: Mapping[Pair, Holding] = field(default_factory=dict)
+    quotes: Mapping[Pair, Asset] = field(default_factory=dict)
+    accounts: holdings.Accounts = field(default_factory=dict)
+    days: pnl.Days = field(default_factory=dict)
     peak: Peak = Peak()
+    recorded: Mapping[str, Decimal] = field(default_factory=dict)  # By what was traded.
+    record_due_ns: int = 0
+    records: int = 0
     through: int = 0
     is_caught_up: bool = False
 
 
-def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901 - one a line
+def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901 - one line each
     """Return the state, changed in place, and what to say."""
     match message:
         case BookTop():
-            state.marks[message.pair] = Price((message.bid + message.ask) / 2)
+            state.marks = {**state.marks, message.pair: value.mark_of(message)}
         case Fill():
             _fill(state, message)
         case Balances():
-            state.balances = {row.asset: row for row in message.balances}
+            state.accounts = holdings.state(state.accounts, message.balances, message.at_ns)
         case Opening():
-            state.balances = {row.asset: row for row in message.balances}
+            state.accounts = holdings.state(state.accounts, message.balances, message.at_ns)
+            state.accounts = holdings.post(state.accounts, message.postings, message.at_ns)
         case InstrumentRules():
-            state.quotes = {r.pair: (r.base, r.quote) for r in message.instruments}
-        case CaughtUp():
-            state.is_caught_up, state.through = True, message.head
+            _trade(state, message)
+        case Recorded():
+            _recall(state, message)
         case Woken():
-            wake = Wake("say", now_ns + SAY_NS)
-            return Step(state, (*_said(state, now_ns), wake) if state.is_caught_up else (wake,))
+            return Step(state, _say(state, now_ns))
+        case CaughtUp():
+            is_first = not state.is_caught_up
+            state.is_caught_up, state.through = True, message.head
+            return Step(state, _say(state, now_ns) if is_first else ())
         case Started():
+            state.epoch = message.epoch
             return Step(state, (Wake("say", now_ns + SAY_NS),))
-        case PeerLost() | PeerBack():
-            pass
+        case CommandDone() | RequestExpired() | PeerLost() | PeerBack():
+            pass  # A record that is late is asked for again by the bus, and is only a comfort.
         case _:
             assert_never(message)
     return Step(state)
 
 
 def _fill(state: State, fill: Fill) -> None:
-    _move_balances(state, fill)
+    """Move the balances by any fill of the account; only our own make positions and profit."""
+    state.accounts = holdings.post(state.accounts, fill.postings, fill.at_ns)
     if fill.intent_id is None:
         return
-    done = book(state.holdings.get(fill.pair, Holding()), fill)
-    state.holdings[fill.pair] = done.holding
-    rate = _rate(state, fill.fee_asset)
-    name = day_of(fill.event_ns)
-    if name != state.day.name:
-        state.day = Day(name=name)
-    if rate is not None:
-        charges = (fill.fee + fill.tax) * rate
-        state.day = add(state.day, done.realized * rate, charges, turnover(fill) * rate)
+    done = book(state.held.get(fill.pair, Holding()), fill)
+    state.held = {**state.held, fill.pair: done.holding}
+    state.quotes = {**state.quotes, fill.pair: fill.fee_asset}  # Charges are in the quote asset.
+    state.days = pnl.add(state.days, fill, done.realized)
 
 
-def _move_balances(state: State, fill: Fill) -> None:
-    """Follow a fill at once; the next statement of the exchange replaces this."""
-    for posting in fill.postings:
-        if posting.account == "asset":
-            row = state.balances.get(posting.asset)
-            total = (row.total if row else ZERO) + posting.amount
-            free = (row.free if row else ZERO) + posting.amount
-            state.balances[posting.asset] = AssetBalance(
-                posting.asset, Amount(total), Amount(max(free, ZERO))
-            )
+def _trade(state: State, rules: InstrumentRules) -> None:
+    """Learn what is traded; equity of something else has a peak of its own."""
+    traded = frozenset(
+        {value.TRY, *(asset for row in rules.instruments for asset in (row.base, row.quote))}
+    )
+    if traded != state.traded:
+        state.traded = traded
+        state.peak = Peak(state.recorded.get(_peak_key(state), ZERO))
 
 
-def _said(state: State, now_ns: int) -> tuple[Publish, ...]:
-    """Say where we stand, once a second."""
-    name = day_of(now_ns)
-    if name != state.day.name:
-        state.day = Day(name=name)
-    unrealized = sum(
-        (h.unrealized(state.marks.get(p)) * (_pair_rate(state, p) or ZERO)
-         for p, h in state.holdings.items()),
-        start=ZERO,
-    )  # fmt: skip
-    equity = _equity(state)
-    if equity is not None:
-        state.peak = rise(state.peak, equity)
-    snapshot = AccountSnapshot(
+def _recall(state: State, fact: Recorded) -> None:
+    """Take back what an earlier life recorded."""
+    if (fact.owner, fact.kind) != (OWNER, PEAK):
+        return
+    highest = parse(fact.payload.decode())
+    state.recorded = {**state.recorded, fact.key: highest}
+    if fact.key == _peak_key(state):
+        state.peak = state.peak.recalled(highest)
+
+
+def _peak_key(state: State) -> str:
+    return ",".join(sorted(state.traded))
+
+
+def _say(state: State, now_ns: int) -> tuple[Struct, ...]:
+    """Say where we stand, and ask again in a second; nothing before every fact is known."""
+    again = Wake("say", now_ns + SAY_NS)
+    if not state.is_caught_up:
+        return (again,)
+    snapshot = _snapshot(state, now_ns)
+    if snapshot.equity is not None:
+        state.peak = state.peak.seen(snapshot.equity)
+    report = _report(state, now_ns)
+    records = _record_peak(state, now_ns)
+    return (Publish("account", snapshot), Publish("pnl", report), *records, again)
+
+
+def _snapshot(state: State, now_ns: int) -> AccountSnapshot:
+    balances = tuple(state.accounts[a].shown(a, now_ns) for a in sorted(state.accounts))
+    is_known = bool(state.traded and balances)
+    return AccountSnapshot(
         through=state.through,
-        balances=tuple(state.balances[asset] for asset in sorted(state.balances)),
-        positions=tuple(_position(state, pair) for pair in sorted(state.holdings)),
-        equity_asset=TRY,
-        equity=None if equity is None else Amount(equity),
+        balances=balances,
+        positions=tuple(_position(state, pair) for pair in sorted(state.held)),
+        equity_asset=value.TRY,
+        equity=value.equity(balances, state.marks, state.traded) if is_known else None,
         at_ns=now_ns,
     )
-    day = state.day
-    report = PnlReport(
-        day=day.name,
-        realized=Amount(day.realized),
-        unrealized=Amount(unrealized),
-        fees=Amount(day.fees),
-        turnover=Notional(day.turnover),
-        fills=day.fills,
-        peak_equity=Amount(state.peak.value),
-        drawdown=Amount(state.peak.drawdown),
-        at_ns=now_ns,
-    )
-    return Publish("account", snapshot), Publish("pnl", report)
 
 
 def _position(state: State, pair: Pair) -> Position:
-    holding, mark = state.holdings[pair], state.marks.get(pair)
+    held, mark = state.held[pair], state.marks.get(pair)
     return Position(
         pair=pair,
-        quantity=Amount(holding.quantity),
-        average_cost=Price(_short(holding.average_cost)),
-        realized_pnl=Amount(_short(holding.realized)),
-        unrealized_pnl=Amount(_short(holding.unrealized(mark))),
+        quantity=Amount(held.quantity),
+        average_cost=Price(held.average_cost),
+        realized_pnl=Amount(held.realized),
+        unrealized_pnl=Amount(value.fit(held.unrealized(mark))),
         mark=mark,
     )
 
 
-def _short(value: Decimal) -> Decimal:
-    """Return a quotient fit for the wire; the state keeps every digit."""
-    return value.quantize(Decimal("1e-8")) if value.as_tuple().exponent < -8 else value  # type: ignore[operator]
+def _report(state: State, now_ns: int) -> PnlReport:
+    """Value today's sums, and what is held now, in TRY."""
+    day = pnl.day_of(now_ns)
+    rates = {asset: value.rate(state.marks, asset) or ZERO for asset in _quote_assets(state)}
+    sums = pnl.total(one.times(rates[asset]) for asset, one in state.days.get(day, {}).items())
+    unrealized = sum(
+        (
+            held.unrealized(state.marks.get(pair)) * rates[state.quotes[pair]]
+            for pair, held in state.held.items()
+        ),
+        start=ZERO,
+    )
+    return PnlReport(
+        day=day,
+        realized=Amount(value.fit(sums.realized)),
+        unrealized=Amount(value.fit(unrealized)),
+        fees=Amount(value.fit(sums.fees)),
+        turnover=Notional(value.fit(sums.turnover)),
+        fills=sums.fills,
+        peak_equity=Amount(state.peak.equity),
+        drawdown=Amount(state.peak.drawdown),
+        at_ns=now_ns,
+    )
 
 
-def _equity(state: State) -> Decimal | None:
-    """Return the value of all that the configured pairs trade, in TRY; None without a price.
-
-    Other assets of the account are no business of btcbot's and stand in balances alone.
-    """
-    traded = {asset for pair in state.quotes.values() for asset in pair}
-    if not traded:
-        return None
-    total = ZERO
-    for asset, row in state.balances.items():
-        rate = _rate(state, asset) if asset in traded else ZERO
-        if rate is None:
-            return None
-        total += row.total * rate
-    return _short(total)
+def _quote_assets(state: State) -> list[Asset]:
+    booked = {asset for sums in state.days.values() for asset in sums}
+    return sorted({*booked, *state.quotes.values()})
 
 
-def _pair_rate(state: State, pair: Pair) -> Decimal | None:
-    quoted = state.quotes.get(pair)
-    return _rate(state, quoted[1]) if quoted else None
+def _record_peak(state: State, now_ns: int) -> tuple[Ask, ...]:
+    """Ask execution to keep the highest equity when it rose enough, at most once a minute."""
+    key = _peak_key(state)
+    recorded = state.recorded.get(key, ZERO)
+    if now_ns < state.record_due_ns or state.peak.equity <= recorded * RECORD_RISE:
+        return ()
+    state.records += 1
+    state.record_due_ns = now_ns + RECORD_NS
+    record = Record(
+        command_id=CommandId(f"{OWNER}-{state.epoch}-{state.records}"),
+        owner=OWNER,
+        kind=PEAK,
+        key=key,
+        payload=text(state.peak.equity).encode(),
+    )
+    return (Ask("execution", record, record.request_id),)
 
 
-def _rate(state: State, asset: Asset) -> Decimal | None:
-    """Return TRY per unit of `asset`, directly or over USDT; None without a price."""
-    if asset == TRY:
-        return Decimal(1)
-    direct = state.marks.get(Pair(f"{asset}TRY"))
-    if direct is not None:
-        return direct
-    in_usdt, usdt = state.marks.get(Pair(f"{asset}USDT")), state.marks.get(Pair("USDTTRY"))
-    return in_usdt * usdt if in_usdt is not None and usdt is not None else None
+def health(state: State) -> Health:
+    """READY once it has said where we stand."""
+    return Health.READY if state.is_caught_up else Health.RECOVERING
 
 
 def actor() -> Actor[State]:
-    """Return accounting; it folds every fact of a life from the first."""
+    """Return accounting; it folds every fact from the first."""
     return Actor(
         name="accounting",
         state=State(),
@@ -214,8 +248,10 @@ def actor() -> Actor[State]:
             Hears(source="market_data", topic="rules"),
             Hears(source="execution", topic="fact", conflate=False),
         ),
-        facts=(Fill, Balances, Opening),
+        facts=(Opening, Fill, Balances, Recorded),
+        asks=("execution",),
         needs=("execution", "market_data"),
+        health=health,
     )
 
 

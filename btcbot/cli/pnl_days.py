@@ -1,49 +1,55 @@
-"""The profit of a past trading day, from the fills on record."""
+"""The profit of past trading days, from the fills on record."""
 
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from btcbot.domain.facts import Fill
-from btcbot.domain.ids import Asset, OrderId, Pair, TradeId
+from btcbot.domain.ids import Asset, ClientOrderId, IntentId, OrderId, Pair, TradeId
 from btcbot.domain.money import Amount, Price, Quantity, text
 from btcbot.domain.words import Side
-from btcbot.ledger.days import Day, add, day_of
-from btcbot.ledger.positions import Holding, book, turnover
+from btcbot.ledger.pnl import Sums, day_of, sums_of
+from btcbot.ledger.positions import Holding, book
+
+Json = dict[str, Any]
 
 
-class Fills(Protocol):
-    def fills(self) -> Any: ...  # noqa: ANN401
+def pnl_of_day(rows: Iterable[Json], day: str) -> list[Json]:
+    """Book every fill in `rows` again and return the sums of `day`, one row a quote asset.
 
-
-def pnl_of_day(history: Fills, day: str) -> dict[str, Any] | None:
-    """Return the day's sums in the quote assets of its fills; None when it had none."""
-    holdings: dict[str, Holding] = {}
-    sums: Day | None = None
-    for row in history.fills():
+    Amounts are in that asset: what it was worth in TRY on that day is nowhere on record. Empty when
+    the day had no fills of ours.
+    """
+    holdings: dict[Pair, Holding] = {}
+    sums: dict[Asset, Sums] = {}
+    for row in rows:
         if row["intent_id"] is None:
             continue
         fill = _fill(row)
         done = book(holdings.get(fill.pair, Holding()), fill)
         holdings[fill.pair] = done.holding
         if day_of(fill.event_ns) == day:
-            sums = add(sums or Day(name=day), done.realized, fill.fee + fill.tax, turnover(fill))
-    if sums is None:
-        return None
-    return {
-        "day": day,
-        "realized": text(sums.realized),
-        "fees": text(sums.fees),
-        "turnover": text(sums.turnover),
-        "fills": sums.fills,
-    }
+            before = sums.get(fill.fee_asset, Sums())
+            sums[fill.fee_asset] = before.plus(sums_of(fill, done.realized))
+    return [
+        {
+            "day": day,
+            "asset": asset,
+            "realized": text(found.realized),
+            "fees": text(found.fees),
+            "turnover": text(found.turnover),
+            "fills": found.fills,
+        }
+        for asset, found in sorted(sums.items())
+    ]
 
 
-def _fill(row: dict[str, Any]) -> Fill:
+def _fill(row: Json) -> Fill:
     return Fill(
         trade_id=TradeId(row["trade_id"]),
         order_id=OrderId(row["order_id"]),
-        intent_id=row["intent_id"],
-        client_order_id=row["client_order_id"],
+        intent_id=IntentId(row["intent_id"]),
+        client_order_id=ClientOrderId(row["client_order_id"]),
         pair=Pair(row["pair"]),
         side=Side(row["side"]),
         quantity=Quantity(Decimal(row["quantity"])),
