@@ -1,4 +1,4 @@
-"""The simulated account: totals, what open orders hold, orders and trades; exact, never negative."""
+"""The simulated account: totals, holds, orders and trades; exact, never negative."""
 
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_DOWN, Decimal
@@ -140,7 +140,7 @@ class Account:
         self._touch(order, order.created_ns)
         self._forget()
 
-    def execute(  # noqa: PLR0913 - an execution is these things
+    def execute(
         self, order: Order, rules: Instrument, price: Decimal, quantity: Decimal, now_ns: int,
         *, is_maker: bool,
     ) -> Trade:  # fmt: skip

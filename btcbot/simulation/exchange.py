@@ -3,72 +3,48 @@
 Deterministic and without I/O: time comes as an argument, in ns. The market is somebody else's
 book, given from outside; our orders meet it like this:
 
-- an order that reaches across takes what the book shows, level by level; what it took is gone
-  until the market next says otherwise;
+- an order that reaches across takes what the book shows, level by level, and our own resting
+  orders in their turn; what it took of a level is gone until the market next changes that level;
 - what is left of a limit order rests behind the quantity shown at its price when it arrived
-  (price-time priority); it fills when trades print at its price beyond that queue, when trades
-  print through it, or when the other side of the book reaches its price.
+  (price-time priority). That queue shrinks when trades print at the price and when the level shows
+  less. The order fills when trades print at its price beyond the queue, when trades print through
+  it, or when the other side of the book reaches its price;
+- at a price beyond the deepest level shown the queue is unknown: the order then waits behind all
+  that the level first shows, and until then fills only when the market goes through it;
+- a market order that the book cannot fill within 5 % of the best price is refused whole.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from btcbot.domain.ids import Asset, OrderId, Pair
 from btcbot.domain.instruments import FeeRates, Instrument
-from btcbot.domain.money import BPS_IN_ONE, step_of
+from btcbot.domain.money import floor_to
 from btcbot.domain.words import Side
-from btcbot.simulation.account import Account, Order, Rejected, Trade
+from btcbot.simulation.account import ZERO, Account, Balance, Order, Rejected, Trade
+from btcbot.simulation.book import Levels, Market, opposite, reaches
+from btcbot.simulation.matching import Take, plan
+from btcbot.simulation.rules import NewOrder, check
 
-MARKET_GUARD: Final = Decimal("0.05")  # A market order goes no further from the best price.
-BAND: Final = Decimal(10)  # Limit prices lie within a tenth and ten times the market.
-PRICE_MIN, PRICE_MAX = Decimal("0.0000000000001"), Decimal(100_000_000)
-METHODS: Final = ("limit", "market", "stoplimit", "stopmarket")
-Levels = Iterable[tuple[Decimal, Decimal]]
-ZERO = Decimal(0)
-
-
-class NewOrder(Struct, kw_only=True, frozen=True):
-    """A submit as it arrives; `quantity` of a market or stopmarket buy is quote to spend."""
-
-    pair: Pair
-    side: Side
-    method: str
-    quantity: Decimal
-    price: Decimal = ZERO
-    stop_price: Decimal = ZERO
-    client_id: str = ""
+__all__ = ["Event", "Exchange", "Levels", "Market", "NewOrder", "Order", "Rejected", "Trade"]
+EVENTS_MAX: Final = 100_000  # Nobody drains them: the oldest go.
 
 
 class Event(Struct, frozen=True):
-    """What the private socket tells: an order came, matched, or left by cancellation."""
+    """What the private socket tells; `order` is as it was then.
 
-    kind: str  # "inserted", "matched", "deleted"
+    `kind`: "inserted", "matched" or "deleted" (it left by cancellation, or was a triggered stop).
+    `is_own`: both sides of the match are ours, and this is the one that rested.
+    """
+
+    kind: str
     order: Order
     trade: Trade | None = None
-
-
-class Market:
-    """One pair: its rules, the book of everybody else, and our resting orders."""
-
-    def __init__(self, rules: Instrument) -> None:
-        self.rules = rules
-        self.bids: dict[Decimal, Decimal] = {}
-        self.asks: dict[Decimal, Decimal] = {}
-        self.bid, self.ask = ZERO, ZERO  # Best prices; 0: that side is empty.
-        self.last = ZERO
-        self.resting: list[Order] = []  # In order of arrival.
-        self.stops: list[Order] = []
-
-    @property
-    def price(self) -> Decimal:
-        """What "the current price" means: the last trade, else the middle."""
-        return self.last or (self.bid + self.ask) / 2
-
-    def side(self, side: Side) -> dict[Decimal, Decimal]:
-        return self.bids if side is Side.BUY else self.asks
+    is_own: bool = False
 
 
 class Exchange:
@@ -81,11 +57,23 @@ class Exchange:
         balances: Mapping[Asset, Decimal],
         *,
         cancel_delay_ns: int = 1_000_000,
+        trades_delay_ns: int = 0,
+        lists_delay_ns: int = 0,
     ) -> None:
+        """`balances` are totals.
+
+        The delays: until a cancel takes effect; until own trades, and until new orders, are seen
+        by those who ask for lists.
+        """
         self.markets = {rules.pair: Market(rules) for rules in instruments}
         self.account = Account(balances, fees)
+        for market in self.markets.values():
+            self.account.balance(market.rules.base)
+            self.account.balance(market.rules.quote)
         self.events: list[Event] = []
         self._cancel_delay_ns = cancel_delay_ns
+        self._trades_delay_ns = trades_delay_ns
+        self._lists_delay_ns = lists_delay_ns
         self._canceling: list[Order] = []
 
     # --- the market moves ---------------------------------------------------------------------
@@ -105,49 +93,54 @@ class Exchange:
     def set_book(self, pair: Pair, bids: Levels, asks: Levels, now_ns: int) -> None:
         """Replace the whole book."""
         market = self.markets[pair]
-        market.bids, market.asks = dict(bids), dict(asks)
-        self._find_best(market)
-        self._market_moved(market, now_ns)
+        market.replace(bids, asks)
+        if market.resting or market.stops:
+            self._market_moved(market, now_ns)
 
     def change_book(self, pair: Pair, bids: Levels, asks: Levels, now_ns: int) -> None:
         """Change some levels; quantity 0 removes one."""
         market = self.markets[pair]
-        for levels, changes in ((market.bids, bids), (market.asks, asks)):
-            for price, quantity in changes:
-                if quantity:
-                    levels[price] = quantity
-                else:
-                    levels.pop(price, None)
-        self._find_best(market)
-        self._market_moved(market, now_ns)
+        market.change(bids, asks)
+        if market.resting or market.stops:
+            self._market_moved(market, now_ns)
 
     def print_trade(
         self, pair: Pair, taker: Side, price: Decimal, quantity: Decimal, now_ns: int
-    ) -> None:
-        """Somebody traded: our resting orders at that price or better may be next in line."""
+    ) -> Decimal:
+        """Somebody traded: our resting orders at that price or better may be next in line.
+
+        Return how much of the quantity was ours.
+        """
         market = self.markets[pair]
         market.last = price
-        maker = Side.SELL if taker is Side.BUY else Side.BUY
-        left = quantity
-        for order in self._in_priority(market, maker):
-            if not left or not _reaches(maker, order.price, price):
+        left, ours = quantity, ZERO
+        maker = opposite(taker)
+        for order in market.in_priority(maker) if market.resting else ():
+            if not left or not reaches(maker, order.price, price):
                 break
             if order.price == price:
-                passed = min(order.ahead, left)
-                order.ahead -= passed
+                passed = left if order.ahead is None else min(order.ahead, left)
+                if order.ahead is not None:
+                    order.ahead -= passed
                 left -= passed
-            left -= self._fill(market, order, order.price, min(order.left, left), now_ns)
-        self._trigger(market, now_ns)
+            filled = self._fill(market, order, order.price, min(order.left, left), now_ns)
+            left, ours = left - filled, ours + filled
+        if market.stops:
+            self._trigger(market, now_ns)
+        return ours
 
     def advance(self, now_ns: int) -> None:
         """Let time pass: accepted cancels take effect."""
         if not self._canceling:
             return
-        due = [o for o in self._canceling if o.cancel_ns is not None and o.cancel_ns <= now_ns]
-        self._canceling = [o for o in self._canceling if o not in due and o.is_open]
-        for order in due:
-            if order.is_open:
-                self._remove(order, now_ns)
+        waiting = []
+        for order in self._canceling:
+            if order.is_open and order.cancel_ns is not None:
+                if order.cancel_ns <= now_ns:
+                    self._remove(order, now_ns)
+                else:
+                    waiting.append(order)
+        self._canceling = waiting
 
     @property
     def next_ns(self) -> int | None:
@@ -158,26 +151,20 @@ class Exchange:
 
     def submit(self, new: NewOrder, now_ns: int) -> Order:
         """Take an order by the documented rules, match it, rest what is left. Raises Rejected."""
-        market = self._checked(new)
-        order = Order(
-            id=self.account.next_order_id(),
-            client_id=new.client_id,
-            pair=new.pair,
-            side=new.side,
-            method=new.method,
-            quantity=ZERO,
-            left=ZERO,
-            price=new.price if new.method in ("limit", "stoplimit") else ZERO,
-            stop_price=new.stop_price,
-            created_ns=now_ns,
-            updated_ns=now_ns,
-        )
-        order.quantity = order.left = self._base_quantity(market, new)
+        market = self.markets.get(new.pair)
+        if market is None:
+            raise Rejected(1037, f"Pair {new.pair} does not exists.")
+        check(new, market)
         if new.method == "market":
-            order.price = self._guard(market, new.side)
-        self.account.open(order, market.rules)
-        self.events.append(Event("inserted", order))
-        if new.method.startswith("stop"):
+            return self._submit_market(market, new, now_ns)
+        quantity, hold = new.quantity, ZERO
+        if new.spends_quote:  # A stopmarket buy: sized at its stop price, fee included.
+            hold = new.quantity
+            spent = new.quantity / (1 + self.account.taker_rate(market.rules)) / new.stop_price
+            quantity = market.rules.quantity_down(spent)
+        order = self._order(new, quantity, now_ns)
+        self._open(market, order, hold or self.account.hold_of(order, market.rules))
+        if order.is_stop:
             market.stops.append(order)
         else:
             self._match(market, order, now_ns)
@@ -188,116 +175,119 @@ class Exchange:
         order = self.account.orders.get(order_id)
         if order is None:
             raise Rejected(1052, "NO_ORDER_MATCHES_YOUR_REQUEST")
-        if order.status == "Closed" or (order.method == "market" and order.is_open):
-            raise Rejected(1050, "ORDER_COULD_NOT_BE_CANCELED")
+        if order.status == "Closed" or order.method == "market":
+            raise Rejected(1051, "ORDER_COULD_NOT_BE_CANCELED")
         if order.is_open and order.cancel_ns is None:
             order.cancel_ns = now_ns + self._cancel_delay_ns
             self._canceling.append(order)
             self.advance(now_ns)
 
+    # --- we ask -------------------------------------------------------------------------------
+
+    def open_orders(self, now_ns: int, pair: Pair | None = None) -> list[Order]:
+        """Return resting orders and waiting stops of one pair or of all, oldest first."""
+        seen_ns = now_ns - self._lists_delay_ns
+        found = [
+            order
+            for market in self.markets.values()
+            if pair is None or market.rules.pair == pair
+            for order in (*market.resting, *market.stops)
+            if order.created_ns <= seen_ns
+        ]
+        return sorted(found, key=lambda order: order.id)
+
+    def all_orders(self, now_ns: int, pair: Pair, from_id: int = 0) -> Iterator[Order]:
+        """Yield every remembered order of `pair` with an id >= `from_id`, newest first."""
+        seen_ns = now_ns - self._lists_delay_ns
+        for order in reversed(self.account.orders.values()):
+            if order.id < from_id:
+                return
+            if order.pair == pair and order.created_ns <= seen_ns:
+                yield order
+
+    def order(self, order_id: OrderId) -> Order | None:
+        """Return one order; unlike the lists, it never lags."""
+        return self.account.orders.get(order_id)
+
+    def trades(self, now_ns: int, since_ns: int = 0) -> Iterator[Trade]:
+        """Yield own trades that are visible by now and not older than `since_ns`, newest first."""
+        seen_ns = now_ns - self._trades_delay_ns
+        for trade in reversed(self.account.trades):
+            if trade.at_ns < since_ns:
+                return
+            if trade.at_ns <= seen_ns:
+                yield trade
+
+    def balances(self) -> Mapping[Asset, Balance]:
+        """Return every asset's balance; the account's own, to read only."""
+        return self.account.balances
+
+    def drain(self) -> list[Event]:
+        """Return what happened since the last drain."""
+        events, self.events = self.events, []
+        return events
+
     def restore(self, orders: Iterable[Order], trades: Iterable[Trade]) -> None:
         """Put back what an earlier life wrote down; balances are restored by the caller."""
         self.account.restore(orders, trades)
         for order in self.account.orders.values():
-            market = self.markets.get(order.pair)
-            if order.is_open and market is not None:
-                (market.stops if order.method.startswith("stop") else market.resting).append(order)
+            if order.is_open:
+                market = self.markets[order.pair]
+                (market.stops if order.is_stop else market.resting).append(order)
                 if order.cancel_ns is not None:
                     self._canceling.append(order)
 
-    # --- rules --------------------------------------------------------------------------------
-
-    def _checked(self, new: NewOrder) -> Market:
-        market = self.markets.get(new.pair)
-        if market is None:
-            raise Rejected(1037, f"Pair {new.pair} does not exists.")
-        rules = market.rules
-        if new.method not in METHODS or not rules.is_trading:
-            raise Rejected(1134, "ORDER_METHOD_NOT_SUPPORTED")
-        if new.quantity <= 0:
-            raise Rejected(1121, "FAILED_ORDER_PARAMETER")
-        is_priced = new.method in ("limit", "stoplimit")
-        if (is_priced or new.price) and not _fits(new.price, rules.price_scale):
-            raise Rejected(1126, "FAILED_INVALID_PRICE_SCALE")
-        spends_quote = new.side is Side.BUY and new.method in ("market", "stopmarket")
-        if not _fits(new.quantity, rules.price_scale if spends_quote else rules.quantity_scale):
-            raise Rejected(1127, "FAILED_INVALID_QUANTITY_SCALE")
-        if is_priced:
-            self._check_price(market, new.price)
-        self._check_stop(market, new)
-        value = (
-            new.quantity
-            if spends_quote
-            else new.quantity * (new.price if is_priced else market.price)
-        )
-        if value < rules.notional_min:
-            raise Rejected(1123, "FAILED_MIN_TOTAL_AMOUNT")
-        return market
-
-    def _check_price(self, market: Market, price: Decimal) -> None:
-        if price < PRICE_MIN:
-            raise Rejected(1227, "PRICE_MUST_BE_LESS_THAN_MINPRICE")
-        if price > PRICE_MAX:
-            raise Rejected(1226, "PRICE_MUST_BE_LESS_THAN_MAXPRICE")
-        if market.price and price < market.price / BAND:
-            raise Rejected(1120, "ORDER_MIN_PRICE_EXCEEDED")
-        if market.price and price > market.price * BAND:
-            raise Rejected(1120, "ORDER_MAX_PRICE_EXCEEDED")
-
-    def _check_stop(self, market: Market, new: NewOrder) -> None:
-        if not new.method.startswith("stop"):
-            return
-        if new.stop_price <= 0 or not _fits(new.stop_price, market.rules.price_scale):
-            raise Rejected(1128, "FAILED_INVALID_STOP_PRICE_SCALE")
-        if new.side is Side.BUY and new.stop_price <= market.ask:
-            raise Rejected(1125, "FAILED_STOP_PRICE_LESS_THAN_BEST_BID")
-        if new.side is Side.SELL and new.stop_price >= market.bid:
-            raise Rejected(1124, "FAILED_STOP_PRICE_GREATER_THAN_BEST_ASK")
-
-    def _base_quantity(self, market: Market, new: NewOrder) -> Decimal:
-        """Return the order's size in base; a market buy's quote is spent at the guard's price."""
-        if new.side is Side.SELL or new.method in ("limit", "stoplimit"):
-            return new.quantity
-        rate = 1 + self.account.fees[market.rules.quote].taker_bps / BPS_IN_ONE
-        price = new.stop_price or self._guard(market, new.side)
-        return market.rules.quantity_down(new.quantity / rate / price)
-
-    def _guard(self, market: Market, side: Side) -> Decimal:
-        """Return the worst price a market order may reach. Raises Rejected on an empty book."""
-        best = market.ask if side is Side.BUY else market.bid
-        if not best:
-            raise Rejected(1118, "FAILED_MARKET_ORDER")
-        sign = 1 if side is Side.BUY else -1
-        return best * (1 + sign * MARKET_GUARD)
-
     # --- matching -----------------------------------------------------------------------------
 
+    def _submit_market(self, market: Market, new: NewOrder, now_ns: int) -> Order:
+        """Sweep the book within the guard, or refuse: nothing of a market order ever rests."""
+        takes, is_enough = self._sweep(market, new.side, new.quantity, is_quote=new.spends_quote)
+        if not is_enough:
+            raise Rejected(1118, "FAILED_MARKET_ORDER")
+        quantity = sum((take.quantity for take in takes), start=ZERO)
+        order = self._order(new, quantity, now_ns)
+        self._open(market, order, new.quantity)
+        self._apply(market, order, takes, now_ns)
+        return order
+
+    def _sweep(
+        self, market: Market, side: Side, amount: Decimal, *, is_quote: bool
+    ) -> tuple[list[Take], bool]:
+        """Return what a market order of base `amount` (or quote, fee included) would take."""
+        budget = None
+        if is_quote:
+            budget = amount / (1 + self.account.taker_rate(market.rules))
+        takes = plan(market, side, market.guard(side), None if is_quote else amount, budget)
+        if budget is None:
+            return takes, sum((take.quantity for take in takes), start=ZERO) == amount
+        left = budget - sum((take.price * take.quantity for take in takes), start=ZERO)
+        # Less than a step at the last price is left over: the budget is spent.
+        return takes, bool(takes) and not floor_to(left / takes[-1].price, market.rules.step)
+
     def _match(self, market: Market, order: Order, now_ns: int) -> None:
-        """Take what the book shows within the limit; then rest, or end a market order."""
-        levels = market.asks if order.side is Side.BUY else market.bids
-        crosses = sorted(
-            (p for p in levels if _reaches(order.side, order.price, p)),
-            reverse=order.side is Side.SELL,
-        )
-        for price in crosses:
-            if not order.left:
-                break
-            quantity = min(order.left, levels[price])
-            levels[price] -= quantity
-            if not levels[price]:
-                del levels[price]
-            self._fill(market, order, price, quantity, now_ns, is_maker=False)
-        if crosses:
-            self._find_best(market)
-        if order.left and order.method in ("market", "stopmarket"):
-            self._remove(order, now_ns)
-        elif order.left:
-            order.ahead = market.side(order.side).get(order.price, ZERO)
+        """Take what the book shows within the limit; then rest."""
+        takes = plan(market, order.side, order.price, order.left, None)
+        self._apply(market, order, takes, now_ns)
+        if order.left:
+            order.ahead = market.queue_at(order)
             market.resting.append(order)
 
-    def _fill(
+    def _apply(self, market: Market, order: Order, takes: list[Take], now_ns: int) -> None:
+        """Execute a plan: each part against everybody else's level or against our own order."""
+        side = opposite(order.side)
+        for take in takes:
+            if take.maker is None:
+                market.consume(side, take.price, take.quantity)
+                for ours in market.resting:
+                    if ours.side is side and ours.price == take.price and ours.ahead:
+                        ours.ahead = max(ZERO, ours.ahead - take.quantity)
+            else:
+                self._fill(market, take.maker, take.price, take.quantity, now_ns, is_own=True)
+            self._fill(market, order, take.price, take.quantity, now_ns, is_maker=False)
+
+    def _fill(  # noqa: PLR0913 - an execution is these things
         self, market: Market, order: Order, price: Decimal, quantity: Decimal, now_ns: int,
-        *, is_maker: bool = True,
+        *, is_maker: bool = True, is_own: bool = False,
     ) -> Decimal:  # fmt: skip
         """Execute `quantity` of an order; return it."""
         if quantity:
@@ -306,58 +296,85 @@ class Exchange:
             )
             if not order.left and is_maker:
                 market.resting.remove(order)
-            self.events.append(Event("matched", order, trade))
+            self._tell("matched", order, trade, is_own=is_own)
         return quantity
 
     def _market_moved(self, market: Market, now_ns: int) -> None:
         """Fill the resting orders whose price the other side of the book has reached."""
-        for side, best in ((Side.BUY, market.ask), (Side.SELL, market.bid)):
-            if not best:
-                continue
-            levels = market.asks if side is Side.BUY else market.bids
-            for order in self._in_priority(market, side):
-                if not _reaches(side, order.price, best):
+        for side in (Side.BUY, Side.SELL):
+            other = opposite(side)
+            for order in market.in_priority(side):
+                if not market.best(other) or not reaches(side, order.price, market.best(other)):
                     break
-                shown = sum(
-                    (q for p, q in levels.items() if _reaches(side, order.price, p)), start=ZERO
-                )
-                self._fill(market, order, order.price, min(order.left, shown), now_ns)
-        self._trigger(market, now_ns)
+                for take in plan(market, side, order.price, order.left, None, with_ours=False):
+                    market.consume(other, take.price, take.quantity)
+                    self._fill(market, order, order.price, take.quantity, now_ns)
+        market.see_queues()
+        if market.stops:
+            self._trigger(market, now_ns)
+
+    # --- stops --------------------------------------------------------------------------------
 
     def _trigger(self, market: Market, now_ns: int) -> None:
         """Turn stops that the market reached into new orders with the same client id."""
         for stop in tuple(market.stops):
-            reached = (
+            is_reached = (
                 market.ask >= stop.stop_price
                 if stop.side is Side.BUY
                 else ZERO < market.bid <= stop.stop_price
             )
-            if reached:
-                market.stops.remove(stop)
-                self.account.end(stop, market.rules, now_ns)
-                self.events.append(Event("deleted", stop))
-                self._child(market, stop, now_ns)
+            if is_reached:
+                hold = stop.hold
+                self._remove(stop, now_ns)
+                self._send_child(market, stop, hold, now_ns)
 
-    def _child(self, market: Market, stop: Order, now_ns: int) -> None:
-        is_market = stop.method == "stopmarket"
+    def _send_child(self, market: Market, stop: Order, hold: Decimal, now_ns: int) -> None:
+        """Open what a stop was waiting to send, on the funds that the stop held."""
         child = Order(
             id=self.account.next_order_id(),
             client_id=stop.client_id,
             pair=stop.pair,
             side=stop.side,
-            method="market" if is_market else "limit",
+            method="market" if stop.is_market else "limit",
             quantity=stop.quantity,
             left=stop.left,
-            price=self._guard(market, stop.side) if is_market else stop.price,
+            price=stop.price,
+            stop_price=stop.stop_price,
             created_ns=now_ns,
             updated_ns=now_ns,
         )
-        try:
-            self.account.open(child, market.rules)
-        except Rejected:
-            return  # The market ran past what the stop had held: nothing is sent in its place.
-        self.events.append(Event("inserted", child))
-        self._match(market, child, now_ns)
+        self._open(market, child, hold)
+        if not stop.is_market:
+            self._match(market, child, now_ns)
+            return
+        budget = None
+        if child.side is Side.BUY:
+            budget = hold / (1 + self.account.taker_rate(market.rules))
+        takes = plan(market, child.side, market.guard(child.side), child.left, budget)
+        self._apply(market, child, takes, now_ns)
+        if child.left:  # Past the guard, or the market ran past what the stop had held.
+            self._remove(child, now_ns)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _order(self, new: NewOrder, quantity: Decimal, now_ns: int) -> Order:
+        return Order(
+            id=self.account.next_order_id(),
+            client_id=new.client_id,
+            pair=new.pair,
+            side=new.side,
+            method=new.method,
+            quantity=quantity,
+            left=quantity,
+            price=new.price if new.is_priced else ZERO,
+            stop_price=new.stop_price if new.method.startswith("stop") else ZERO,
+            created_ns=now_ns,
+            updated_ns=now_ns,
+        )
+
+    def _open(self, market: Market, order: Order, hold: Decimal) -> None:
+        self.account.open(order, market.rules, hold)
+        self._tell("inserted", order)
 
     def _remove(self, order: Order, now_ns: int) -> None:
         market = self.markets[order.pair]
@@ -365,23 +382,11 @@ class Exchange:
             if order in waiting:
                 waiting.remove(order)
         self.account.end(order, market.rules, now_ns)
-        self.events.append(Event("deleted", order))
+        self._tell("deleted", order)
 
-    def _in_priority(self, market: Market, side: Side) -> list[Order]:
-        """Return our resting orders of one side: best price first, then first come."""
-        sign = -1 if side is Side.BUY else 1
-        ours = [order for order in market.resting if order.side is side]
-        return sorted(ours, key=lambda order: sign * order.price)
-
-    def _find_best(self, market: Market) -> None:
-        market.bid = max(market.bids, default=ZERO)
-        market.ask = min(market.asks, default=ZERO)
-
-
-def _reaches(side: Side, limit: Decimal, price: Decimal) -> bool:
-    """Return whether an order of `side` at `limit` meets `price` on the other side."""
-    return price <= limit if side is Side.BUY else price >= limit
-
-
-def _fits(value: Decimal, scale: int) -> bool:
-    return value >= 0 and value % step_of(scale) == 0
+    def _tell(
+        self, kind: str, order: Order, trade: Trade | None = None, *, is_own: bool = False
+    ) -> None:
+        self.events.append(Event(kind, msgspec.structs.replace(order), trade, is_own))
+        if len(self.events) > EVENTS_MAX:
+            del self.events[: EVENTS_MAX // 2]

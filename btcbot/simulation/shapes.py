@@ -301,7 +301,7 @@ def order_frame(kind: int, row: Order, account: Account, rules: Instrument) -> J
             "price": show(row.price),
             "amount": show(row.quantity),
             "numLeft": show(row.left),
-            "denomLeft": text(account.needed(row, rules)),
+            "denomLeft": text(account.hold_of(row, rules)),
             "newOrderClientId": row.client_id,
         },
     ]
