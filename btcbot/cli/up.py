@@ -29,8 +29,11 @@ POLL_S = 0.1
 
 @click.command("up")
 @click.option("--detach", is_flag=True, help="Return when all actors are READY.")
+@click.option(
+    "--wait", "seconds", default=READY_WAIT_S, show_default=True, help="With --detach: no longer."
+)
 @common
-def command(options: Options, *, detach: bool) -> None:
+def command(options: Options, *, detach: bool, seconds: float) -> None:
     """Start the fleet for the configured mode; Ctrl-C stops it in order.
 
     With --detach: exit 0 when every actor is READY, 1 if one is not, naming it; the fleet then
@@ -53,16 +56,16 @@ def command(options: Options, *, detach: bool) -> None:
     if child == 0:
         _detach(config, lock)
     os.close(lock)
-    late = wait_ready(config, child)
+    late = wait_ready(config, child, seconds)
     if late:
         stop(exits.ERROR, f"btcbot: not READY: {late}; see {config.home / 'log'}")
     found = {"home": str(config.home), "supervisord": child, "ready": list(ACTORS)}
     options.show(found, lambda: click.echo(f"ready: {len(ACTORS)} actors on {config.home}"))
 
 
-def wait_ready(config: Config, supervisord: int) -> str:
-    """Wait until every actor is READY; return "" then, else which is not and in what state."""
-    give_up = time.monotonic() + READY_WAIT_S
+def wait_ready(config: Config, supervisord: int, seconds: float) -> str:
+    """Wait for every actor to be READY; return "" then, else which is not and in what state."""
+    give_up = time.monotonic() + seconds
     late = "all"
     while time.monotonic() < give_up:
         if os.waitpid(supervisord, os.WNOHANG) != (0, 0):

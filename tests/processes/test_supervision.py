@@ -22,22 +22,23 @@ def is_ready(fleet: Fleet) -> bool:
 
 def test_ctrl_c_on_a_fleet_in_the_foreground_leaves_nothing(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "home")
+    up = subprocess.Popen([BIN / "btcbot", "up"], env=fleet.environment)
     try:
-        with subprocess.Popen([BIN / "btcbot", "up"], env=fleet.environment) as up:
-            until("READY", lambda: is_ready(fleet), 30)
+        until("READY", lambda: is_ready(fleet), 30)
 
-            assert_logs_are_public(fleet)
-            assert_files_are_ours(fleet)
-            assert fleet.run("btcbot", "actor", "strategy").returncode == 75
-            assert fleet.run("btcbot", "up").returncode == 75
-            up.send_signal(signal.SIGINT)
+        assert_logs_are_public(fleet)
+        assert_files_are_ours(fleet)
+        assert fleet.run("btcbot", "actor", "strategy").returncode == 75
+        assert fleet.run("btcbot", "up").returncode == 75
+        up.send_signal(signal.SIGINT)
 
-            assert up.wait(60) == 0
+        assert up.wait(60) == 0
         assert fleet.processes() == []
         assert fleet.down().returncode == 3
         assert not [path for path in (fleet.home / "run").iterdir() if path.is_socket()]
     finally:
         fleet.end()
+        up.wait(10)
 
 
 def assert_logs_are_public(fleet: Fleet) -> None:
@@ -63,11 +64,11 @@ def assert_files_are_ours(fleet: Fleet) -> None:
 def test_without_an_exchange_it_names_who_is_not_ready_and_can_be_stopped(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "home", BTCBOT__EXCHANGE__REST_URL=f"http://127.0.0.1:{free_port()}")
     try:
-        started = fleet.up()
+        started = fleet.run("btcbot", "up", "--detach", "--wait", "8")
 
         assert started.returncode == 1
         assert "market_data (" in started.stderr
-        assert not (fleet.home / "log" / "sandbox.log").read_text()
+        assert not (fleet.home / "log" / "sandbox.log").exists()  # It was never started.
         assert fleet.down().returncode == 0
         assert fleet.processes() == []
     finally:
