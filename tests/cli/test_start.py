@@ -21,7 +21,7 @@ start = time.perf_counter()
 from btcbot.cli.process import load
 load("{name}")
 took = time.perf_counter() - start
-print(json.dumps([took, sorted({{name.partition(".")[0] for name in sys.modules}})]))
+print(json.dumps([took, sorted({{key.partition(".")[0] for key, found in sys.modules.items() if found}})]))
 """
 
 
