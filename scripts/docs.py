@@ -70,10 +70,9 @@ def problems() -> Iterator[str]:
 
 
 def in_code(text: str) -> str:
-    """Return only what stands in code: blocks and `spans`, one a line."""
-    return "\n".join(
-        a or b for a, b in re.findall(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", text, re.DOTALL)
-    )
+    """Return only what stands in code that is meant to be typed: shell blocks and `spans`."""
+    found = re.findall(r"```([a-z]*)\n(.*?)```|`([^`\n]+)`", text, re.DOTALL)
+    return "\n".join(span or block for kind, block, span in found if kind != "text")
 
 
 def is_known(said: str, known: set[str]) -> bool:
