@@ -70,7 +70,7 @@ def markdown() -> str:
     lines = [
         "# Configuration",
         "",
-        "Made from the code by `scripts/docs`; do not edit.",
+        "Made from the code by `scripts/docs.py`; do not edit.",
         "",
         "Layers, later wins: the defaults, one `btcbot.toml`, each `-c FILE`, the environment",
         "(`BTCBOT__SECTION__KEY`, an empty one counts as not set), flags. The file is",
