@@ -8,7 +8,8 @@ Cancels have connections of their own, so reads that hang cannot hold one up.
 import asyncio
 import random
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from typing import Final, TypeAlias
 
 import httpx
@@ -122,23 +123,19 @@ class Rest:
         private: bool,
     ) -> bytes:
         headers = self._headers() if private else None
-        body = bytearray()
         try:
             async with (
                 asyncio.timeout(TRY_S),
                 client.stream(method, path, params=params, headers=headers) as reply,
             ):
-                async for part in reply.aiter_bytes():
-                    body += part
-                    if len(body) > BODY_MAX:
-                        raise RestError(f"an answer of over {BODY_MAX} bytes from {self._base}")
+                body = await _body(reply)
         except TimeoutError:
             detail = f"no answer from {self._base} in {TRY_S:.0f} s"
             raise RestError(detail, is_passing=True) from None
         except httpx.HTTPError as error:
             detail = f"{self._base}: {type(error).__name__}: {str(error) or 'no detail'}"
             raise RestError(detail, is_passing=True) from None
-        return self._judged(reply, bytes(body), group)
+        return self._judged(reply, body, group)
 
     def _headers(self) -> dict[str, str]:
         assert self._keys is not None, "a private request without a key"
@@ -166,6 +163,18 @@ class Rest:
             is_unauthorised=status == 401,
             is_passing=status >= 500 or (status == 200 and said is None),
         )
+
+
+async def _body(reply: httpx.Response) -> bytes:
+    """Return the unpacked body. Raises RestError when there is no end to it."""
+    body, parts = bytearray(), reply.aiter_bytes()
+    assert isinstance(parts, AsyncGenerator), f"not a generator: {parts}"
+    async with aclosing(parts):
+        async for part in parts:
+            body += part
+            if len(body) > BODY_MAX:
+                raise RestError(f"an answer of over {BODY_MAX} bytes from {reply.url.host}")
+    return bytes(body)
 
 
 def tls_context(*, is_secure: bool) -> ssl.SSLContext:

@@ -31,6 +31,24 @@ class _Connect(connect):
         return exc
 
 
+class Pauses:
+    """How long to stay away after each session: doubling, short again after a good one. Pure."""
+
+    def __init__(self, jitter: random.Random) -> None:
+        self._jitter, self._next_s = jitter, PAUSE_FIRST_S
+
+    def after(self, lasted_s: float, blocked_s: float) -> float:
+        """Return the seconds to pause after a session of `lasted_s`.
+
+        `blocked_s`: how long the exchange told us to stay away; 0: it did not.
+        """
+        if lasted_s > LASTING_S:
+            self._next_s = PAUSE_FIRST_S
+        pause_s = self._next_s * self._jitter.uniform(0.8, 1.2)
+        self._next_s = min(2 * self._next_s, PAUSE_LAST_S)
+        return max(pause_s, blocked_s)
+
+
 class Socket:
     """Calls `on_up`, `on_frame`, `on_down` from its own task; `send` is dropped while down."""
 
@@ -54,7 +72,7 @@ class Socket:
         self._connection: ClientConnection | None = None
         self._budget = RateBudget()
         self._blocked_s = 0.0
-        self._jitter = random.Random()  # Only ever spreads connections in time.
+        self._pauses = Pauses(random.Random())  # Chance only ever spreads connections in time.
         self._tasks = Tasks()
         self._tasks.start(self._keep(), on_down)
 
@@ -75,16 +93,13 @@ class Socket:
             return  # The reader sees the same end and reports it.
 
     async def _keep(self) -> None:
-        loop, pause_s = asyncio.get_running_loop(), PAUSE_FIRST_S
+        loop = asyncio.get_running_loop()
         while True:
             await self._admit()
-            began_s = loop.time()
+            began_s, self._blocked_s = loop.time(), 0.0
             reason = await self._session()
             self._on_down(reason[:200])
-            if loop.time() - began_s > LASTING_S:
-                pause_s = PAUSE_FIRST_S
-            await asyncio.sleep(max(pause_s * self._jitter.uniform(0.8, 1.2), self._blocked_s))
-            pause_s, self._blocked_s = min(2 * pause_s, PAUSE_LAST_S), 0.0
+            await asyncio.sleep(self._pauses.after(loop.time() - began_s, self._blocked_s))
 
     async def _admit(self) -> None:
         # Nobody signals the end of a window of time: it can only be slept through.

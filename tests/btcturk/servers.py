@@ -69,9 +69,13 @@ class RawExchange:
 async def raw_exchange(script: Script, **tls: object) -> AsyncIterator[RawExchange]:
     """Listen on a free port; every connection runs `script`, then is closed."""
     exchange = RawExchange(script)
+    tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         exchange.accepted += 1
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
         wire = Wire(reader, writer, exchange)
         exchange.wires.append(wire)
         try:
@@ -90,14 +94,13 @@ async def raw_exchange(script: Script, **tls: object) -> AsyncIterator[RawExchan
         server.close()
         for wire in exchange.wires:
             wire.writer.transport.abort()
-        # Every script sees its connection end before the loop does.
-        await asyncio.sleep(0)
-        tasks = [task for task in asyncio.all_tasks() if task.get_coro().__name__ == "serve"]  # type: ignore[union-attr]
+        for task in tasks:
+            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def until(is_so: Callable[[], bool], within_s: float = 5.0) -> None:
     """Wait for something that a real socket brings about. Raises TimeoutError."""
     async with asyncio.timeout(within_s):
-        while not is_so():
-            await asyncio.sleep(0.005)  # noqa: ASYNC110 - what is watched has no event to wait for
+        while not is_so():  # noqa: ASYNC110 - what is watched has no event to wait for
+            await asyncio.sleep(0.005)

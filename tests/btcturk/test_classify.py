@@ -121,9 +121,7 @@ def test_any_other_400_is_unknown(body: Any) -> None:
 
 
 def test_a_401_of_the_api_is_a_refusal_that_counts_for_the_breaker() -> None:
-    outcome = judge(
-        401, {"success": True, "message": "Unauthorized - Invalid Nonce", "code": 1037}
-    )
+    outcome = judge(401, {"success": True, "message": "Unauthorized - Invalid Nonce", "code": 1037})
 
     assert outcome.outcome is Outcome.REJECTED
     assert outcome.is_unauthorised

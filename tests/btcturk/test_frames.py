@@ -1,0 +1,209 @@
+"""WebSocket frames read into messages, and what each type that is not for us becomes."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from btcbot.btcturk import frames
+from btcbot.btcturk.grammar import WireError, level
+from btcbot.domain.feed import BookChange, BookSnapshot, FrameSeen, SeenTrade, TextLevel, TradesSeen
+from btcbot.domain.ids import OrderId, Pair
+from btcbot.domain.messages import Message
+from btcbot.domain.money import MoneyError, Price, Quantity, parse
+from btcbot.domain.venue import Doorbell
+from btcbot.domain.words import Side
+
+
+def public(kind: int, body: Any) -> Message | None:
+    return frames.public(*frames.split(json.dumps([kind, body])))
+
+
+def private(kind: int, body: Any) -> Doorbell | None:
+    return frames.private(*frames.split(json.dumps([kind, body])))
+
+
+def book(**changes: Any) -> dict[str, Any]:
+    sides = {"AO": [{"A": "0.1", "P": "3715990"}], "BO": [{"A": "0.3", "P": "3712281"}]}
+    return {"CS": 100, "PS": "BTCTRY", **sides, "channel": "obdiff", "event": "BTCTRY", **changes}
+
+
+def trade(**changes: Any) -> dict[str, Any]:
+    row = {"D": "1647588210843", "I": "101963781951665674", "A": "0.0002456604"}
+    return {**row, "P": "40670.0000000000", "PS": "BTCUSDT", "S": 0, "type": 422, **changes}
+
+
+def test_a_snapshot_of_the_difference_channel_is_a_book() -> None:
+    found = public(431, book(AO=[{"A": "0.1", "P": "5"}, {"A": "0.00000000", "P": "6"}], BO=None))
+
+    assert found == BookSnapshot(
+        pair=Pair("BTCTRY"),
+        change_set=100,
+        bids=(),
+        asks=(TextLevel("5", "0.1"),),
+    )
+
+
+def test_a_book_of_another_channel_only_shows_life() -> None:
+    assert public(431, book(channel="orderbook")) == FrameSeen()
+
+
+def test_changes_replace_add_and_remove() -> None:
+    found = public(
+        432,
+        book(
+            AO=[
+                {"CP": 0, "P": "2770.3", "A": "0.400488"},
+                {"CP": 1, "P": "2769", "A": "1.98627663"},
+                {"CP": 3, "P": "2769.6", "A": "1.98584633"},
+            ],
+            BO=[{"CP": 0, "P": "2765.9", "A": "0.000"}],
+        ),
+    )
+
+    assert isinstance(found, BookChange)
+    assert found.asks == (
+        TextLevel("2770.3", "0.400488"),
+        TextLevel("2769", "1.98627663"),
+        TextLevel("2769.6", "0"),
+    )
+    assert found.bids == (TextLevel("2765.9", "0"),)
+
+
+def test_a_change_of_a_kind_nobody_documented_is_refused_so_that_a_gap_shows() -> None:
+    with pytest.raises(WireError, match="CP is 2"):
+        public(432, book(AO=[{"CP": 2, "P": "5", "A": "1"}], BO=[]))
+
+
+def test_trades_are_read_with_the_takers_side() -> None:
+    row = SeenTrade(
+        trade_id=101963781951665674,
+        side=Side.SELL,
+        price=Price(parse("40670.0000000000")),
+        quantity=Quantity(parse("0.0002456604")),
+        event_ns=1_647_588_210_843_000_000,
+    )
+
+    assert public(422, trade()) == TradesSeen(pair=Pair("BTCUSDT"), trades=(row,), is_backlog=False)
+
+
+def test_a_backlog_is_sorted_by_id() -> None:
+    items = [trade(I="9", S=1), trade(I="7"), trade(I="100")]
+    found = public(421, {"symbol": "BTCTRY", "items": items})
+
+    assert isinstance(found, TradesSeen)
+    assert found.is_backlog
+    assert [row.trade_id for row in found.trades] == [7, 9, 100]
+    assert found.trades[1].side is Side.BUY
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"S": 2}, {"S": "1"}, {"I": "0"}, {"I": "-1"}, {"I": "1" * 20}, {"I": "9" * 9_999},
+        {"I": "9223372036854775808"}, {"I": "٣"}, {"D": "x"}, {"D": "99999999999999"}, {"P": "0"},
+        {"P": "-1"}, {"A": "0.000"}, {"A": "1e5"}, {"A": 1}, {"PS": 5},
+    ],
+)  # fmt: skip
+def test_a_trade_with_any_wrong_part_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(WireError):
+        public(422, trade(**changes))
+
+
+@pytest.mark.parametrize("changes", [{"CS": -1}, {"CS": 1 << 63}, {"CS": "5"}, {"PS": None}])
+def test_a_book_with_any_wrong_part_is_refused(changes: dict[str, Any]) -> None:
+    for kind in (431, 432):
+        with pytest.raises(WireError):
+            public(kind, book(**changes))
+
+
+@pytest.mark.parametrize("kind", [401, 402, 428])
+def test_tickers_and_candles_only_show_life(kind: int) -> None:
+    assert public(kind, {"anything": ["goes"]}) == FrameSeen()
+
+
+@pytest.mark.parametrize("kind", [100, 114, 801, 991, 4_711])
+def test_other_frames_are_no_data(kind: int) -> None:
+    assert public(kind, {"type": kind}) is None
+    assert private(kind, {"type": kind}) is None
+
+
+@pytest.mark.parametrize("kind", [441, 451, 452, 453])
+def test_private_frames_ring_for_their_order(kind: int) -> None:
+    assert private(kind, {"id": 26_947_521_557, "clientId": "x"}) == Doorbell(
+        order_id=OrderId(26_947_521_557)
+    )
+
+
+def test_own_trades_and_balances_ring_too() -> None:
+    body = {"id": 1149163839863900657, "orderId": 25327923517}
+
+    assert private(423, body) == Doorbell(order_id=OrderId(25327923517))
+    assert private(201, {"userId": 1}) == Doorbell(order_id=None)
+
+
+def test_the_answer_to_a_login_is_read() -> None:
+    assert frames.login_answer(frames.split('[114,{"ok":true,"message":null}]')[1])[0]
+    bad = frames.split('[114,{"type":114,"ok":false,"message":"Invalid Signature"}]')[1]
+    assert frames.login_answer(bad) == (False, "Invalid Signature")
+
+
+def test_a_join_is_an_array_of_its_type_and_the_request() -> None:
+    assert json.loads(frames.join("obdiff", "BTCTRY")) == [
+        151,
+        {"type": 151, "channel": "obdiff", "event": "BTCTRY", "join": True},
+    ]
+    assert json.loads(frames.join("trade", "X", is_joining=False))[1]["join"] is False
+
+
+@pytest.mark.parametrize(
+    "frame", ["", "{}", "[]", "[432]", '["432",{}]', "[432,{}] ", b"\xff", "[" * 9_999, "[1,2,3]"]
+)
+def test_what_is_no_frame_is_refused(frame: str | bytes) -> None:
+    with pytest.raises(WireError):
+        frames.public(*frames.split(frame))
+
+
+def test_a_frame_past_a_mebibyte_is_not_read() -> None:
+    with pytest.raises(WireError, match="allowed are 1048576"):
+        frames.split(b"[" + b" " * frames.FRAME_MAX)
+
+
+@given(
+    at=st.integers(0, 200),
+    junk=st.binary(max_size=8) | st.sampled_from([b"9" * 5_000, b"[" * 5_000, b"\\ud800"]),
+    cut=st.integers(0, 8),
+    frame=st.sampled_from([(431, book()), (432, book()), (422, trade()), (441, {"id": 5})]),
+)
+def test_a_garbled_frame_is_read_or_refused_and_nothing_else(
+    at: int, junk: bytes, cut: int, frame: tuple[int, Any]
+) -> None:
+    raw = json.dumps(frame).encode()
+    try:
+        kind, body = frames.split(raw[:at] + junk + raw[at + cut :])
+        frames.public(kind, body)
+        frames.private(kind, body)
+    except WireError as error:
+        assert len(str(error)) < 400  # noqa: PT017 - most are read
+
+
+numbers = st.from_regex(r"-?[0-9]{0,17}(\.[0-9]{0,18})?", fullmatch=True) | st.text(max_size=6)
+
+
+@given(price=numbers, amount=numbers)
+def test_a_level_passes_exactly_when_money_would_parse_it(price: str, amount: str) -> None:
+    try:
+        is_good = parse(price) > 0 and parse(amount) >= 0 and "-" not in price + amount
+    except MoneyError:
+        is_good = False
+    try:
+        found = level(price, amount)
+    except WireError:
+        assert not is_good
+    else:
+        assert is_good
+        assert parse(found.price) == parse(price)
+        assert parse(found.amount) == parse(amount)
+        assert (found.amount == "0") == (parse(amount) == 0)
