@@ -9,7 +9,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from bus.envelope import Codec
 from bus.journal import Journal
 from bus.quarantine import Quarantine
 from bus.shell import Shell
-from bus.zeromq import Sockets, poller
+from bus.zeromq import Sockets, poller, waiting
 
 log = logging.getLogger("btcbot.bus")
 
@@ -46,7 +46,7 @@ class Place:
     code: str = ""
 
 
-class _Process:
+class Process:
     """One actor with its sockets and shell, and the two drains both loops share."""
 
     def __init__(self, make: Make, place: Place) -> None:
@@ -83,16 +83,20 @@ class _Process:
 
     def drain(self) -> bool:
         """Move every waiting frame into the shell; return whether there was one."""
-        shell, found = self.shell, False
-        for frame in self.sockets.streams():
-            shell.heard_stream(frame)
-            found = True
-        for address, frame in self.sockets.requests():
-            shell.heard_request(address, frame)
-            found = True
-        for frame in self.sockets.answers():
-            shell.heard_answer(frame)
-            found = True
+        return self.take((socket, 1) for socket in self.sockets.all)
+
+    def take(self, ready: Iterable[tuple[Any, int]]) -> bool:
+        """Move the frames that wait on `ready` sockets into the shell; return whether any did."""
+        shell, sockets, found = self.shell, self.sockets, False
+        for socket, _ in ready:
+            for parts in waiting(socket):
+                found = True
+                if socket is sockets.sub:
+                    shell.heard_stream(parts[-1])
+                elif socket is sockets.router:
+                    shell.heard_request(parts[0], parts[-1])
+                else:
+                    shell.heard_answer(parts[-1])
         return found
 
     def end(self) -> None:
@@ -102,7 +106,7 @@ class _Process:
 
 def run(make: Make, place: Place) -> None:
     """Run a pure actor until SIGTERM. An exception from its code ends the process."""
-    process = _Process(make, place)
+    process = Process(make, place)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         process.is_stopping = True
@@ -113,12 +117,11 @@ def run(make: Make, place: Place) -> None:
         process.start()
         poll = poller(process.sockets.all).poll
         while not process.is_stopping:
-            process.drain()
-            process.shell.work()
             wait_ns = process.shell.next_ns() - process.clock.monotonic_ns()
-            if wait_ns > 0:
-                with suppress(InterruptedError):
-                    poll(-(-wait_ns // MILLISECOND_NS))  # Rounded up: never a spin.
+            wait_ms = -(-wait_ns // MILLISECOND_NS) if wait_ns > 0 else 0  # Up: never a spin.
+            with suppress(InterruptedError):
+                process.take(poll(wait_ms))
+            process.shell.work()
         process.end()
     except Exception:  # The one place: a broken actor says so and dies; supervisord starts it.
         log.exception("actor_failed")
@@ -143,7 +146,7 @@ async def serve(
 
     `before` opens what may be opened only by the one process that has the actor's place.
     """
-    process = _Process(make, place)
+    process = Process(make, place)
     if before is not None:
         await before()
     await _Loop(process).run()
@@ -152,7 +155,7 @@ async def serve(
 class _Loop:
     """Feeds a process from the event loop; `pump` is the only thing that touches the shell."""
 
-    def __init__(self, process: _Process) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None

@@ -83,24 +83,6 @@ class Sockets:
             return False
         return True
 
-    # --- arrivals -----------------------------------------------------------------------------
-
-    def streams(self) -> Iterator[bytes]:
-        """Yield the frames that wait on the subscription."""
-        for parts in _drain(self.sub):
-            yield parts[-1]
-
-    def requests(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (address, frame) of the requests that wait."""
-        for parts in _drain(self.router):
-            yield parts[0], parts[-1]
-
-    def answers(self) -> Iterator[bytes]:
-        """Yield the answers that wait on any dealer."""
-        for dealer in self.dealers.values():
-            for parts in _drain(dealer):
-                yield parts[-1]
-
     def close(self) -> None:
         """Close everything and remove the paths; the locks go last."""
         for socket in (self.pub, *self.all):
@@ -187,8 +169,8 @@ def poller(sockets: Iterable["zmq.Socket[bytes]"]) -> zmq.Poller:
     return made
 
 
-def _drain(socket: "zmq.Socket[bytes]") -> Iterator[list[bytes]]:
-    """Yield what waits, at most a thousand at a time so that timers keep their turn."""
+def waiting(socket: "zmq.Socket[bytes]") -> Iterator[list[bytes]]:
+    """Yield what waits on `socket`, at most a thousand so that timers keep their turn."""
     receive = socket.recv_multipart
     for _ in range(DRAIN_MAX):
         try:

@@ -1,0 +1,1 @@
+"""btcbot's own performance figures, as ratios to yardsticks run beside them."""
