@@ -1,4 +1,4 @@
-"""What a fresh clone promises: locks that pip installs anywhere, scripts that explain themselves."""
+"""What a fresh clone promises: locks that pip installs anywhere, scripts that explain."""
 
 import os
 import re
