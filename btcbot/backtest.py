@@ -18,6 +18,7 @@ from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED, default_fees
 from btcbot.domain.messages import AccountSnapshot, PnlReport
 from btcbot.domain.money import text
+from btcbot.domain.venue import VenueEffect
 from btcbot.orders.bounds import OrderBounds
 from btcbot.orders.recovery import desk_of
 from btcbot.orders.state import GateLimits, Setup
@@ -215,7 +216,7 @@ class _Performer:
     def __call__(self, effect: Struct) -> None:
         if isinstance(effect, execution.Persist):
             self._commit(effect.facts, effect.first)
-        elif isinstance(effect, execution.VenueEffect):
+        elif isinstance(effect, VenueEffect):
             self._start(effect)
         # The rest belongs to a process: the kill file, the log, checkpoints, other pids.
 

@@ -23,7 +23,7 @@ GOALS = ("G1", "G4", "G6", "G8", "G8c")
 def command(
     options: Options, *, pairs: int, goals: tuple[str, ...], nautilus_python: Path | None
 ) -> None:
-    """Measure in interleaved pairs; exit 7 when a goal is missed. Uses the current folder's disk."""
+    """Measure in interleaved pairs, on this folder's disk; exit 7 when a goal is missed."""
     from btcbot.bench import goals as bench
 
     runs: dict[str, Any] = {

@@ -192,6 +192,6 @@ class Recorded(Fact, frozen=True, kw_only=True, tag="recorded"):
 FACTS: tuple[type[Fact], ...] = (
     EpochStarted, IntentRefused, OrderSubmitting, OrderNotSent, OrderAcked, OrderRejected,
     OrderUnknown, OrderCancelRequested, OrderClosing, OrderClosed, OrderAbsent, OrderZombie, Fill,
-    Balances, Opening, Discrepancy, TradingStateChanged, KillCompleted, PauseChanged, CommandRefused,
-    Recorded,
+    Balances, Opening, Discrepancy, TradingStateChanged, KillCompleted, PauseChanged,
+    CommandRefused, Recorded,
 )  # fmt: skip
