@@ -47,7 +47,7 @@ def test_our_share_of_every_documented_limit(group: str) -> None:
 
 @given(steps=steps)
 def test_a_wait_is_exactly_as_long_as_it_must_be(steps: list[int]) -> None:
-    budget, now_ns = RateBudget(), 0
+    budget, now_ns, sent = RateBudget(), 0, []
     for step in steps:
         now_ns += step
         wait_ns = budget.wait_ns("cancel", now_ns)
@@ -56,6 +56,9 @@ def test_a_wait_is_exactly_as_long_as_it_must_be(steps: list[int]) -> None:
             assert budget.wait_ns("cancel", now_ns + wait_ns - 1) == 1
             now_ns += wait_ns
         assert budget.take("cancel", now_ns)
+        sent.append(now_ns)
+    for first, ninth in zip(sent, sent[8:], strict=False):
+        assert ninth - first >= SECOND_NS
 
 
 def test_cancels_and_reads_go_on_while_submits_are_closed() -> None:

@@ -319,6 +319,21 @@ async def test_a_request_the_kernel_takes_in_parts_arrives_whole_and_in_order() 
 
 
 @on_both_loops
+async def test_an_answer_before_the_whole_request_is_heard_and_ends_the_connection() -> None:
+    async def early(wire: Wire) -> None:
+        await wire.reader.readexactly(100)
+        await wire.answer(413, "", "Connection: keep-alive")
+        await wire.closed()
+
+    async with ready(early, Waits(doubt_s=9, late_s=10)) as (exchange, made, heard):
+        assert made.post(heard.post(b"x" * 30_000_000))
+        await until(lambda: bool(heard.said))
+
+        assert heard.said == [Reply(413, b"", "")]
+        await until(lambda: exchange.accepted == 5)
+
+
+@on_both_loops
 async def test_a_request_that_breaks_off_in_the_middle_is_doubt_never_not_sent() -> None:
     async def gone(wire: Wire) -> None:
         await wire.reader.readexactly(100)
@@ -369,9 +384,11 @@ async def test_an_idle_connection_that_speaks_unasked_is_replaced() -> None:
 
 @on_both_loops
 async def test_an_old_idle_connection_is_replaced_without_a_gap() -> None:
-    async with raw_exchange(answering) as exchange, pool(exchange.url, idle_s=0.3) as (_, heard):
+    async with raw_exchange(answering) as exchange, pool(exchange.url, idle_s=0.3) as (made, heard):
         await until(lambda: exchange.accepted >= 8)
+        await until(lambda: sum(not wire.reader.at_eof() for wire in exchange.wires) <= 5)
 
+        assert len(made._all) <= 5
         assert heard.idle[:4] == [1, 2, 3, 4]
         assert set(heard.idle[4:]) <= {4}
 
