@@ -8,42 +8,20 @@ Never   answers a command before execution committed it
 import logging
 import os
 import signal
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from actors import CODEC
+from btcbot import vitals
 from btcbot.config import Config
 from btcbot.domain import control as ctl
-from btcbot.domain.facts import (
-    OrderAbsent,
-    OrderAcked,
-    OrderClosed,
-    OrderNotSent,
-    OrderRejected,
-    OrderSubmitting,
-    OrderUnknown,
-    OrderZombie,
-    PauseChanged,
-    TradingStateChanged,
-)
-from btcbot.domain.ids import CommandId, IntentId, Pair
-from btcbot.domain.messages import (
-    AccountSnapshot,
-    CancelIntent,
-    CommandDone,
-    FeedState,
-    PnlReport,
-    RiskState,
-    Scope,
-    SetPause,
-    SetTradingState,
-)
-from btcbot.domain.status import Picture, status_of
-from btcbot.domain.words import OrderState, TradingState
+from btcbot.domain.ids import CommandId
+from btcbot.domain.messages import CommandDone, FeedState
+from btcbot.domain.status import ACTORS, SHOWN_FACTS, Shown, View, learn, status_of
 from bus.actor import (
     Actor,
     Ask,
@@ -62,45 +40,50 @@ from bus.clock import SystemClock
 from bus.doorway import Doorway
 from bus.runtime import PeersView, Place, run_on_loop, serve
 
-Ended = OrderClosed | OrderRejected | OrderNotSent | OrderAbsent
-OrderFact = OrderSubmitting | OrderAcked | OrderUnknown | OrderZombie | Ended
 Inbox = (
-    ctl.Asked | CommandDone | OrderFact | TradingStateChanged | PauseChanged | AccountSnapshot
-    | PnlReport | RiskState | FeedState | PeerLost | PeerBack | CaughtUp | RequestExpired | Started
-    | Woken
+    FeedState | Shown | ctl.Asked | CommandDone | PeerLost | PeerBack | CaughtUp | RequestExpired
+    | Started | Woken
 )  # fmt: skip
+Respond: TypeAlias = Callable[[int, bytes], None]
 
 log = logging.getLogger("btcbot.control")
-HANGS_NS = 4_000_000_000  # After the second of silence that makes a peer lost.
-COMMAND_TTL_NS = 5_000_000_000
-OTHERS = ("market_data", "strategy", "risk_gate", "execution", "accounting", "dashboard")
+HANGS_NS: Final = 4_000_000_000  # After the second of silence that makes a peer lost.
+COMMAND_TTL_NS: Final = 5_000_000_000
+OTHERS: Final = tuple(name for name in ACTORS if name != "control")
+LATE: Final = (
+    "execution did not answer within 5 s, so nobody knows; it goes on being asked. "
+    "To stop all sending without it: touch run/KILL"
+)
+# The bus asks until answered: a resume must not take effect when nobody expects it any more.
+SILENT: Final = "execution is silent: resume when it is back (btcbot-ctl status)"
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """A person who waits for execution: on which connection, since when, for which answers."""
+
+    connection: int
+    asked_ns: int
+    left: tuple[CommandId, ...]
+    refused: str = ""
 
 
 class State(Struct, kw_only=True):
     """What control has heard; owned, changed in place."""
 
-    mode: str
-    pairs: tuple[Pair, ...]
+    view: View
+    strategy: str
+    pids: dict[str, int]
     epoch: int = 0
     commands: int = 0
-    waiting: dict[CommandId, tuple[int, int]] = field(default_factory=dict)  # Who asked, when.
-    orders: dict[IntentId, tuple[OrderState, int]] = field(default_factory=dict)
-    trading: TradingStateChanged | None = None
-    pauses: dict[Scope, PauseChanged] = field(default_factory=dict)
-    account: AccountSnapshot | None = None
-    pnl: PnlReport | None = None
-    risk: RiskState | None = None
-    feeds: dict[Pair, FeedState] = field(default_factory=dict)
-    pids: dict[str, int] = field(default_factory=dict)
-    lives: dict[str, int] = field(default_factory=dict)
-    lost: dict[str, int] = field(default_factory=dict)
+    waiting: dict[CommandId, Waiting] = field(default_factory=dict)  # By the first request's id.
+    lost: dict[str, int] = field(default_factory=dict)  # Silent since.
 
 
-class Respond(Struct, frozen=True):
+class Answered(Struct, frozen=True):
     """Answer a person."""
 
     connection: int
-    answer: dict[str, Any]
+    reply: ctl.Reply
 
 
 class ShowStatus(Struct, frozen=True):
@@ -117,189 +100,116 @@ class EndProcess(Struct, frozen=True):
     number: int
 
 
-def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901, PLR0912
+def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901 - one line each
     """Return the state, changed in place, and what to ask and to answer."""
     match message:
-        case AccountSnapshot():
-            state.account = message
-        case PnlReport():
-            state.pnl = message
-        case RiskState():
-            state.risk = message
-        case FeedState():
-            state.feeds[message.pair] = message
         case ctl.Asked():
             return Step(state, _asked(state, message, now_ns))
         case CommandDone():
             return Step(state, _done(state, message, now_ns))
-        case TradingStateChanged():
-            state.trading = message
-        case PauseChanged():
-            if message.is_paused:
-                state.pauses[message.scope] = message
-            else:
-                state.pauses.pop(message.scope, None)
+        case RequestExpired():
+            return Step(state, _late(state, CommandId(message.request_id), now_ns))
         case PeerLost():
             state.lost[message.source] = now_ns
             return Step(state, (Wake(f"hangs {message.source}", now_ns + HANGS_NS),))
         case PeerBack():
             state.lost.pop(message.source, None)
             state.pids[message.source] = message.pid
-            state.lives[message.source] = state.lives.get(message.source, 0) + 1
         case Woken():
             return Step(state, _hangs(state, message.name.removeprefix("hangs ")))
         case Started():
             state.epoch = message.epoch
-        case CaughtUp() | RequestExpired():
+        case CaughtUp():
             pass
         case _:
-            _order(state, message)
+            learn(state.view, message)
     return Step(state)
 
 
+# --- commands ---------------------------------------------------------------------------------
+
+
 def _asked(state: State, asked: ctl.Asked, now_ns: int) -> tuple[Struct, ...]:
-    command, who = asked.command, f"uid {asked.uid}"
+    command = asked.command
     if isinstance(command, ctl.Status):
         return (ShowStatus(asked.connection),)
     if isinstance(command, ctl.Restart):
         return _restart(state, asked.connection, command.actor)
+    if reply := ctl.refusal(command, state.view.pairs, state.strategy):
+        return (Answered(asked.connection, reply),)
+    if isinstance(command, ctl.Resume) and not _hears_execution(state):
+        return (Answered(asked.connection, ctl.no(SILENT)),)
     state.commands += 1
-    command_id = CommandId(f"ctl-{state.epoch}-{state.commands}")
-    state.waiting[command_id] = (asked.connection, now_ns)
-    request = _request(command, command_id, who)
-    return (Ask("execution", request, command_id, ttl_ns=COMMAND_TTL_NS),)
+    first = CommandId(f"ctl-{state.epoch}-{state.commands}")
+    requests = ctl.requests(command, first, f"uid {asked.uid}", state.view.pauses)
+    ids = tuple(request.command_id for request in requests)
+    state.waiting[first] = Waiting(connection=asked.connection, asked_ns=now_ns, left=ids)
+    return tuple(Ask("execution", r, r.command_id, ttl_ns=COMMAND_TTL_NS) for r in requests)
 
 
-def _request(
-    command: ctl.Pause | ctl.Resume | ctl.Kill | ctl.Cancel, command_id: CommandId, who: str
-) -> SetTradingState | SetPause | CancelIntent:
-    """Return what execution is asked for a person's command."""
-    match command:
-        case ctl.Kill():
-            return SetTradingState(
-                command_id=command_id, state=TradingState.KILLED, by=who, reason=command.reason
-            )
-        case ctl.Cancel():
-            return CancelIntent(
-                command_id=command_id,
-                client_order_id=command.client_order_id,
-                by=who,
-                reason=command.reason,
-            )
-        case ctl.Pause() | ctl.Resume():
-            is_paused = isinstance(command, ctl.Pause)
-            scope = Scope(command.pair, command.strategy, command.side)
-            until_ns = command.until_ns if isinstance(command, ctl.Pause) else None
-            if scope == Scope() and until_ns is None:
-                return SetTradingState(
-                    command_id=command_id,
-                    state=TradingState.PAUSED if is_paused else TradingState.LIVE,
-                    by=who,
-                    reason=command.reason,
-                    acknowledge=command.acknowledge if isinstance(command, ctl.Resume) else "",
-                )
-            return SetPause(
-                command_id=command_id,
-                scope=scope,
-                is_paused=is_paused,
-                until_ns=until_ns,
-                by=who,
-                reason=command.reason,
-            )
+def _hears_execution(state: State) -> bool:
+    return "execution" in state.pids and "execution" not in state.lost
 
 
-def _done(state: State, done: CommandDone, now_ns: int) -> tuple[Respond, ...]:
-    connection, asked_ns = state.waiting.pop(done.command_id, (0, now_ns))
-    answer = {
-        "ok": not done.refused,
-        "refused": done.refused,
-        "command_id": done.command_id,
-        "event": done.seq,
-        "ack_ms": (now_ns - asked_ns) / 1e6,
-    }
-    return (Respond(connection, answer),) if connection else ()
+def _done(state: State, done: CommandDone, now_ns: int) -> tuple[Answered, ...]:
+    first = ctl.first_of(done.command_id)
+    waiting = state.waiting.pop(first, None)
+    if waiting is None:
+        return ()  # They were told that it is late.
+    left = tuple(name for name in waiting.left if name != done.command_id)
+    waiting = replace(waiting, left=left, refused=waiting.refused or done.refused)
+    if left:
+        state.waiting[first] = waiting
+        return ()
+    reply = ctl.Reply(
+        ok=not waiting.refused,
+        code="refused" if waiting.refused else "",
+        refused=waiting.refused,
+        command_id=first,
+        event=done.seq,
+        ack_ms=(now_ns - waiting.asked_ns) / 1e6,
+    )
+    return (Answered(waiting.connection, reply),)
+
+
+def _late(state: State, request: CommandId, now_ns: int) -> tuple[Answered, ...]:
+    first = ctl.first_of(request)
+    waiting = state.waiting.pop(first, None)
+    if waiting is None:
+        return ()
+    ack_ms = (now_ns - waiting.asked_ns) / 1e6
+    reply = replace(ctl.no(LATE, "timeout"), command_id=first, ack_ms=ack_ms)
+    return (Answered(waiting.connection, reply),)
 
 
 def _restart(state: State, connection: int, name: str) -> tuple[Struct, ...]:
-    pid = state.pids.get(name, 0)
-    if name not in OTHERS or not pid:
-        known = ", ".join(OTHERS)
-        refused = f"no live actor {name!r}; allowed are {known}"
-        return (Respond(connection, {"ok": False, "refused": refused, "code": "not_found"}),)
-    ended = EndProcess(name, pid, signal.SIGTERM)
-    return ended, Respond(connection, {"ok": True, "refused": "", "pid": pid})
+    """Answer first: control itself may be the one that ends."""
+    pid = state.pids.get(name)
+    if pid is None:
+        return (Answered(connection, ctl.not_found("live actor", name, tuple(state.pids))),)
+    return Answered(connection, ctl.Reply(ok=True, pid=pid)), EndProcess(name, pid, signal.SIGTERM)
 
 
 def _hangs(state: State, name: str) -> tuple[EndProcess, ...]:
     """End a process that was lost and did not come back; one that died is long replaced."""
-    if name not in state.lost or not state.pids.get(name):
+    if name not in state.lost or name not in state.pids:
         return ()
     return (EndProcess(name, state.pids[name], signal.SIGKILL),)
 
 
-def _order(state: State, fact: OrderFact) -> None:
-    if isinstance(fact, OrderSubmitting):
-        state.orders[fact.intent.intent_id] = (OrderState.SENDING, fact.at_ns)
-    elif isinstance(fact, OrderAcked):
-        state.orders[fact.intent_id] = (OrderState.OPEN, fact.at_ns)
-    elif isinstance(fact, OrderUnknown | OrderZombie):
-        kind = OrderState.UNKNOWN if isinstance(fact, OrderUnknown) else OrderState.ZOMBIE
-        state.orders[fact.intent_id] = (kind, fact.at_ns)
-    else:
-        state.orders.pop(fact.intent_id, None)
+# --- the process ------------------------------------------------------------------------------
 
 
-def picture(state: State, peers: PeersView, clock: SystemClock) -> dict[str, Any]:
-    """Return the public status document; see docs/reference/status.md."""
-    heard = {
-        peer.name: (peer.pid, peer.health.value, (clock.monotonic_ns() - peer.heard_ns) / 1e9)
-        for peer in peers().values()
-    }
-    heard["control"] = (os.getpid(), "READY", 0.0)
-    return status_of(
-        Picture(
-            mode=state.mode,
-            pairs=state.pairs,
-            heard=heard,
-            restarts={name: lives - 1 for name, lives in state.lives.items()},
-            rss_mb={name: _rss_mb(row[0]) for name, row in heard.items()},
-            orders=state.orders,
-            trading=state.trading,
-            pauses=tuple(state.pauses.values()),
-            account=state.account,
-            pnl=state.pnl,
-            risk=state.risk,
-            feeds=state.feeds,
-        ),
-        clock.now_ns(),
+def actor(config: Config, perform: Callable[[Struct], None], pid: int) -> Actor[State]:
+    """Return control, living in process `pid`; `perform` answers people and ends processes."""
+    state = State(
+        view=View(mode=config.mode, pairs=config.pairs),
+        strategy=config.strategy.name,
+        pids={"control": pid},
     )
-
-
-def _rss_mb(pid: int) -> float | None:
-    with suppress(OSError, ValueError, IndexError):
-        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-        return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
-    return None
-
-
-def end_process(effect: EndProcess) -> None:
-    """Signal the actor's process, if the pid is still its own."""
-    with suppress(OSError):
-        handle_ = os.pidfd_open(effect.pid)
-        try:
-            title = Path(f"/proc/{effect.pid}/cmdline").read_bytes()
-            if f"btcbot: {effect.actor}".encode() in title:
-                log.warning("process_ended", extra={"peer": effect.actor, "signal": effect.number})
-                signal.pidfd_send_signal(handle_, effect.number)
-        finally:
-            os.close(handle_)
-
-
-def actor(mode: str, pairs: tuple[Pair, ...], perform: Any) -> Actor[State]:  # noqa: ANN401
-    """Return control; `perform` answers people and ends processes."""
     return Actor(
         name="control",
-        state=State(mode=mode, pairs=pairs),
+        state=state,
         handle=handle,
         hears=(
             Hears(source="market_data", topic="feed."),
@@ -308,18 +218,7 @@ def actor(mode: str, pairs: tuple[Pair, ...], perform: Any) -> Actor[State]:  # 
             Hears(source="risk_gate", topic="risk"),
             Hears(source="execution", topic="fact", conflate=False),
         ),
-        facts=(
-            OrderSubmitting,
-            OrderAcked,
-            OrderUnknown,
-            OrderZombie,
-            OrderClosed,
-            OrderRejected,
-            OrderNotSent,
-            OrderAbsent,
-            TradingStateChanged,
-            PauseChanged,
-        ),
+        facts=SHOWN_FACTS,
         asks=("execution",),
         needs=("execution",),
         watches=OTHERS,
@@ -327,45 +226,59 @@ def actor(mode: str, pairs: tuple[Pair, ...], perform: Any) -> Actor[State]:  # 
     )
 
 
+class Performer:
+    """Does what control asks of its socket and of the kernel."""
+
+    def __init__(self, config: Config, peers: PeersView, respond: Respond) -> None:
+        self._config, self._peers, self._respond = config, peers, respond
+        self._clock = SystemClock()
+        self.view: View | None = None
+
+    def __call__(self, effect: Struct) -> None:
+        match effect:
+            case ShowStatus():
+                self._respond(effect.connection, msgspec.msgpack.encode(self.status()))
+            case Answered():
+                self._respond(effect.connection, msgspec.msgpack.encode(effect.reply))
+            case EndProcess():
+                sent = vitals.end(effect.actor, effect.pid, signal.Signals(effect.number))
+                about = {"peer": effect.actor, "pid": effect.pid, "signal": effect.number}
+                log.warning("process_ended" if sent else "process_gone", extra=about)
+            case _:
+                raise AssertionError(f"nobody performs {effect}")
+
+    def status(self) -> dict[str, Any]:
+        """Return the public status document; see docs/reference/status.md."""
+        assert self.view is not None, "asked for status before control was made"
+        now_ns = self._clock.monotonic_ns()
+        heard = {
+            peer.name: (peer.pid, peer.health.value, (now_ns - peer.heard_ns) / 1e9)
+            for peer in self._peers().values()
+        }
+        heard["control"] = (os.getpid(), "READY", 0.0)
+        config = self._config
+        lives = vitals.lives(heard, config.journal, config.run / "config.json")
+        return status_of(self.view, lives, self._clock.now_ns())
+
+
 def main(config: Config) -> None:
     """Serve people until SIGTERM."""
     run_on_loop(_serve(config))
 
 
-async def _serve(config: Config) -> None:  # noqa: C901 - it wires
+async def _serve(config: Config) -> None:
     doorways: list[Doorway] = []
-    states: list[State] = []
-    clock = SystemClock()
-    decoder = msgspec.msgpack.Decoder(ctl.AnyCommand)
 
     def make(deliver: Deliver, peers: PeersView) -> Actor[State]:
-        def on_frame(connection: int, uid: int, frame: bytes) -> None:
-            try:
-                command = decoder.decode(frame)
-            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-                refused = {"ok": False, "refused": f"not a command: {str(error)[:200]}"}
-                doorway.answer(connection, msgspec.msgpack.encode(refused))
-                return
-            deliver(ctl.Asked(connection=connection, uid=uid, command=command))
-
-        doorway = Doorway(config.run / "ctl.sock", on_frame)
+        doorway = Doorway(config.run / "ctl.sock", receiver(deliver, answer), refused)
         doorways.append(doorway)
-
-        def perform(effect: Struct) -> None:
-            match effect:
-                case ShowStatus():
-                    answer = picture(states[0], peers, clock)
-                    doorway.answer(effect.connection, msgspec.msgpack.encode(answer))
-                case Respond():
-                    doorway.answer(effect.connection, msgspec.msgpack.encode(effect.answer))
-                case EndProcess():
-                    end_process(effect)
-                case _:
-                    raise AssertionError(f"nobody performs {effect}")
-
-        made = actor(config.mode, config.pairs, perform)
-        states.append(made.state)
+        performer = Performer(config, peers, answer)
+        made = actor(config, performer, os.getpid())
+        performer.view = made.state.view
         return made
+
+    def answer(connection: int, frame: bytes) -> None:
+        doorways[0].answer(connection, frame)
 
     async def open_door() -> None:
         await doorways[0].open()
@@ -376,3 +289,23 @@ async def _serve(config: Config) -> None:  # noqa: C901 - it wires
     finally:
         for doorway in doorways:
             await doorway.close()
+
+
+def receiver(deliver: Deliver, respond: Respond) -> Callable[[int, int, bytes], None]:
+    """Return what takes a frame from the socket: into the inbox, or back with a reason."""
+    decode = msgspec.msgpack.Decoder(ctl.AnyCommand).decode
+
+    def receive(connection: int, uid: int, frame: bytes) -> None:
+        try:
+            command = decode(frame)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            respond(connection, refused(f"not a command: {str(error)[:200]}"))
+        else:
+            deliver(ctl.Asked(connection=connection, uid=uid, command=command))
+
+    return receive
+
+
+def refused(why: str) -> bytes:
+    """Return the frame that tells a caller why nothing was done."""
+    return msgspec.msgpack.encode(ctl.no(why))

@@ -1,155 +1,77 @@
 """Dashboard: one read-only page for people, on 127.0.0.1.
 
-Hears   the same streams as control, heartbeats of all
+Hears   the same streams and facts as control, heartbeats of all
 Says    nothing on the bus
 Never   changes anything: the database is opened read-only, and there is nothing to POST to
+
+The page needs the extra `ui`; without it the actor lives and says so once, and the rest runs.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import uvicorn
-from msgspec import Struct, field
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 import btcbot.web
 from actors import CODEC
+from btcbot import vitals
 from btcbot.config import Config
-from btcbot.domain.facts import PauseChanged, TradingStateChanged
 from btcbot.domain.ids import Pair
-from btcbot.domain.messages import AccountSnapshot, FeedState, PnlReport, RiskState, Scope
-from btcbot.domain.status import ACTORS, Picture, status_of
+from btcbot.domain.status import ACTORS, SHOWN_FACTS, Shown, View, learn, status_of
 from btcbot.store.database import StoreError
 from btcbot.store.queries import History
-from bus.actor import (
-    Actor,
-    CaughtUp,
-    Deliver,
-    Hears,
-    PeerBack,
-    PeerLost,
-    Started,
-    Step,
-)
+from bus.actor import Actor, CaughtUp, Deliver, Hears, PeerBack, PeerLost, Started, Step
 from bus.clock import SystemClock
 from bus.runtime import PeersView, Place, run_on_loop, serve
 
-Inbox = (
-    AccountSnapshot | PnlReport | RiskState | FeedState | TradingStateChanged | PauseChanged
-    | PeerBack | PeerLost | CaughtUp | Started
-)  # fmt: skip
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+Inbox = Shown | PeerBack | PeerLost | CaughtUp | Started
 
 log = logging.getLogger("btcbot.dashboard")
-PAGE = Path(btcbot.web.__file__).parent
-FILES = {
+HOST: Final = "127.0.0.1"
+TRY_LATER: Final = 75  # The exit code of a place that is taken; supervisord tries again.
+RECENT: Final = 20
+PAGE: Final = Path(btcbot.web.__file__).parent
+FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
-HEADERS = {
+HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
 }
 
 
-class State(Struct, kw_only=True):
-    """What the page shows; owned, changed in place."""
-
-    mode: str
-    pairs: tuple[Pair, ...]
-    account: AccountSnapshot | None = None
-    pnl: PnlReport | None = None
-    risk: RiskState | None = None
-    feeds: dict[Pair, FeedState] = field(default_factory=dict)
-    trading: TradingStateChanged | None = None
-    pauses: dict[Scope, PauseChanged] = field(default_factory=dict)
-
-
-def handle(state: State, message: Inbox, _now_ns: int) -> Step[State]:  # noqa: C901 - one a line
-    """Return the state, changed in place; the dashboard says nothing."""
+def handle(view: View, message: Inbox, _now_ns: int) -> Step[View]:
+    """Return the view, changed in place; the dashboard says nothing."""
     match message:
-        case AccountSnapshot():
-            state.account = message
-        case PnlReport():
-            state.pnl = message
-        case RiskState():
-            state.risk = message
-        case FeedState():
-            state.feeds[message.pair] = message
-        case TradingStateChanged():
-            state.trading = message
-        case PauseChanged(is_paused=True):
-            state.pauses[message.scope] = message
-        case PauseChanged():
-            state.pauses.pop(message.scope, None)
         case PeerBack() | PeerLost() | CaughtUp() | Started():
             pass
-    return Step(state)
+        case _:
+            learn(view, message)
+    return Step(view)
 
 
-def document(state: State, peers: PeersView, clock: SystemClock, database: Path) -> dict[str, Any]:
-    """Return what the page shows: the status document, and the live orders beside it."""
-    heard = {
-        peer.name: (peer.pid, peer.health.value, (clock.monotonic_ns() - peer.heard_ns) / 1e9)
-        for peer in peers().values()
-    }
-    live: list[dict[str, Any]] = []
-    with suppress(StoreError):
-        live = History.of(database).live_orders()
-    found = status_of(
-        Picture(
-            mode=state.mode,
-            pairs=state.pairs,
-            heard={**heard, "dashboard": (0, "READY", 0.0)},
-            restarts={},
-            rss_mb={},
-            orders={},
-            trading=state.trading,
-            pauses=tuple(state.pauses.values()),
-            account=state.account,
-            pnl=state.pnl,
-            risk=state.risk,
-            feeds=state.feeds,
-        ),
-        clock.now_ns(),
-    )
-    return {**found, "live_orders": live}
-
-
-def application(show: Callable[[], dict[str, Any]]) -> Starlette:
-    """Return the pages: three files of ours and one document; GET is all there is."""
-
-    def page(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
-        content = (PAGE / name).read_bytes()
-
-        async def endpoint(_request: Request) -> Response:
-            return Response(content, media_type=kind, headers=HEADERS)
-
-        return endpoint
-
-    async def status(_request: Request) -> Response:
-        headers = {**HEADERS, "Cache-Control": "no-store"}
-        return Response(msgspec.json.encode(show()), headers=headers, media_type="application/json")
-
-    routes = [Route(path, page(*about)) for path, about in FILES.items()]
-    return Starlette(routes=[*routes, Route("/status.json", status)])
-
-
-def actor(mode: str, pairs: tuple[Pair, ...]) -> Actor[State]:
+def actor(mode: str, pairs: tuple[Pair, ...]) -> Actor[View]:
     """Return the dashboard's actor; the page is served beside it."""
     return Actor(
         name="dashboard",
-        state=State(mode=mode, pairs=pairs),
+        state=View(mode=mode, pairs=pairs),
         handle=handle,
         hears=(
             Hears(source="market_data", topic="feed."),
@@ -158,10 +80,101 @@ def actor(mode: str, pairs: tuple[Pair, ...]) -> Actor[State]:
             Hears(source="risk_gate", topic="risk"),
             Hears(source="execution", topic="fact", conflate=False),
         ),
-        facts=(TradingStateChanged, PauseChanged),
+        facts=SHOWN_FACTS,
         needs=("execution",),
         watches=tuple(name for name in ACTORS if name != "dashboard"),
     )
+
+
+class Page:
+    """What the page shows: the status document, and the newest rows of the database beside it."""
+
+    def __init__(self, config: Config, view: View, peers: PeersView) -> None:
+        self._config, self._view, self._peers = config, view, peers
+        self._clock = SystemClock()
+        self._history: History | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the document; without a database its lists are empty."""
+        config, now_ns = self._config, self._clock.monotonic_ns()
+        heard = {
+            peer.name: (peer.pid, peer.health.value, (now_ns - peer.heard_ns) / 1e9)
+            for peer in self._peers().values()
+        }
+        heard["dashboard"] = (os.getpid(), "READY", 0.0)
+        lives = vitals.lives(heard, config.journal, config.run / "config.json")
+        return {**status_of(self._view, lives, self._clock.now_ns()), **self._rows()}
+
+    def _rows(self) -> dict[str, Any]:
+        with suppress(StoreError):
+            if self._history is None:
+                self._history = History(self._config.database)
+            history = self._history
+            return {
+                "live_orders": history.live_orders(),
+                "recent_fills": history.recent_fills(RECENT),
+                "recent_refusals": history.recent_refusals(RECENT),
+            }
+        return {"live_orders": [], "recent_fills": [], "recent_refusals": []}
+
+
+def application(show: Callable[[], dict[str, Any]]) -> "Starlette":
+    """Return the pages: three files of ours and one document; GET is all there is.
+
+    Asked for under another name than this machine's own, it answers 400: a page of somebody else
+    cannot read it through a name that leads here.
+    """
+    from starlette.applications import Starlette  # noqa: PLC0415 - the extra `ui`
+    from starlette.middleware import Middleware  # noqa: PLC0415
+    from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: PLC0415
+    from starlette.responses import Response  # noqa: PLC0415
+    from starlette.routing import Route  # noqa: PLC0415
+
+    def page(name: str, kind: str) -> "Callable[[Request], Awaitable[Response]]":
+        content = (PAGE / name).read_bytes()
+
+        async def endpoint(_request: "Request") -> Response:
+            return Response(content, media_type=kind, headers=HEADERS)
+
+        return endpoint
+
+    async def status(_request: "Request") -> Response:
+        content = msgspec.json.encode(show())
+        return Response(content, media_type="application/json", headers=HEADERS)
+
+    routes = [Route(path, page(*about)) for path, about in FILES.items()]
+    known = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
+    return Starlette(routes=[*routes, Route("/status.json", status)], middleware=[known])
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on `port` of this machine alone; exits 75 if it is taken."""
+    try:
+        return socket.create_server((HOST, port))
+    except OSError as error:
+        log.error("port_taken", extra={"error": f"{HOST}:{port}: {error}"})  # noqa: TRY400
+        raise SystemExit(TRY_LATER) from None
+
+
+async def serve_page(pages: "Starlette", door: socket.socket, stop: asyncio.Event) -> None:
+    """Answer browsers at `door` until `stop`; signals are the actor's."""
+    import uvicorn  # noqa: PLC0415 - the extra `ui`
+
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    config = uvicorn.Config(
+        pages, http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
+        server_header=False, proxy_headers=False, limit_concurrency=32, timeout_keep_alive=5,
+        timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    server = Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[door]))
+    await stop.wait()
+    server.should_exit = True
+    await serving
 
 
 def main(config: Config) -> None:
@@ -170,35 +183,28 @@ def main(config: Config) -> None:
 
 
 async def _serve(config: Config) -> None:
-    states: list[State] = []
-    views: list[PeersView] = []
-    clock = SystemClock()
+    pages: list[Page] = []
+    stop = asyncio.Event()
+    tasks: list[asyncio.Task[None]] = []
 
-    def make(_deliver: Deliver, peers: PeersView) -> Actor[State]:
+    def make(_deliver: Deliver, peers: PeersView) -> Actor[View]:
         made = actor(config.mode, config.pairs)
-        states.append(made.state)
-        views.append(peers)
+        pages.append(Page(config, made.state, peers))
         return made
 
-    pages = application(lambda: document(states[0], views[0], clock, config.database))
-    server = _Server(
-        uvicorn.Config(
-            pages, host="127.0.0.1", port=config.dashboard.port, log_level="warning",
-            access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=1,
-        )
-    )  # fmt: skip
+    async def open_page() -> None:
+        door = listen(config.dashboard.port)
+        try:
+            shown = application(pages[0].document)
+        except ImportError as error:
+            door.close()
+            log.warning("no_page", extra={"error": f"{error}; install btcbot[ui]"})
+        else:
+            tasks.append(asyncio.create_task(serve_page(shown, door, stop)))
+
     place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
-    serving = asyncio.create_task(server.serve())
     try:
-        await serve(make, place)
+        await serve(make, place, before=open_page)
     finally:
-        server.should_exit = True
-        with suppress(SystemExit):  # A taken port ends uvicorn, not the actor's goodbye.
-            await serving
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn without signal handlers of its own: the actor's loop has them."""
-
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
-        return nullcontext()
+        stop.set()
+        await asyncio.gather(*tasks)

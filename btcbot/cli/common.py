@@ -1,6 +1,7 @@
 """What every command shares: the flags, the exit codes, and data on stdout as table or JSON."""
 
 import functools
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -91,12 +92,18 @@ def print_table(options: Options, columns: Sequence[str], rows: Sequence[Sequenc
         highlight=False,
     )
     table = Table(box=None, pad_edge=False, header_style="bold" if options.has_color else "")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        is_right = bool(rows) and all(_is_number(row[number]) for row in rows)
+        table.add_column(column, overflow="fold", justify="right" if is_right else "left")
     for row in rows:
         # Text, never markup: what an exchange or a person wrote may hold brackets.
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console.print(table)
+
+
+def _is_number(cell: object) -> bool:
+    """Return whether a cell is a number, or empty where a number would be."""
+    return cell is None or bool(re.fullmatch(r"-?[0-9][0-9,]*(\.[0-9]+)?|", str(cell)))
 
 
 def stop(code: int, text: str = "") -> NoReturn:
@@ -115,7 +122,10 @@ class LazyGroup(click.Group):
         modules: Mapping[str, tuple[str, str]] | None = None,
         **rest: Any,  # noqa: ANN401
     ) -> None:
-        """`modules`: for each command its module and one line of help, shown without importing."""
+        """`modules`: for each command "module" or "module:name", and one line of help.
+
+        The help is shown without importing; the name is `command` where it is not given.
+        """
         super().__init__(*args, **rest)
         self._modules = modules or {}
 
@@ -125,7 +135,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._modules:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = import_module(self._modules[cmd_name][0]).command
+        module, _, name = self._modules[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name or "command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

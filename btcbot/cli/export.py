@@ -2,7 +2,9 @@
 
 import csv
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any, Final
 
 import click
 import msgspec
@@ -10,13 +12,30 @@ import msgspec
 from btcbot.cli import exits
 from btcbot.cli.common import Options, common, stop
 
-WHAT = ("fills", "orders", "intents", "events")
+# Public: additions go to the end, nothing is renamed. A file without rows still has its header.
+COLUMNS: Final = {
+    "fills": (
+        "trade_id", "order_id", "client_order_id", "intent_id", "pair", "side", "quantity",
+        "price", "fee", "tax", "fee_asset", "ts_ns", "liquidity",
+    ),
+    "orders": (
+        "client_order_id", "order_id", "intent_id", "strategy", "pair", "side", "method",
+        "quantity", "limit_price", "state", "filled", "average_price", "reason", "created_ns",
+        "closed_ns",
+    ),
+    "intents": (
+        "intent_id", "strategy", "slot", "pair", "side", "quantity", "limit_price", "reason",
+        "verdict", "rule", "detail", "client_order_id", "decided_ns", "judged_ns",
+    ),
+    "events": ("seq", "epoch", "kind", "at_ns", "fact"),
+}  # fmt: skip
+Row = dict[str, Any]
 
 
 @click.command("export")
-@click.argument("what", type=click.Choice(WHAT))
-@click.option("--since", default="", help="UTC: 2026-11-24 or 2026-11-24T18:00:00.")
-@click.option("--until", default="", help="UTC; not included.")
+@click.argument("what", type=click.Choice(tuple(COLUMNS)))
+@click.option("--since", default="", metavar="TIME", help="UTC: 2026-11-24 or 2026-11-24T18:00:00.")
+@click.option("--until", default="", metavar="TIME", help="UTC; not included.")
 @click.option(
     "--format", "form", type=click.Choice(("jsonl", "csv")), default="jsonl", show_default=True
 )
@@ -24,43 +43,62 @@ WHAT = ("fills", "orders", "intents", "events")
 def command(options: Options, *, what: str, since: str, until: str, form: str) -> None:
     """Print fills, orders, intents with their verdicts, or the whole log of events.
 
-    Amounts are strings of exact decimals, ids are integers, times are UTC nanoseconds.
+    Amounts are strings of exact decimals, ids are integers, times are UTC nanoseconds. Fills are
+    chosen by when they happened, all else by when it was written. Works without a running fleet;
+    exit 4: there is no database yet.
     """
     from btcbot.store.database import StoreError
     from btcbot.store.queries import FOREVER, History
 
     start = _ns("--since", since) if since else 0
-    end = _ns("--until", until) - 1 if until else FOREVER
+    end = _ns("--until", until) if until else FOREVER
     try:
-        history = History.of(options.load().config.database)
+        rows = _rows(History(options.load().config.database), what, start, end)
     except StoreError as error:
         stop(exits.NOT_FOUND, f"btcbot: {error}")
-    rows = getattr(history, what)(start, end)
-    if form == "jsonl":
-        for row in rows:
-            sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
-        return
-    writer: csv.DictWriter[str] | None = None
+    if form == "csv":
+        _print_csv(COLUMNS[what], rows)
+    else:
+        _print_jsonl(COLUMNS[what], rows)
+    sys.stdout.flush()
+
+
+def _rows(history: Any, what: str, start: int, end: int) -> Iterator[Row]:  # noqa: ANN401
+    choose = {
+        "fills": history.fills,
+        "orders": history.orders,
+        "intents": history.intents,
+        "events": history.events,
+    }
+    found: Iterator[Row] = choose[what](start, end)
+    return found
+
+
+def _print_jsonl(columns: tuple[str, ...], rows: Iterator[Row]) -> None:
+    encode = msgspec.json.Encoder().encode
     for row in rows:
-        flat = _event(row) if what == "events" else row
-        if writer is None:
-            writer = csv.DictWriter(sys.stdout, list(flat))
-            writer.writeheader()
-        writer.writerow(flat)
+        line = encode({name: row[name] for name in columns})
+        sys.stdout.write(line.decode() + "\n")
 
 
-def _event(row: dict[str, object]) -> dict[str, object]:
-    """Return an event for CSV: its own fields differ by kind, so they stand as JSON in one."""
-    fixed = {name: row[name] for name in ("seq", "epoch", "kind", "at_ns")}
-    rest = {name: value for name, value in row.items() if name not in fixed}
-    return {**fixed, "fact": msgspec.json.encode(rest).decode()}
+def _print_csv(columns: tuple[str, ...], rows: Iterator[Row]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row[name]) for name in columns])
+
+
+def _cell(value: object) -> object:
+    """Return a CSV cell: nothing for null, JSON for what has parts."""
+    return msgspec.json.encode(value).decode() if isinstance(value, dict) else value
 
 
 def _ns(flag: str, given: str) -> int:
+    """Return UTC nanoseconds; a time without a zone is UTC."""
     try:
         at = datetime.fromisoformat(given)
     except ValueError:
         stop(exits.USAGE, f"btcbot: {flag} {given!r}: expected UTC, 2026-11-24[T18:00:00]")
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return round(at.timestamp()) * 1_000_000_000
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    passed = at - datetime(1970, 1, 1, tzinfo=UTC)
+    return (passed.days * 86_400 + passed.seconds) * 10**9 + passed.microseconds * 1_000

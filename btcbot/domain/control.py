@@ -1,14 +1,28 @@
-"""What `btcbot-ctl` may ask of the control socket; one map a frame, told apart by `command`."""
+"""What `btcbot-ctl` may ask of the control socket; one map a frame, told apart by `command`.
 
-from msgspec import Struct
+Whoever sends a frame is hostile until it is parsed: every text has a length and an alphabet, so
+nothing of it can end a log line, steer a terminal or fill a disk.
+"""
 
-from btcbot.domain.ids import ClientOrderId, Pair
-from btcbot.domain.messages import Message
-from btcbot.domain.words import Side
+import difflib
+from collections.abc import Container, Sequence
+from typing import Annotated, TypeAlias, assert_never
+
+from msgspec import Meta, Struct
+
+from btcbot.domain.ids import ClientOrderId, CommandId, Pair
+from btcbot.domain.messages import CancelIntent, Message, Scope, SetPause, SetTradingState
+from btcbot.domain.words import Side, TradingState
+
+Line = Annotated[str, Meta(max_length=500, pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z")]
+Word = Annotated[str, Meta(max_length=64, pattern=r"\A[A-Za-z0-9_.:-]+\Z")]
+PairWord = Annotated[Pair, Meta(pattern=r"\A[A-Z0-9]{5,16}\Z")]
+OrderWord = Annotated[ClientOrderId, Meta(max_length=64, pattern=r"\A[A-Za-z0-9-]+\Z")]
+UntilNs = Annotated[int, Meta(ge=0, lt=1 << 62)]
 
 
 class Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="command"):
-    """Hostile until parsed: anything else is refused with a reason."""
+    """One frame."""
 
 
 class Status(Command, frozen=True, kw_only=True, tag="status"):
@@ -18,41 +32,42 @@ class Status(Command, frozen=True, kw_only=True, tag="status"):
 class Pause(Command, frozen=True, kw_only=True, tag="pause"):
     """Pause the bot, or the scope that is given; `until_ns` None: until resumed."""
 
-    pair: Pair | None = None
-    strategy: str | None = None
+    pair: PairWord | None = None
+    strategy: Word | None = None
     side: Side | None = None
-    until_ns: int | None = None
-    reason: str = ""
+    until_ns: UntilNs | None = None
+    reason: Line = ""
 
 
 class Resume(Command, frozen=True, kw_only=True, tag="resume"):
     """Resume the bot, or one paused scope."""
 
-    reason: str
-    pair: Pair | None = None
-    strategy: str | None = None
+    reason: Line
+    pair: PairWord | None = None
+    strategy: Word | None = None
     side: Side | None = None
-    acknowledge: str = ""
+    acknowledge: Line = ""
 
 
 class Kill(Command, frozen=True, kw_only=True, tag="kill"):
     """Stop all sending and cancel everything."""
 
-    reason: str = ""
+    reason: Line = ""
 
 
 class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
-    client_order_id: ClientOrderId
-    reason: str = ""
+    client_order_id: OrderWord
+    reason: Line = ""
 
 
 class Restart(Command, frozen=True, kw_only=True, tag="restart"):
     """End one actor's process; supervisord starts it again."""
 
-    actor: str
+    actor: Word
 
 
-AnyCommand = Status | Pause | Resume | Kill | Cancel | Restart
+Steering: TypeAlias = Pause | Resume | Kill | Cancel
+AnyCommand: TypeAlias = Status | Pause | Resume | Kill | Cancel | Restart
 
 
 class Asked(Message, frozen=True, kw_only=True, tag="asked"):
@@ -63,4 +78,106 @@ class Asked(Message, frozen=True, kw_only=True, tag="asked"):
     command: AnyCommand
 
 
+class Reply(Struct, frozen=True, kw_only=True):
+    """The answer to every command but Status.
+
+    `code` is "" when done, else "refused", "not_found" or "timeout"; `refused` says why. `event` is
+    the head of the fact log after the command. `ack_ms` is from the frame to execution's commit.
+    """
+
+    ok: bool
+    code: str = ""
+    refused: str = ""
+    command_id: CommandId = CommandId("")
+    event: int = 0
+    pid: int = 0  # Of the process that a Restart ended.
+    ack_ms: float = 0.0
+
+
 CONTROL: tuple[type[Message], ...] = (Asked,)
+
+
+# --- from a command to what execution is asked --------------------------------------------------
+
+
+def refusal(command: Steering, pairs: Sequence[Pair], strategy: str) -> Reply | None:
+    """Return why `command` is not passed on; None: it is. Execution has its own reasons.
+
+    A pause that covers nothing would only look like protection: its words must exist.
+    """
+    match command:
+        case Pause(pair=pair) if pair is not None and pair not in pairs:
+            return not_found("pair", pair, pairs)
+        case Pause(strategy=name) if name is not None and name != strategy:
+            return not_found("strategy", name, (strategy,))
+        case Resume(reason=reason) if not reason.strip():
+            return no("resume needs a reason")
+        case _:
+            return None
+
+
+def requests(
+    command: Steering, first: CommandId, who: str, pauses: Container[Scope]
+) -> tuple[SetTradingState | SetPause | CancelIntent, ...]:
+    """Return what execution is asked; `first` is the id of the first, the rest derive from it.
+
+    To resume everything is to lift the timed pause over everything too, which is one of `pauses`.
+    """
+    match command:
+        case Kill(reason=reason):
+            return (_state(first, TradingState.KILLED, who, reason),)
+        case Cancel(client_order_id=label, reason=reason):
+            return (CancelIntent(command_id=first, client_order_id=label, by=who, reason=reason),)
+        case Pause(reason=reason):
+            if _scope(command) == Scope() and command.until_ns is None:
+                return (_state(first, TradingState.PAUSED, who, reason),)
+            return (_pause(first, who, command),)
+        case Resume(reason=reason):
+            if _scope(command) != Scope():
+                return (_pause(first, who, command),)
+            live = _state(first, TradingState.LIVE, who, reason, command.acknowledge)
+            if Scope() not in pauses:
+                return (live,)
+            return (live, _pause(CommandId(f"{first}.2"), who, command))
+        case _:
+            assert_never(command)
+
+
+def first_of(command_id: CommandId) -> CommandId:
+    """Return the id of the first request of the command that `command_id` belongs to."""
+    return CommandId(command_id.partition(".")[0])
+
+
+def no(why: str, code: str = "refused") -> Reply:
+    """Return the answer to a command that was not done."""
+    return Reply(ok=False, code=code, refused=why)
+
+
+def not_found(what: str, given: str, known: Sequence[str]) -> Reply:
+    """Return the answer to a command that names what is not there."""
+    near = difflib.get_close_matches(given, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
+    return no(f"no {what} {given!r}; {hint}", "not_found")
+
+
+def _scope(command: Pause | Resume) -> Scope:
+    return Scope(command.pair, command.strategy, command.side)
+
+
+def _state(
+    command_id: CommandId, state: TradingState, who: str, reason: str, acknowledge: str = ""
+) -> SetTradingState:
+    return SetTradingState(
+        command_id=command_id, state=state, by=who, reason=reason, acknowledge=acknowledge
+    )
+
+
+def _pause(command_id: CommandId, who: str, command: Pause | Resume) -> SetPause:
+    return SetPause(
+        command_id=command_id,
+        scope=_scope(command),
+        is_paused=isinstance(command, Pause),
+        until_ns=command.until_ns if isinstance(command, Pause) else None,
+        by=who,
+        reason=command.reason,
+    )

@@ -1,43 +1,118 @@
-"""The public status document, from what control has heard; pure, time is an argument.
+"""The public status document: what was heard, folded, and shown; pure, time is an argument.
 
-Shapes are public (product documentation): decimals are strings, times UTC with nanoseconds.
+Shapes are public (product documentation): decimals are strings, times UTC with nanoseconds, and
+what is not known is null.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final, assert_never
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from btcbot.domain.facts import PauseChanged, TradingStateChanged
+from btcbot.domain.facts import (
+    KillCompleted,
+    OrderAbsent,
+    OrderAcked,
+    OrderClosed,
+    OrderNotSent,
+    OrderRejected,
+    OrderSubmitting,
+    OrderUnknown,
+    OrderZombie,
+    PauseChanged,
+    TradingStateChanged,
+)
 from btcbot.domain.ids import IntentId, Pair
 from btcbot.domain.messages import AccountSnapshot, FeedState, PnlReport, RiskState, Scope
 from btcbot.domain.money import text
-from btcbot.domain.words import OrderState
+from btcbot.domain.words import FeedStatus, OrderState, TradingState
 
-ACTORS = (
+ACTORS: Final = (
     "market_data", "strategy", "risk_gate", "execution", "accounting", "control", "dashboard",
 )  # fmt: skip
-SILENCE_S = 1.0
-Heard = tuple[int, str, float]  # pid, state, heartbeat age in seconds
+SILENCE_S: Final = 1.0
+FEED_SILENCE_NS: Final = 5_000_000_000
+
+Json = dict[str, Any]
+OrderFact = (
+    OrderSubmitting | OrderAcked | OrderUnknown | OrderZombie | OrderClosed | OrderRejected
+    | OrderNotSent | OrderAbsent
+)  # fmt: skip
+Shown = (
+    FeedState | AccountSnapshot | PnlReport | RiskState | TradingStateChanged | KillCompleted
+    | PauseChanged | OrderFact
+)  # fmt: skip
+SHOWN_FACTS: Final = (
+    OrderSubmitting, OrderAcked, OrderUnknown, OrderZombie, OrderClosed, OrderRejected,
+    OrderNotSent, OrderAbsent, TradingStateChanged, KillCompleted, PauseChanged,
+)  # fmt: skip
 
 
-class Picture(Struct, frozen=True, kw_only=True):
-    """What control knows."""
+class View(Struct, kw_only=True):
+    """What was heard of the fleet; owned by one actor, changed in place by `learn`."""
 
     mode: str
     pairs: tuple[Pair, ...]
-    heard: Mapping[str, Heard]
-    restarts: Mapping[str, int]
-    rss_mb: Mapping[str, float | None]
-    orders: Mapping[IntentId, tuple[OrderState, int]]
-    trading: TradingStateChanged | None
-    pauses: tuple[PauseChanged, ...]
-    account: AccountSnapshot | None
-    pnl: PnlReport | None
-    risk: RiskState | None
-    feeds: Mapping[Pair, FeedState]
+    orders: dict[IntentId, tuple[OrderState, int]] = field(default_factory=dict)  # Live; since.
+    trading: TradingStateChanged | None = None
+    is_killing: bool = False  # A kill was ordered, and not every order is proven closed yet.
+    pauses: dict[Scope, PauseChanged] = field(default_factory=dict)
+    account: AccountSnapshot | None = None
+    pnl: PnlReport | None = None
+    risk: RiskState | None = None
+    feeds: dict[Pair, FeedState] = field(default_factory=dict)
+
+
+class Life(Struct, frozen=True, kw_only=True):
+    """One actor's process, as its heartbeats and the kernel say."""
+
+    pid: int
+    state: str
+    age_s: float  # Of the last heartbeat.
+    restarts: int
+    rss_mb: float | None
+
+
+def learn(view: View, message: Shown) -> None:  # noqa: C901 - one line each
+    """Take `message` into `view`."""
+    match message:
+        case FeedState():
+            view.feeds[message.pair] = message
+        case AccountSnapshot():
+            view.account = message
+        case PnlReport():
+            view.pnl = message
+        case RiskState():
+            view.risk = message
+        case TradingStateChanged():
+            view.trading = message
+            view.is_killing = message.state is TradingState.KILLED
+        case KillCompleted():
+            view.is_killing = False
+        case PauseChanged():
+            view.pauses.pop(message.scope, None)
+            if message.is_paused:
+                view.pauses[message.scope] = message
+        case _:
+            _order(view, message)
+
+
+def _order(view: View, fact: OrderFact) -> None:
+    match fact:
+        case OrderSubmitting():
+            view.orders[fact.intent.intent_id] = (OrderState.SENDING, fact.at_ns)
+        case OrderAcked():
+            view.orders[fact.intent_id] = (OrderState.OPEN, fact.at_ns)
+        case OrderUnknown():
+            view.orders[fact.intent_id] = (OrderState.UNKNOWN, fact.at_ns)
+        case OrderZombie():
+            view.orders[fact.intent_id] = (OrderState.ZOMBIE, fact.at_ns)
+        case OrderClosed() | OrderRejected() | OrderNotSent() | OrderAbsent():
+            view.orders.pop(fact.intent_id, None)
+        case _:
+            assert_never(fact)
 
 
 def stamp(at_ns: int) -> str:
@@ -46,110 +121,146 @@ def stamp(at_ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
 
 
-def status_of(picture: Picture, now_ns: int) -> dict[str, Any]:
-    """Return the document."""
-    actors = [_actor(picture, name) for name in ACTORS]
-    trading, account, pnl = picture.trading, picture.account, picture.pnl
+def status_of(view: View, lives: Mapping[str, Life], now_ns: int) -> Json:
+    """Return the document; an actor that is not in `lives` was not heard of."""
+    actors = [_actor(name, lives.get(name)) for name in ACTORS]
+    account, risk = view.account, view.risk
     return {
         "ts": stamp(now_ns),
-        "mode": picture.mode,
+        "mode": view.mode,
         "ready": all(row["state"] == "READY" for row in actors),
-        "trading_state": trading.state if trading else "PAUSED",
-        "trading_state_set": {
-            "by": trading.by if trading else "",
-            "reason": trading.reason if trading else "execution was not heard yet",
-            "ts": stamp(trading.at_ns) if trading else None,
-        },
+        **_trading(view),
         "actors": actors,
-        "feeds": [_feed(picture, pair, now_ns) for pair in picture.pairs],
-        "orders": _orders(picture, now_ns),
+        "feeds": [_feed(view, pair, now_ns) for pair in view.pairs],
+        "orders": _orders(view, now_ns),
+        **_account(account),
+        "account_age_s": _age_s(account.at_ns if account else None, now_ns),
+        "pnl_day": _pnl(view.pnl),
+        "limits": [
+            {"name": row.name, "used": text(row.used), "limit": text(row.limit)}
+            for row in (risk.limits if risk else ())
+        ],
+        "refusals": {str(rule): count for rule, count in (risk.refusals if risk else ())},
+        "limits_age_s": _age_s(risk.at_ns if risk else None, now_ns),
+        "pauses": [_pause(pause) for pause in view.pauses.values()],
+    }
+
+
+def _trading(view: View) -> Json:
+    """Nobody may assume that orders are sent before execution was heard to say so."""
+    trading = view.trading
+    if trading is None:
+        unset = {"by": None, "reason": "execution was not heard yet", "ts": None}
+        return {"trading_state": "PAUSED", "trading_state_set": unset, "killing": False}
+    return {
+        "trading_state": trading.state.value,
+        "trading_state_set": {
+            "by": trading.by,
+            "reason": trading.reason,
+            "ts": stamp(trading.at_ns),
+        },
+        "killing": view.is_killing,
+    }
+
+
+def _actor(name: str, life: Life | None) -> Json:
+    if life is None:
+        return {
+            "name": name, "pid": None, "state": "STOPPED", "heartbeat_age_s": None, "restarts": 0,
+            "rss_mb": None,
+        }  # fmt: skip
+    return {
+        "name": name,
+        "pid": life.pid,
+        "state": "STOPPED" if life.age_s > SILENCE_S else life.state,
+        "heartbeat_age_s": round(life.age_s, 3),
+        "restarts": life.restarts,
+        "rss_mb": life.rss_mb,
+    }
+
+
+def _feed(view: View, pair: Pair, now_ns: int) -> Json:
+    feed = view.feeds.get(pair)
+    if feed is None:
+        starting = FeedStatus.STARTING.value
+        return {"pair": pair, "state": starting, "age_s": None, "reason": "not heard yet"}
+    # market_data says each feed every second: what it said last may no longer be so.
+    is_silent = now_ns - feed.at_ns > FEED_SILENCE_NS and feed.status is not FeedStatus.DOWN
+    return {
+        "pair": pair,
+        "state": (FeedStatus.STALE if is_silent else feed.status).value,
+        "age_s": _age_s(feed.confirmed_ns or None, now_ns),
+        "reason": "market_data is silent" if is_silent else feed.reason,
+    }
+
+
+def _orders(view: View, now_ns: int) -> Json:
+    unknown = [since for state, since in view.orders.values() if state is OrderState.UNKNOWN]
+    return {
+        "open": len(view.orders) - len(unknown),
+        "unknown": len(unknown),
+        "oldest_unknown_age_s": _age_s(min(unknown, default=None), now_ns),
+    }
+
+
+def _account(account: AccountSnapshot | None) -> Json:
+    if account is None:
+        equity = {"asset": "TRY", "value": None}
+        return {"balances": [], "positions": [], "equity": equity}
+    return {
         "balances": [
             {"asset": row.asset, "total": text(row.total), "free": text(row.free)}
-            for row in (account.balances if account else ())
+            for row in account.balances
         ],
         "positions": [
             {
                 "pair": row.pair,
                 "quantity": text(row.quantity),
                 "average_cost": text(row.average_cost),
-                "realized_pnl": text(row.realized_pnl),
                 "unrealized_pnl": text(row.unrealized_pnl),
+                "realized_pnl": text(row.realized_pnl),
+                "mark": _number(row.mark),
             }
-            for row in (account.positions if account else ())
+            for row in account.positions
         ],
-        "equity": {
-            "asset": account.equity_asset if account else "TRY",
-            "value": text(account.equity) if account and account.equity is not None else None,
-        },
-        "pnl_day": {
-            "day": pnl.day if pnl else None,
-            "realized": _number(pnl.realized if pnl else None),
-            "unrealized": _number(pnl.unrealized if pnl else None),
-            "fees": _number(pnl.fees if pnl else None),
-            "turnover": _number(pnl.turnover if pnl else None),
-            "drawdown": _number(pnl.drawdown if pnl else None),
-            "fills": pnl.fills if pnl else 0,
-        },
-        "account_age_s": (now_ns - account.at_ns) / 1e9 if account else None,
-        "limits": [
-            {"name": row.name, "used": text(row.used), "limit": text(row.limit)}
-            for row in (picture.risk.limits if picture.risk else ())
-        ],
-        "refusals": dict(picture.risk.refusals if picture.risk else ()),
-        "pauses": [
-            {
-                "scope": _scope(pause.scope),
-                "reason": pause.reason,
-                "by": pause.by,
-                "until": None if pause.until_ns is None else stamp(pause.until_ns),
-            }
-            for pause in picture.pauses
-        ],
+        "equity": {"asset": account.equity_asset, "value": _number(account.equity)},
     }
 
 
-def _actor(picture: Picture, name: str) -> dict[str, Any]:
-    pid, state, age_s = picture.heard.get(name, (None, "STOPPED", None))
-    if age_s is not None and age_s > SILENCE_S:
-        state = "STOPPED"
+def _pnl(pnl: PnlReport | None) -> Json:
+    if pnl is None:
+        names = ("day", "realized", "unrealized", "fees", "turnover", "peak_equity", "drawdown")
+        return {**dict.fromkeys(names), "fills": None}
     return {
-        "name": name,
-        "pid": pid,
-        "state": state,
-        "heartbeat_age_s": None if age_s is None else round(age_s, 3),
-        "restarts": picture.restarts.get(name, 0),
-        "rss_mb": picture.rss_mb.get(name),
+        "day": pnl.day,
+        "realized": text(pnl.realized),
+        "unrealized": text(pnl.unrealized),
+        "fees": text(pnl.fees),
+        "turnover": text(pnl.turnover),
+        "peak_equity": text(pnl.peak_equity),
+        "drawdown": text(pnl.drawdown),
+        "fills": pnl.fills,
     }
 
 
-def _feed(picture: Picture, pair: Pair, now_ns: int) -> dict[str, Any]:
-    feed = picture.feeds.get(pair)
-    if feed is None:
-        return {"pair": pair, "state": "STARTING", "age_s": None, "reason": "not heard yet"}
-    age_s = round((now_ns - feed.confirmed_ns) / 1e9, 3) if feed.confirmed_ns else None
-    silent = now_ns - feed.at_ns > 5_000_000_000
+def _pause(pause: PauseChanged) -> Json:
     return {
-        "pair": pair,
-        "state": "STALE" if silent else feed.status,
-        "age_s": age_s,
-        "reason": "market_data is silent" if silent else feed.reason,
+        "scope": scope_of(pause.scope),
+        "reason": pause.reason,
+        "by": pause.by,
+        "until": None if pause.until_ns is None else stamp(pause.until_ns),
     }
 
 
-def _orders(picture: Picture, now_ns: int) -> dict[str, Any]:
-    states = list(picture.orders.values())
-    unknown = [since for state, since in states if state is OrderState.UNKNOWN]
-    return {
-        "open": len(states) - len(unknown),
-        "unknown": len(unknown),
-        "oldest_unknown_age_s": (now_ns - min(unknown)) / 1e9 if unknown else None,
-    }
-
-
-def _scope(scope: Scope) -> dict[str, str]:
+def scope_of(scope: Scope) -> dict[str, str]:
+    """Return only the parts that are given; {} covers everything."""
     parts = {"pair": scope.pair, "strategy": scope.strategy, "side": scope.side}
-    return {name: part for name, part in parts.items() if part is not None}
+    return {name: str(part) for name, part in parts.items() if part is not None}
 
 
-def _number(value: Decimal | None) -> str:
-    return "0" if value is None else text(value)
+def _number(value: Decimal | None) -> str | None:
+    return None if value is None else text(value)
+
+
+def _age_s(at_ns: int | None, now_ns: int) -> float | None:
+    return None if at_ns is None else max(0.0, round((now_ns - at_ns) / 1e9, 3))

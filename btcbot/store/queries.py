@@ -1,124 +1,150 @@
-"""Rows for people and programs: exports, order lists, one order's story. Read-only."""
+"""Rows for people and programs: exports, order lists, one order's story. Read-only.
 
-from collections.abc import Iterator
+Long lists are read a page at a time: a reader that stays inside one transaction would keep the
+write-ahead log from ever being emptied. Amounts are canonical decimal strings.
+"""
+
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from btcbot.domain.facts import Fact
+from btcbot.domain.facts import FACTS, Fact
 from btcbot.domain.messages import OrderIntent
-from btcbot.domain.money import text
+from btcbot.domain.money import half_up, text
 from btcbot.store.database import open_reader
 from btcbot.store.reader import Reader
 
 Row = dict[str, Any]
-FOREVER = 1 << 62
+FOREVER: Final = 1 << 62
+PAGE: Final = 1_000
+INT64_MAX: Final = (1 << 63) - 1
+OVER: Final = "('REJECTED', 'NOT_SENT', 'ABSENT', 'CLOSED')"
+_FILL_COLUMNS: Final = (
+    "trade_id", "order_id", "client_order_id", "intent_id", "pair", "side", "quantity", "price",
+    "fee", "tax", "fee_asset", "ts_ns", "liquidity",
+)  # fmt: skip
 _intent = msgspec.msgpack.Decoder(OrderIntent).decode
+_DECODERS = {
+    str(kind.__struct_config__.tag): msgspec.msgpack.Decoder(kind).decode for kind in FACTS
+}
 
 
 class History:
-    """Queries over one connection."""
+    """Queries over a read-only connection to `database`. Raises StoreError when there is none.
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    Times are UTC nanoseconds; `since_ns` is included, `until_ns` is not.
+    """
 
-    @classmethod
-    def of(cls, database: Path) -> "History":
-        """Return the history in `database`, opened read-only. Raises StoreError without one."""
-        return cls(Reader(open_reader(database)))
+    def __init__(self, database: Path | Reader) -> None:
+        """`database`: a file, or the reader of a writer (a backtest's is in memory)."""
+        self._reader = database if isinstance(database, Reader) else Reader(open_reader(database))
 
     def fills(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[Row]:
-        rows = self._reader.rows(
-            "SELECT f.*, i.strategy AS strategy FROM fills f LEFT JOIN intents i USING(intent_id)"
-            " WHERE event_ns BETWEEN ? AND ? ORDER BY f.seq",
-            (since_ns, until_ns),
+        """Yield every fill of the account in the order it was booked."""
+        query = (
+            "SELECT *, event_ns AS ts_ns FROM fills WHERE seq > ? AND event_ns >= ?"
+            " AND event_ns < ? ORDER BY seq LIMIT ?"
         )
-        for row in rows:
-            yield {
-                "trade_id": row["trade_id"],
-                "order_id": row["order_id"],
-                "client_order_id": row["client_order_id"],
-                "intent_id": row["intent_id"],
-                "pair": row["pair"],
-                "side": row["side"],
-                "quantity": row["quantity"],
-                "price": row["price"],
-                "fee": row["fee"],
-                "tax": row["tax"],
-                "fee_asset": row["fee_asset"],
-                "ts_ns": row["event_ns"],
-                "liquidity": row["liquidity"],
-            }
+        after = 0
+        while rows := list(self._reader.rows(query, (after, since_ns, until_ns, PAGE))):
+            after = rows[-1]["seq"]
+            yield from map(_fill, rows)
+
+    def recent_fills(self, limit: int) -> list[Row]:
+        """Return the newest fills, newest first."""
+        query = "SELECT *, event_ns AS ts_ns FROM fills ORDER BY seq DESC LIMIT ?"
+        return list(map(_fill, self._reader.rows(query, (limit,))))
 
     def orders(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[Row]:
-        rows = self._reader.rows(
-            "SELECT * FROM intents WHERE client_order_id IS NOT NULL"
-            " AND created_ns BETWEEN ? AND ? ORDER BY created_ns, intent_id",
-            (since_ns, until_ns),
-        )
-        return map(_order, rows)
+        """Yield every order, oldest first."""
+        for row in self._judged("client_order_id IS NOT NULL", since_ns, until_ns):
+            yield _order(row)
 
     def live_orders(self) -> list[Row]:
-        rows = self._reader.rows(
-            "SELECT * FROM intents WHERE client_order_id IS NOT NULL AND state NOT IN"
-            " ('REJECTED', 'NOT_SENT', 'ABSENT', 'CLOSED') ORDER BY created_ns"
+        """Return the orders that are not proven over."""
+        query = (
+            "SELECT * FROM intents WHERE client_order_id IS NOT NULL"  # noqa: S608 - our words
+            f" AND state NOT IN {OVER} ORDER BY created_ns"
         )
-        return list(map(_order, rows))
+        return list(map(_order, self._reader.rows(query)))
 
     def intents(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[Row]:
-        rows = self._reader.rows(
-            "SELECT * FROM intents WHERE created_ns BETWEEN ? AND ? ORDER BY created_ns, intent_id",
-            (since_ns, until_ns),
-        )
-        for row in rows:
-            intent = _intent(row["intent"])
-            yield {
-                "intent_id": row["intent_id"],
-                "strategy": row["strategy"],
-                "slot": intent.slot,
-                "pair": row["pair"],
-                "side": row["side"],
-                "quantity": text(intent.quantity),
-                "limit_price": text(intent.limit_price),
-                "reason": intent.reason,
-                "verdict": "refused" if row["rule"] else "accepted",
-                "rule": row["rule"],
-                "detail": row["detail"] if row["rule"] else "",
-                "client_order_id": row["client_order_id"],
-                "decided_ns": row["decided_ns"],
-                "judged_ns": row["created_ns"],
-            }
+        """Yield every intent with its verdict, oldest first."""
+        return map(_verdict, self._judged("1", since_ns, until_ns))
+
+    def recent_refusals(self, limit: int) -> list[Row]:
+        """Return the newest intents that were refused, newest first."""
+        query = "SELECT * FROM intents WHERE rule IS NOT NULL ORDER BY created_ns DESC LIMIT ?"
+        return list(map(_verdict, self._reader.rows(query, (limit,))))
 
     def events(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[Row]:
-        for seq, epoch, kind, fact in self._reader.events(since_ns, until_ns):
-            yield {"seq": seq, "epoch": epoch, "kind": kind, "at_ns": fact.at_ns} | _fields(fact)
+        """Yield the log of facts, in order."""
+        query = (
+            "SELECT seq, epoch, kind, payload FROM events WHERE seq > ? AND at_ns >= ?"
+            " AND at_ns < ? ORDER BY seq LIMIT ?"
+        )
+        after = 0
+        while rows := list(self._reader.rows(query, (after, since_ns, until_ns, PAGE))):
+            after = rows[-1]["seq"]
+            yield from map(_event, rows)
 
     def order(self, name: str) -> Row | None:
-        """Return the order with this client order id, exchange id or intent id."""
-        number = int(name) if name.isascii() and name.isdigit() and len(name) < 19 else -1
-        found = self._reader.rows(
+        """Return the order or refused intent of this client order id, exchange id or intent id."""
+        is_number = name.isascii() and name.isdigit() and int(name) <= INT64_MAX
+        rows = self._reader.rows(
             "SELECT * FROM intents WHERE client_order_id = ? OR intent_id = ? OR order_id = ?",
-            (name, name, number),
+            (name, name, int(name) if is_number else None),
         )
-        return next(map(_order, found), None)
+        return next(map(_order, rows), None)
 
     def story(self, intent_id: str) -> list[Row]:
         """Return every fact of one intent, oldest first."""
-        return [
-            {"seq": seq, "kind": kind, "at_ns": fact.at_ns, "fact": _fields(fact)}
-            for seq, _, kind, fact in self._reader.events(0, FOREVER)
-            if intent_id
-            in (
-                getattr(fact, "intent_id", None),
-                getattr(getattr(fact, "intent", 0), "intent_id", 0),
-            )
-        ]
+        # The id stands in the payload as it is: SQLite finds it without anybody decoding the log.
+        rows = self._reader.rows(
+            "SELECT seq, epoch, kind, payload FROM events"
+            " WHERE instr(payload, CAST(? AS BLOB)) > 0 ORDER BY seq",
+            (intent_id,),
+        )
+        return [row for row in map(_event, rows) if _is_about(row["fact"], intent_id)]
+
+    def is_kill_complete(self) -> bool:
+        """Return whether the bot is killed and every order of it is proven closed."""
+        facts, _ = self._reader.facts_after(
+            self._number(
+                "SELECT coalesce(max(seq), 1) - 1 FROM latest WHERE kind = 'trading_state'"
+            ),
+            ("trading_state_changed", "kill_completed"),
+            2,
+        )
+        kinds = [type(fact).__name__ for _, fact in facts]
+        is_killed = bool(facts) and getattr(facts[0][1], "state", "") == "KILLED"
+        return is_killed and "KillCompleted" in kinds
+
+    def _judged(self, condition: str, since_ns: int, until_ns: int) -> Iterator[Row]:
+        query = (
+            f"SELECT * FROM intents WHERE {condition} AND (created_ns, intent_id) > (?, ?)"  # noqa: S608
+            " AND created_ns < ? ORDER BY created_ns, intent_id LIMIT ?"
+        )
+        after: tuple[int, str] = (since_ns, "")
+        while rows := list(self._reader.rows(query, (*after, until_ns, PAGE))):
+            after = (rows[-1]["created_ns"], rows[-1]["intent_id"])
+            yield from rows
+
+    def _number(self, query: str) -> int:
+        [row] = self._reader.rows(query)
+        return int(next(iter(row.values())))
+
+
+def _fill(row: Row) -> Row:
+    return {name: row[name] for name in _FILL_COLUMNS}
 
 
 def _order(row: Row) -> Row:
     intent, filled = _intent(row["intent"]), Decimal(row["filled"])
+    average = Decimal(row["cost"]) / filled if filled else None
     return {
         "client_order_id": row["client_order_id"],
         "order_id": row["order_id"],
@@ -131,7 +157,7 @@ def _order(row: Row) -> Row:
         "limit_price": text(intent.limit_price),
         "state": row["state"],
         "filled": text(filled),
-        "average_price": text(Decimal(row["cost"]) / filled) if filled else None,
+        "average_price": None if average is None else text(half_up(average, 16)),
         "reason": row["detail"] or intent.reason,
         "created_ns": row["created_ns"],
         "closed_ns": row["closed_ns"],
@@ -144,9 +170,47 @@ def _order(row: Row) -> Row:
     }
 
 
-def _fields(fact: Fact) -> Row:
-    """Return a fact's fields as plain values; numbers stay exact as strings."""
-    tree: Row = msgspec.to_builtins(fact, str_keys=True)
-    tree.pop("at_ns", None)
-    tree.pop("type", None)
-    return tree
+def _verdict(row: Row) -> Row:
+    intent = _intent(row["intent"])
+    return {
+        "intent_id": row["intent_id"],
+        "strategy": row["strategy"],
+        "slot": intent.slot,
+        "pair": row["pair"],
+        "side": row["side"],
+        "quantity": text(intent.quantity),
+        "limit_price": text(intent.limit_price),
+        "reason": intent.reason,
+        "verdict": "refused" if row["rule"] else "accepted",
+        "rule": row["rule"],
+        "detail": row["detail"] if row["rule"] else "",
+        "client_order_id": row["client_order_id"],
+        "decided_ns": row["decided_ns"],
+        "judged_ns": row["created_ns"],
+    }
+
+
+def _event(row: Row) -> Row:
+    fact: Fact = _DECODERS[row["kind"]](row["payload"])
+    fields = _plain(msgspec.to_builtins(fact, builtin_types=(Decimal,)))
+    at_ns = fields.pop("at_ns")
+    fields.pop("type")
+    head = {"seq": row["seq"], "epoch": row["epoch"], "kind": row["kind"], "at_ns": at_ns}
+    return {**head, "fact": fields}
+
+
+def _is_about(fact: Row, intent_id: str) -> bool:
+    intent = fact.get("intent")
+    named = intent["intent_id"] if isinstance(intent, dict) else fact.get("intent_id")
+    return bool(named == intent_id)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a fact holds
+    """Return `value` with every decimal as its canonical text."""
+    if isinstance(value, Decimal):
+        return text(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value
