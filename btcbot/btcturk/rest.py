@@ -12,10 +12,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Final, TypeAlias
 
-import httpx
-
 from btcbot.btcturk import wire
 from btcbot.btcturk.auth import KeyPair
+from btcbot.btcturk.client import httpx
 from btcbot.btcturk.grammar import start
 from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
 

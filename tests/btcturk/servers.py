@@ -80,8 +80,8 @@ async def raw_exchange(script: Script, **tls: object) -> AsyncIterator[RawExchan
         exchange.wires.append(wire)
         try:
             await script(wire)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            return  # Cancelled only when the test is over.
         finally:
             writer.close()
 
