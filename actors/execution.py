@@ -186,7 +186,7 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
         case Doorbell():
             _ring(turn, message)
         case ReadFailed():
-            return _note_trouble(desk, message)
+            return _note_trouble(turn, message)
         case ConnectionsIdle():
             desk.idle_connections = message.count
         case InstrumentRules():
@@ -227,8 +227,10 @@ def _ring(turn: Turn, message: Doorbell) -> None:
         turn.ask(ReadOrder(message.order_id))
 
 
-def _note_trouble(desk: Desk, message: ReadFailed) -> tuple[Struct, ...]:
-    desk.waiting.pop(message.what, None)
+def _note_trouble(turn: Turn, message: ReadFailed) -> tuple[Struct, ...]:
+    """Note why the exchange cannot be read, and read again soon; health says DEGRADED meanwhile."""
+    desk = turn.desk
+    schedule.failed(turn, message.what)
     desk.trouble = f"{message.what}: {message.detail}"
     desk.unauthorised = desk.unauthorised + 1 if message.is_unauthorised else 0
     return (Complain("exchange_trouble", desk.trouble),)

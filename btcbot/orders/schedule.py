@@ -32,6 +32,7 @@ HuntRead = OpenOrdersRead | AllOrdersRead | FillsRead | BalancesRead
 SECOND = 1_000_000_000
 TICK_NS = SECOND // 2
 FORGET_NS = 10 * SECOND
+RETRY_NS = 2 * SECOND
 REPLY_WAIT_NS = 10 * SECOND  # The venue reports a time-out after 3 s; this is for its own death.
 CANCELS_A_TICK = 4  # 8 a second of the 10 the exchange allows.
 CANCEL_REPEATS_S = (2, 5, 10)
@@ -44,10 +45,10 @@ def tend(turn: Turn) -> None:
     """Do what is due now."""
     desk, now_ns = turn.desk, turn.now_ns
     for name in [name for name, since in desk.waiting.items() if now_ns - since > FORGET_NS]:
-        del desk.waiting[name]
+        failed(turn, name)
     if desk.unauthorised >= UNAUTHORISED_MAX:
         # The exchange blocks an address after 50 of these: one probe a minute until it is mended.
-        _read(turn, "balances", ReadBalances(), PROBE_NS)
+        _read(turn, "probe", ReadBalances(), PROBE_NS)
         return
     _doubt_silence(turn)
     cancel_all(turn)
@@ -77,6 +78,13 @@ def arrived(desk: Desk, name: str) -> None:
     desk.unauthorised = 0
     if name in desk.first_reads:
         desk.first_reads = tuple(read for read in desk.first_reads if read != name)
+
+
+def failed(turn: Turn, name: str) -> None:
+    """Note that the read `name` gave nothing; it goes again in two seconds."""
+    turn.desk.waiting.pop(name, None)
+    if name in turn.desk.due:
+        turn.desk.due[name] = min(turn.desk.due[name], turn.now_ns + RETRY_NS)
 
 
 def _read(turn: Turn, name: str, effect: VenueEffect, every_ns: int) -> None:
