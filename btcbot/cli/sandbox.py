@@ -1,9 +1,10 @@
 """`btcbot sandbox`: an exchange to play with, speaking BTCTurk's REST and WebSocket."""
 
 import asyncio
-import time
+import socket
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct
@@ -13,18 +14,43 @@ from btcbot.cli.common import Options, common, stop
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import MoneyError, parse
+from btcbot.layers import ConfigError
 from btcbot.simulation import defaults
+
+if TYPE_CHECKING:
+    from btcbot.simulation.sandbox import Source
+
+SPEED_MAX = 1_000.0
+# A third of the shortest time after which btcbot takes an order for absent (orders.bounds).
+CANCEL_DELAY_MAX_S = 10.0
 
 
 @click.command("sandbox")
 @click.option("--host", default=defaults.HOST, show_default=True, help="Address to listen on.")
-@click.option("--port", default=defaults.PORT, show_default=True, type=click.IntRange(1, 65_535))
+@click.option(
+    "--port", default=defaults.PORT, show_default=True, type=click.IntRange(0, 65_535),
+    help="0: any free port; the first line of output names it.",
+)  # fmt: skip
 @click.option("--api-key", default=defaults.API_KEY, show_default=True)
 @click.option("--api-secret", default=defaults.API_SECRET, show_default=True, help="Base64.")
 @click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="Repeatable.")
-@click.option("--pair", "pairs", multiple=True, help="Repeatable; default: all that are known.")
+@click.option(
+    "--pairs", "--pair", "pairs", multiple=True, metavar="PAIR[,PAIR...]",
+    help="Repeatable; default: all that are known.",
+)  # fmt: skip
 @click.option("--seed", default=1, show_default=True, help="One seed, one market.")
-@click.option("--speed", default=1.0, show_default=True, help="Market seconds per second.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), multiple=True, metavar="FILE",
+    help="Play this recording for the first pair, over and over; several files are read in order.",
+)  # fmt: skip
+@click.option(
+    "--speed", default=1.0, show_default=True, type=click.FloatRange(0.001, SPEED_MAX),
+    help="Market seconds per second.",
+)  # fmt: skip
+@click.option(
+    "--cancel-delay", default=0.0, show_default=True, type=click.FloatRange(0, CANCEL_DELAY_MAX_S),
+    help="Seconds from a cancel's answer to its effect; the order may fill meanwhile.",
+)  # fmt: skip
 @click.option("--state", type=click.Path(path_type=Path), help="Keep the account in this folder.")
 @common
 def command(  # noqa: PLR0913 - one parameter an option
@@ -37,21 +63,42 @@ def command(  # noqa: PLR0913 - one parameter an option
     balances: tuple[str, ...],
     pairs: tuple[str, ...],
     seed: int,
+    data: tuple[Path, ...],
     speed: float,
+    cancel_delay: float,
     state: Path | None,
 ) -> None:
-    """Serve a simulated exchange until Ctrl-C; its own truth is under /__truth__/."""
-    for pair in pairs:
-        if pair not in DOCUMENTED:
-            known = ", ".join(DOCUMENTED)
-            stop(exits.CONFIG, f"btcbot: no rules for {pair!r}; allowed are {known}")
-    held = dict(defaults.BALANCES) if not balances else dict(map(_balance, balances))
-    options.note(f"btcbot: sandbox on http://{host}:{port} (Ctrl-C ends it)")
-    chosen = pairs or tuple(DOCUMENTED)
-    run(Settings(host, port, api_key, api_secret, held, chosen, seed, speed, state))
+    """Serve a simulated exchange until Ctrl-C; its own truth is under /__truth__/.
+
+    REST v1 and v2, the chart API and WebSocket (/ and /ws) are on one port. With --state the
+    account outlives the process, and --balance counts only for a fresh one.
+    """
+    chosen = [pair for given in pairs for pair in given.split(",") if pair] or list(DOCUMENTED)
+    held = dict(map(_balance, balances)) if balances else dict(defaults.BALANCES)
+    settings = Settings(
+        host=host,
+        port=port,
+        key=api_key,
+        secret=api_secret,
+        balances=held,
+        pairs=tuple(chosen),
+        seed=seed,
+        speed=speed,
+        state=state,
+        data=data,
+        cancel_delay_s=cancel_delay,
+    )
+    try:
+        listener = listen(settings)
+        address = f"http://{host}:{listener.getsockname()[1]}"
+        options.show({"url": address}, lambda: click.echo(f"sandbox: {address}"))
+        options.note("btcbot: Ctrl-C ends it")
+        run(settings, listener)
+    except ConfigError as error:
+        stop(exits.CONFIG, f"btcbot: {error}")
 
 
-class Settings(Struct, frozen=True):
+class Settings(Struct, frozen=True, kw_only=True):
     """One sandbox."""
 
     host: str
@@ -63,26 +110,60 @@ class Settings(Struct, frozen=True):
     seed: int
     speed: float
     state: Path | None
+    data: tuple[Path, ...] = ()
+    cancel_delay_s: float = 0.0
 
 
-def run(settings: Settings) -> None:
-    """Serve until told to end."""
+def run(settings: Settings, listener: socket.socket | None = None) -> None:
+    """Serve until told to end. Raises ConfigError for what cannot be served."""
     from btcbot.btcturk.auth import KeyPair
     from btcbot.simulation.sandbox import Sandbox
     from btcbot.simulation.server import serve
+    from btcbot.simulation.statefile import StateError, StateFile
+    from bus.clock import SystemClock
+
+    if unknown := [pair for pair in settings.pairs if pair not in DOCUMENTED]:
+        raise ConfigError(f"no rules for {unknown}; allowed are {', '.join(DOCUMENTED)}")
+    clock = SystemClock()
+    listener = listener or listen(settings)
+    try:
+        sandbox = Sandbox(
+            [DOCUMENTED[Pair(pair)] for pair in settings.pairs],
+            settings.balances,
+            clock.now_ns(),
+            seed=settings.seed,
+            state=StateFile(settings.state) if settings.state else None,
+            source=_source(settings),
+            cancel_delay_ns=round(settings.cancel_delay_s * 1e9),
+        )
+        keys = KeyPair(settings.key, settings.secret)
+    except (StateError, ValueError) as error:
+        raise ConfigError(str(error)) from None
+    with listener:
+        asyncio.run(serve(sandbox, keys, listener, settings.speed, clock))
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Return the listening socket; exit 75 when its address is taken."""
+    try:
+        listener = socket.create_server((settings.host, settings.port), backlog=128)
+    except OSError as error:
+        stop(exits.TRY_LATER, f"btcbot: cannot listen on {settings.host}:{settings.port}: {error}")
+    # Connections inherit it; without, every answer waits 40 ms for the client's delayed ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _source(settings: Settings) -> "Source | None":
+    if not settings.data:
+        return None
+    from btcbot.simulation.player import Player
+    from btcbot.simulation.recording import DatasetError
 
     try:
-        keys = KeyPair(settings.key, settings.secret)
-    except ValueError as error:
-        stop(exits.CONFIG, f"btcbot: {error}")
-    sandbox = Sandbox(
-        [DOCUMENTED[Pair(pair)] for pair in settings.pairs],
-        settings.balances,
-        time.time_ns(),
-        seed=settings.seed,
-        state=settings.state,
-    )
-    asyncio.run(serve(sandbox, keys, settings.host, settings.port, settings.speed))
+        return Player(settings.data, DOCUMENTED[Pair(settings.pairs[0])])
+    except DatasetError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _balance(given: str) -> tuple[Asset, Decimal]:

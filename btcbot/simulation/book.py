@@ -1,21 +1,16 @@
 """One pair's market as the exchange model sees it: everybody else's levels, and our orders."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Final
 
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.words import Side
 from btcbot.simulation.account import ZERO, Order
 
+Pick = Callable[..., Decimal]  # `max` or `min`: which price of a side is the best.
 Levels = Iterable[tuple[Decimal, Decimal]]  # (price, quantity)
 MARKET_GUARD: Final = Decimal("0.05")  # A market order goes no further from the best price.
-
-
-class Pick(Protocol):
-    """`max` or `min`: which price of a side is the best."""
-
-    def __call__(self, prices: Iterable[Decimal], /, *, default: Decimal = ...) -> Decimal: ...
 
 
 class Market:

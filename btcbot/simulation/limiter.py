@@ -1,6 +1,7 @@
 """The exchange's rate limits, as documented.
 
-A window opens with the first request of an endpoint; one too many blocks it for the block time.
+A window opens with the first request of an endpoint; one request too many blocks the endpoint for
+the block time, which is as long as the window.
 """
 
 from typing import Final
@@ -11,6 +12,9 @@ SECOND: Final = 1_000_000_000
 
 
 class Limit(Struct, frozen=True):
+    """So many requests in so many seconds; those with the same `name` are counted together."""
+
+    name: str
     requests: int
     window_s: int
     policy: str
@@ -20,22 +24,33 @@ class Limit(Struct, frozen=True):
         return f"{self.window_s // 60}m" if self.window_s >= 60 else f"{self.window_s}s"
 
 
-_ACCOUNT = "account"
+def _per_minute(name: str, requests: int, policy: str = "ip") -> Limit:
+    return Limit(name, requests, 60, policy)
+
+
+def _both(name: str, per_second: int, per_minute: int) -> tuple[Limit, ...]:
+    return (Limit(name, per_second, 1, "account"), _per_minute(name, per_minute, "account"))
+
+
+_CHART: Final = Limit("chart", 600, 600, "ip")
+SOCKETS: Final = ("GET", "websocket")
 LIMITS: Final[dict[tuple[str, str], tuple[Limit, ...]]] = {
-    ("GET", "/api/v1/users/balances"): (Limit(120, 60, "ip"),),
-    ("POST", "/api/v1/order"): (Limit(10, 1, _ACCOUNT), Limit(300, 60, _ACCOUNT)),
-    ("DELETE", "/api/v1/order"): (Limit(10, 1, _ACCOUNT), Limit(300, 60, _ACCOUNT)),
-    ("GET", "/api/v1/order/"): (Limit(30, 1, _ACCOUNT), Limit(900, 60, _ACCOUNT)),
-    ("GET", "/api/v1/openOrders"): (Limit(300, 60, "ip"),),
-    ("GET", "/api/v1/allOrders"): (Limit(300, 60, "ip"),),
-    ("GET", "/api/v1/trades"): (Limit(90, 60, "ip"),),
-    ("GET", "/api/v1/users/transactions/trade"): (Limit(120, 60, "ip"),),
-    ("GET", "/api/v1/users/transactions/crypto"): (Limit(90, 60, "ip"),),
-    ("GET", "/api/v1/users/transactions/fiat"): (Limit(90, 60, "ip"),),
-    ("GET", "/api/v2/ticker"): (Limit(600, 60, "ip"),),
-    ("GET", "/api/v2/orderbook"): (Limit(180, 60, "ip"),),
-    ("GET", "/v1/ohlcs"): (Limit(120, 60, "ip"),),
-    ("GET", "/v1/klines/history"): (Limit(600, 600, "ip"),),
+    ("GET", "/api/v1/users/balances"): (_per_minute("balances", 120),),
+    ("POST", "/api/v1/order"): _both("submit", 10, 300),
+    ("DELETE", "/api/v1/order"): _both("cancel", 10, 300),
+    ("GET", "/api/v1/order/"): _both("order", 30, 900),
+    ("GET", "/api/v1/openorders"): (_per_minute("open", 300),),
+    ("GET", "/api/v1/allorders"): (_per_minute("all", 300),),
+    ("GET", "/api/v1/trades"): (_per_minute("trades", 90),),
+    ("GET", "/api/v1/users/transactions/trade"): (_per_minute("fills", 120),),
+    ("GET", "/api/v1/users/transactions/trade/"): (_per_minute("fills", 120),),
+    ("GET", "/api/v1/users/transactions/crypto"): (_per_minute("crypto", 90),),
+    ("GET", "/api/v1/users/transactions/fiat"): (_per_minute("fiat", 90),),
+    ("GET", "/api/v2/ticker"): (_per_minute("ticker", 600),),
+    ("GET", "/api/v2/orderbook"): (_per_minute("book", 180),),
+    ("GET", "/v1/ohlcs"): (_per_minute("ohlcs", 120), _CHART),
+    ("GET", "/v1/klines/history"): (_CHART,),
+    SOCKETS: (_per_minute("sockets", 15),),
 }
 
 
@@ -47,25 +62,28 @@ class Exceeded(Struct, frozen=True):
 
 
 class Limiter:
-    """Counts per endpoint; time is the caller's, in ns."""
+    """Counts requests of one address and account; time is the caller's, in ns, and only grows."""
 
     def __init__(self) -> None:
-        self._windows: dict[tuple[str, str, int], tuple[int, int]] = {}
-        self._blocked: dict[tuple[str, str, int], int] = {}
+        self._windows: dict[Limit, tuple[int, int]] = {}  # When it opened, and how many since.
+        self._blocked: dict[Limit, int] = {}  # Until when.
 
-    def exceeded(self, method: str, path: str, now_ns: int) -> Exceeded | None:
-        """Count a request; return the limit it breaks, if any."""
-        endpoint = "/api/v1/order/" if path.startswith("/api/v1/order/") else path
-        for n, limit in enumerate(LIMITS.get((method, endpoint), ())):
-            key, window_ns = (method, endpoint, n), limit.window_s * SECOND
-            if (until := self._blocked.get(key, 0)) > now_ns:
+    def exceeded(self, endpoint: tuple[str, str], now_ns: int) -> Exceeded | None:
+        """Count a request of (method, path); return the limit it breaks, if any.
+
+        What a block refuses is not counted.
+        """
+        limits = LIMITS.get(endpoint, ())
+        for limit in limits:
+            if (until := self._blocked.get(limit, 0)) > now_ns:
                 return Exceeded(limit, -(-(until - now_ns) // SECOND))
-            opened, count = self._windows.get(key, (now_ns, 0))
-            if now_ns - opened >= window_ns:
+        for limit in limits:
+            opened, count = self._windows.get(limit, (now_ns, 0))
+            if now_ns - opened >= limit.window_s * SECOND:
                 opened, count = now_ns, 0
-            self._windows[key] = (opened, count + 1)
-            if count + 1 > limit.requests:
-                self._blocked[key] = now_ns + window_ns
-                del self._windows[key]
+            if count == limit.requests:
+                self._blocked[limit] = now_ns + limit.window_s * SECOND
+                del self._windows[limit]
                 return Exceeded(limit, limit.window_s)
+            self._windows[limit] = (opened, count + 1)
         return None

@@ -1,154 +1,187 @@
-"""The sandbox: the exchange model, its moving market, and what both leave on disk.
+"""The sandbox: the exchange model, the market that moves it, and what both leave on disk.
 
-Knows no HTTP: `server.py` asks it questions. Everything it acknowledges is in the state file
-first, so a sandbox that is killed goes on where it was.
+Knows no HTTP and no clock: `server.py` asks it questions and tells it the time, in ns. Everything
+it acknowledges is in the state file first, so a sandbox that is killed goes on where it was.
 """
 
-import os
+import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
+from typing import Final, Protocol
 
-import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import Instrument, default_fees
 from btcbot.domain.words import Side
-from btcbot.simulation.account import Balance, Order, Trade
 from btcbot.simulation.defaults import START_PRICES
-from btcbot.simulation.exchange import Exchange
-from btcbot.simulation.market import SyntheticMarket
+from btcbot.simulation.exchange import Event, Exchange
+from btcbot.simulation.history import MINUTE_NS, MINUTES_MAX, History, PublicTrade
+from btcbot.simulation.market import SyntheticMarket, past
+from btcbot.simulation.statefile import Saved, StateError, StateFile
 
-WINDOW = 100
-TRADES_KEPT = 50
-LOG_MAX = 100_000
-DAY_NS = 86_400 * 1_000_000_000
-FIRST_TID = 100_163_842_129_199_900
+WINDOW: Final = 100  # Levels a side that anybody sees.
+REQUESTS_MAX: Final = 20_000
+BODY_MAX: Final = 4_096
+TOLD_MAX: Final = 1_000  # Public trades between two tellings.
+# Public trade ids begin near 1.1e17 as on the exchange, and go on growing over restarts.
+TID_NS: Final = 16
+Book = tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]
 
 
-class PublicTrade(Struct, frozen=True):
-    tid: int
-    side: Side
-    price: Decimal
-    quantity: Decimal
+class Request(Struct, frozen=True):
+    """One request as it arrived, for the truth."""
+
     at_ns: int
+    method: str
+    path: str
+    query: str
+    body: str
+    client_id: str
+    status: int
 
 
-class Saved(Struct, omit_defaults=True):
-    """One line of the state file: whatever changed since the line before."""
+class Source(Protocol):
+    """What moves the market of one pair instead of the synthetic one: a recording."""
 
-    orders: list[Order] = field(default_factory=list)
-    trades: list[Trade] = field(default_factory=list)
-    balances: dict[Asset, Balance] = field(default_factory=dict)
-    prices: dict[Pair, Decimal] = field(default_factory=dict)
+    pair: Pair
+    start: Decimal  # The first price.
 
-
-class PairView(Struct):
-    """What the public side shows of one pair."""
-
-    rules: Instrument
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    volume: Decimal = Decimal(0)
-    tid: int = FIRST_TID
-    trades: deque[PublicTrade] = field(default_factory=lambda: deque(maxlen=TRADES_KEPT))
-    change_set: int = 1
-    bids: dict[Decimal, Decimal] = field(default_factory=dict)  # As last batched.
-    asks: dict[Decimal, Decimal] = field(default_factory=dict)
+    def play(self, sandbox: "Sandbox", seconds: float, now_ns: int) -> None:
+        """Let `seconds` of recorded time happen now."""
+        ...
 
 
 class Sandbox:
-    """One exchange with one account; time is told to it, in ns."""
+    """One exchange with one account; time is told to it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what differs between one sandbox and another
         self,
         instruments: Iterable[Instrument],
         balances: Mapping[Asset, Decimal],
         now_ns: int,
         *,
         seed: int = 1,
-        state: Path | None = None,
+        state: StateFile | None = None,
+        source: Source | None = None,
+        cancel_delay_ns: int = 0,
     ) -> None:
-        rules = list(instruments)
-        fees = {row.quote: default_fees(row.quote) for row in rules}
-        self.exchange = Exchange(rules, fees, balances)
-        self.started_ns = now_ns
-        self.requests: deque[dict[str, Any]] = deque(maxlen=LOG_MAX)
-        self.views = {row.pair: _view(row) for row in rules}
-        self._markets = {
-            row.pair: SyntheticMarket(row, START_PRICES[row.pair], seed) for row in rules
+        """Begin, or go on from `state`, whose balances then count. Raises StateError."""
+        rules = {row.pair: row for row in instruments}
+        fees = {row.quote: default_fees(row.quote) for row in rules.values()}
+        self.exchange = Exchange(rules.values(), fees, balances, cancel_delay_ns=cancel_delay_ns)
+        self.requests: deque[Request] = deque(maxlen=REQUESTS_MAX)
+        self.untold: deque[tuple[Pair, PublicTrade]] = deque(maxlen=TOLD_MAX)
+        self._events: list[Event] = []
+        self._state, self._source = state, source
+        prices = START_PRICES | self._restored(rules)
+        if source is not None:
+            prices[source.pair] = source.start
+        self.histories = {
+            pair: History(row, past(row, prices[pair], seed, MINUTES_MAX), now_ns // TID_NS, now_ns)
+            for pair, row in rules.items()
         }
-        self._file = -1
-        if state is not None:
-            self._open(state)
+        played = source.pair if source else None
+        self._markets = {
+            pair: SyntheticMarket(row, START_PRICES[pair], seed)
+            for pair, row in rules.items()
+            if pair != played
+        }
+        for pair, market in self._markets.items():
+            market.resume_at(prices[pair])
+            self.exchange.markets[pair].last = self.histories[pair].last
+        self._minute = 0
         self.step(0.5, now_ns)
 
-    # --- the market ---------------------------------------------------------------------------
+    # --- time passes --------------------------------------------------------------------------
 
     def step(self, seconds: float, now_ns: int) -> None:
-        """Let the synthetic market move on by `seconds` of market time."""
+        """Let the market move on by `seconds` of its own time, all of it at `now_ns`."""
         for pair, market in self._markets.items():
-            picture = market.step(seconds)
-            for trade in picture.trades:
+            moves = market.step(seconds)
+            for trade in moves.trades:
                 self.print_trade(pair, trade.side, trade.price, trade.quantity, now_ns)
-            self.exchange.set_book(pair, picture.bids, picture.asks, now_ns)
+            self.exchange.change_book(pair, moves.bids, moves.asks, now_ns)
+        if self._source is not None:
+            self._source.play(self, seconds, now_ns)
+        for history in self.histories.values():
+            history.advance(now_ns)
+        self.settle(now_ns)
+        if now_ns // MINUTE_NS != self._minute and self._state is not None:
+            self._minute = now_ns // MINUTE_NS
+            self._state.append(Saved(prices=self._prices()))
+
+    def settle(self, now_ns: int) -> None:
+        """Let due cancels take effect, make our own trades public, and write it all down."""
         self.exchange.advance(now_ns)
+        events = self.exchange.drain()
+        for event in events:
+            # A match of two orders of ours is one public trade: the taker's.
+            if event.trade is not None and not event.is_own:
+                trade = event.trade
+                sides = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
+                taker = sides[trade.side] if trade.is_maker else trade.side
+                self._publish(trade.pair, taker, trade.price, trade.quantity, now_ns)
+        self._save()
+        self._events += events
 
     def print_trade(
         self, pair: Pair, side: Side, price: Decimal, quantity: Decimal, now_ns: int
     ) -> None:
-        """Show a public trade and let it meet our resting orders."""
-        view = self.views[pair]
-        view.tid += 1
-        view.trades.append(PublicTrade(view.tid, side, price, quantity, now_ns))
-        view.high, view.low = max(view.high, price), min(view.low, price)
-        view.volume += quantity
-        self.exchange.print_trade(pair, side, price, quantity, now_ns)
+        """Let somebody trade: with our resting orders first where they are in front."""
+        ours = self.exchange.print_trade(pair, side, price, quantity, now_ns)
+        if ours < quantity:
+            self._publish(pair, side, price, quantity - ours, now_ns)
 
-    def window(self, pair: Pair) -> tuple[list[tuple[Decimal, Decimal]], ...]:
-        """Return (bids, asks) as anybody sees them: 100 levels a side, best first."""
+    def take_events(self) -> list[Event]:
+        """Return what happened to our orders, all of it durable, since the last time."""
+        events, self._events = self._events, []
+        return events
+
+    def window(self, pair: Pair) -> Book:
+        """Return (bids, asks) as anybody sees them: 100 levels a side, best first, with ours."""
         market = self.exchange.markets[pair]
-        bids = sorted(market.bids.items(), reverse=True)[:WINDOW]
-        return bids, sorted(market.asks.items())[:WINDOW]
-
-    # --- persistence --------------------------------------------------------------------------
-
-    def save(self) -> None:
-        """Write down what changed: before any answer says so."""
-        orders, trades = self.exchange.account.changes()
-        if self._file >= 0 and (orders or trades):
-            balances = self.exchange.account.balances
-            prices = {pair: market.price for pair, market in self.exchange.markets.items()}
-            line = msgspec.json.encode(Saved(orders, trades, dict(balances), prices))
-            os.write(self._file, line + b"\n")
+        sides = {Side.BUY: market.bids, Side.SELL: market.asks}
+        if market.resting:
+            sides = {side: dict(levels) for side, levels in sides.items()}
+            for order in market.resting:
+                levels = sides[order.side]
+                levels[order.price] = levels.get(order.price, Decimal(0)) + order.left
+        bids = heapq.nlargest(WINDOW, sides[Side.BUY].items())
+        return bids, heapq.nsmallest(WINDOW, sides[Side.SELL].items())
 
     def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
+        if self._state is not None:
+            self._state.close()
 
-    def _open(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / "account.jsonl"
-        orders: dict[int, Order] = {}
-        trades: list[Trade] = []
-        for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else ():
-            saved = msgspec.json.decode(line, type=Saved)
-            orders |= {order.id: order for order in saved.orders}
-            trades += saved.trades
-            if saved.balances:
-                self.exchange.account.balances = saved.balances
-            for pair, price in saved.prices.items():
-                if pair in self._markets and price:
-                    self._markets[pair].resume_at(price)
-        self.exchange.restore(orders.values(), trades)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._file = os.open(path, flags, 0o600)
+    # --- inside -------------------------------------------------------------------------------
 
+    def _publish(
+        self, pair: Pair, side: Side, price: Decimal, quantity: Decimal, now_ns: int
+    ) -> None:
+        self.untold.append((pair, self.histories[pair].add(side, price, quantity, now_ns)))
 
-def _view(rules: Instrument) -> PairView:
-    start = START_PRICES[rules.pair]
-    return PairView(rules=rules, open=start, high=start, low=start)
+    def _save(self) -> None:
+        orders, trades = self.exchange.account.changes()
+        if self._state is not None and (orders or trades):
+            balances = {str(asset): row for asset, row in self.exchange.balances().items()}
+            self._state.append(Saved(orders, trades, balances, self._prices()))
+
+    def _prices(self) -> dict[str, str]:
+        markets = self.exchange.markets.items()
+        return {pair: str(market.price) for pair, market in markets if market.price}
+
+    def _restored(self, rules: Mapping[Pair, Instrument]) -> dict[Pair, Decimal]:
+        """Take back what an earlier life left; return the prices it ended at."""
+        if self._state is None:
+            return {}
+        saved = self._state.load()
+        unknown = sorted({order.pair for order in saved.orders} - rules.keys())
+        if unknown:
+            raise StateError(f"the state has orders of {', '.join(unknown)}: add these pairs")
+        for asset, balance in saved.balances.items():
+            self.exchange.account.balances[Asset(asset)] = balance
+        self.exchange.restore(saved.orders, saved.trades)
+        prices = {Pair(pair): Decimal(price) for pair, price in saved.prices.items()}
+        return {pair: price for pair, price in prices.items() if pair in rules}

@@ -1,61 +1,83 @@
-"""The JSON that BTCTurk sends, made from the sandbox: numbers here, texts there, as documented."""
+"""The JSON that BTCTurk sends over REST: numbers here, texts there, as documented.
 
-import math
-from collections.abc import Iterable
-from decimal import Decimal
-from typing import Any
+A Decimal in a shape leaves as an exact JSON number, never by way of a float.
+"""
 
+from collections.abc import Iterable, Mapping
+from decimal import ROUND_DOWN, Decimal
+from typing import Any, Final
+
+import msgspec
+
+from btcbot.domain.ids import Asset
 from btcbot.domain.instruments import Instrument
-from btcbot.domain.money import step_of, text
+from btcbot.domain.money import half_up, step_of, text
 from btcbot.domain.words import Side
-from btcbot.simulation.account import Account, Order, Trade
-from btcbot.simulation.sandbox import PairView, PublicTrade, Sandbox
+from btcbot.simulation.account import Balance, Order, Trade
+from btcbot.simulation.book import Market
+from btcbot.simulation.history import Candle, History, PublicTrade
 
 Json = Any
-# The exchange writes its names in Turkish.
-ASSET_NAMES = {"TRY": "Türk Lirası", "BTC": "Bitcoin", "ETH": "Ethereum", "USDT": "Tether"}  # noqa: RUF001
-PAIR_IDS = {"BTCTRY": 1, "ETHTRY": 2, "USDTTRY": 18, "BTCUSDT": 19}
-METHOD_CODES = {"limit": 0, "market": 1, "stoplimit": 2, "stopmarket": 3}
-USER_ID = 100_001
-
-
-def ms(at_ns: int) -> int:
-    return at_ns // 1_000_000
+ASSET_NAMES: Final = {
+    "TRY": "Türk Lirası",  # noqa: RUF001 - its name
+    "BTC": "Bitcoin",
+    "ETH": "Ethereum",
+    "USDT": "Tether",
+}
+# The ids that are known; the others are made up, in order.
+PAIR_IDS: Final = {"BTCTRY": 1, "ETHTRY": 2, "USDTTRY": 18, "BTCUSDT": 19}
+AVERAGE_SCALE: Final = 8
+encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def good(data: Json, message: str | None = None, code: int | str = 0) -> Json:
     return {"data": data, "success": True, "message": message, "code": code}
 
 
+def bad(message: str, code: int, *, is_success: bool = False) -> Json:
+    """Return the body of a refusal; a 401 says success, of all things."""
+    return {"success": is_success, "message": message, "code": code}
+
+
+def ms(at_ns: int) -> int:
+    return at_ns // 1_000_000
+
+
 def fixed(value: Decimal, scale: int) -> str:
     """Return `value` with `scale` decimals, padded or cut: how the exchange prints."""
-    return format(value.quantize(step_of(scale)), "f")
+    return format(value.quantize(step_of(scale), ROUND_DOWN), "f")
+
+
+def number(value: Decimal) -> Decimal:
+    """Return `value` so that it leaves as a plain number: no exponent, no trailing zeros."""
+    return Decimal(text(value))
 
 
 def normalized(rules: Instrument) -> str:
     return f"{rules.base}_{rules.quote}"
 
 
-# --- public REST ------------------------------------------------------------------------------
+# --- public -----------------------------------------------------------------------------------
 
 
-def exchange_info(sandbox: Sandbox, now_ns: int) -> Json:
-    markets = sandbox.exchange.markets
-    symbols = [_symbol(market.rules, market.price) for market in markets.values()]
-    assets = sorted({a for m in markets.values() for a in (m.rules.base, m.rules.quote)})
+def exchange_info(markets: Iterable[Market], now_ns: int) -> Json:
+    markets = list(markets)
+    assets = sorted({asset for m in markets for asset in (m.rules.base, m.rules.quote)})
+    blocks = [
+        {"currencySymbol": asset.title(), "withdrawalDisabled": False, "depositDisabled": False}
+        for asset in assets
+    ]
     return {
         "timeZone": "UTC",
         "serverTime": ms(now_ns),
-        "symbols": symbols,
+        "symbols": [_symbol(market) for market in markets],
         "currencies": [_currency(n, asset) for n, asset in enumerate(assets, 1)],
-        "currencyOperationBlocks": [
-            {"currencySymbol": asset.title(), "withdrawalDisabled": False, "depositDisabled": False}
-            for asset in assets
-        ],
+        "currencyOperationBlocks": blocks,
     }
 
 
-def _symbol(rules: Instrument, price: Decimal) -> Json:
+def _symbol(market: Market) -> Json:
+    rules, price = market.rules, market.price
     return {
         "id": PAIR_IDS.get(rules.pair, 99),
         "name": rules.pair,
@@ -78,106 +100,145 @@ def _symbol(rules: Instrument, price: Decimal) -> Json:
             }
         ],
         "orderMethods": ["MARKET", "LIMIT", "STOP_MARKET", "STOP_LIMIT"],
-        "displayFormat": "#,###",
+        "displayFormat": "#,##0." + "0" * rules.price_scale if rules.price_scale else "#,###",
         "commissionFromNumerator": False,
-        "order": 1000,
+        "order": 999 + PAIR_IDS.get(rules.pair, 99),
         "priceRounding": False,
         "isNew": False,
         "marketPriceWarningThresholdPercentage": 0.25,
         "maximumOrderAmount": None,
-        "maximumLimitOrderPrice": float(price * 10),
-        "minimumLimitOrderPrice": float(price / 10),
+        "maximumLimitOrderPrice": number(price * 10),
+        "minimumLimitOrderPrice": number(price / 10),
     }
 
 
-def _currency(number: int, asset: str) -> Json:
+def _currency(identity: int, asset: Asset) -> Json:
+    is_fiat = asset == "TRY"
     return {
-        "id": number,
+        "id": identity,
         "symbol": asset,
         "minWithdrawal": 10,
         "minDeposit": 0,
-        "precision": 2 if asset == "TRY" else 8,
-        "address": {"minLen": None, "maxLen": None},
-        "currencyType": "FIAT" if asset == "TRY" else "CRYPTO",
+        "precision": 2 if is_fiat else 8,
+        "address": {"minLen": None if is_fiat else 25, "maxLen": None if is_fiat else 96},
+        "currencyType": "FIAT" if is_fiat else "CRYPTO",
         "tag": {"enable": False, "name": None, "minLen": None, "maxLen": None},
         "color": "#04964e",
         "name": ASSET_NAMES.get(asset, asset),
         "isAddressRenewable": False,
-        "getAutoAddressDisabled": True,
+        "getAutoAddressDisabled": is_fiat,
         "isPartialWithdrawalEnabled": True,
         "isNew": False,
     }
 
 
-def ticker(sandbox: Sandbox, view: PairView, now_ns: int) -> Json:
-    market = sandbox.exchange.markets[view.rules.pair]
-    last = market.last or market.price
+def ticker(market: Market, history: History, now_ns: int) -> Json:
+    rules, day, last = market.rules, history.day(), history.last
     return {
-        "pair": view.rules.pair,
-        "pairNormalized": normalized(view.rules),
+        "pair": rules.pair,
+        "pairNormalized": normalized(rules),
         "timestamp": ms(now_ns),
-        "last": float(last),
-        "high": float(max(view.high, last)),
-        "low": float(min(view.low, last)),
-        "bid": float(market.bid),
-        "ask": float(market.ask),
-        "open": float(view.open),
-        "volume": float(view.volume),
-        "average": float((view.high + view.low) / 2),
-        "daily": float(market.ask - view.open),
-        "dailyPercent": round(float((last - view.open) / view.open * 100), 2),
-        "denominatorSymbol": view.rules.quote,
-        "numeratorSymbol": view.rules.base,
-        "order": 1000,
+        "last": number(last),
+        "high": number(day.high),
+        "low": number(day.low),
+        "bid": number(market.bid),
+        "ask": number(market.ask),
+        "open": number(day.open),
+        "volume": number(day.volume),
+        "average": number(average(day)),
+        "daily": number(market.ask - day.open),
+        "dailyPercent": number(percent(day.open, last)),
+        "denominatorSymbol": rules.quote,
+        "numeratorSymbol": rules.base,
+        "order": 999 + PAIR_IDS.get(rules.pair, 99),
     }
 
 
-def order_book(sandbox: Sandbox, view: PairView, limit: int, now_ns: int) -> Json:
-    bids, asks = sandbox.window(view.rules.pair)
+def average(candle: Candle) -> Decimal:
+    """Return the volume-weighted price; the close when nothing traded."""
+    if not candle.volume:
+        return candle.close
+    return half_up(candle.turnover / candle.volume, AVERAGE_SCALE)
+
+
+def percent(before: Decimal, after: Decimal) -> Decimal:
+    return half_up((after - before) / before * 100, 2)
+
+
+def levels(rows: Iterable[tuple[Decimal, Decimal]]) -> Json:
+    """Return price and amount as texts, the amount padded to eight decimals."""
+    return [[text(price), fixed(quantity, 8)] for price, quantity in rows]
+
+
+def public_trades(history: History, last: int) -> Json:
+    return [_public_trade(history.rules, t) for t in list(history.trades)[::-1][:last]]
+
+
+def _public_trade(rules: Instrument, trade: PublicTrade) -> Json:
     return {
-        "timestamp": ms(now_ns),
-        "bids": [[text(price), fixed(quantity, 8)] for price, quantity in bids[:limit]],
-        "asks": [[text(price), fixed(quantity, 8)] for price, quantity in asks[:limit]],
+        "pair": rules.pair,
+        "pairNormalized": normalized(rules),
+        "numerator": rules.base,
+        "denominator": rules.quote,
+        "date": ms(trade.at_ns),
+        "tid": str(trade.tid),
+        "price": text(trade.price),
+        "amount": text(trade.quantity),
+        "side": trade.side,
     }
 
 
-def public_trades(view: PairView, last: int) -> Json:
-    return [
-        {
-            "pair": view.rules.pair,
-            "pairNormalized": normalized(view.rules),
-            "numerator": view.rules.base,
-            "denominator": view.rules.quote,
-            "date": ms(trade.at_ns),
-            "tid": str(trade.tid),
-            "price": text(trade.price),
-            "amount": text(trade.quantity),
-            "side": trade.side,
-        }
-        for trade in list(view.trades)[::-1][:last]
-    ]
+def ohlc(rules: Instrument, candle: Candle) -> Json:
+    """Return a row of the retired daily call: numbers as texts, time in ms."""
+    return {
+        "pairSymbol": rules.pair,
+        "pairNormalized": normalized(rules),
+        "time": candle.start_s * 1_000,
+        "open": text(candle.open),
+        "high": text(candle.high),
+        "low": text(candle.low),
+        "close": text(candle.close),
+        "volume": text(candle.volume),
+        "average": text(average(candle)),
+        "dailyChangeAmount": text(candle.close - candle.open),
+        "dailyChangePercentage": text(percent(candle.open, candle.close)),
+    }
 
 
-# --- candles: a smooth, made-up past before the sandbox began -----------------------------------
+def ohlcs(rules: Instrument, candle: Candle) -> Json:
+    """Return a daily row of the chart host: all numbers, time in seconds."""
+    return {
+        "pair": rules.pair,
+        "time": candle.start_s,
+        "open": number(candle.open),
+        "high": number(candle.high),
+        "low": number(candle.low),
+        "close": number(candle.close),
+        "volume": number(candle.volume),
+        "total": number(candle.turnover),
+        "average": number(average(candle)),
+        "dailyChangeAmount": number(candle.close - candle.open),
+        "dailyChangePercentage": number(percent(candle.open, candle.close)),
+    }
 
 
-def candle(view: PairView, start_s: int, seconds: int) -> tuple[float, ...]:
-    """Return (open, high, low, close, volume) of one candle; the same for the same question."""
-    opened, closed = _past(view, start_s), _past(view, start_s + seconds)
-    wick = abs(closed - opened) * 0.3 + opened * 1e-4
-    high, low = max(opened, closed) + wick, min(opened, closed) - wick
-    return opened, high, low, closed, round(1.5 + math.sin(start_s / 900), 6)
+def klines(candles: list[Candle]) -> Json:
+    """Return parallel arrays, oldest first."""
+    return {
+        "s": "ok" if candles else "no_data",
+        "t": [row.start_s for row in candles],
+        "h": [number(row.high) for row in candles],
+        "o": [number(row.open) for row in candles],
+        "l": [number(row.low) for row in candles],
+        "c": [number(row.close) for row in candles],
+        "v": [number(row.volume) for row in candles],
+    }
 
 
-def _past(view: PairView, at_s: int) -> float:
-    wave = 0.01 * math.sin(at_s / 5_000) + 0.004 * math.sin(at_s / 700)
-    return round(float(view.open) * (1 + wave), view.rules.price_scale)
+# --- private ----------------------------------------------------------------------------------
 
 
-# --- private REST -----------------------------------------------------------------------------
-
-
-def balances(account: Account, now_ns: int) -> Json:
+def balances(held: Mapping[Asset, Balance], now_ns: int) -> Json:
     return [
         {
             "asset": asset,
@@ -190,14 +251,16 @@ def balances(account: Account, now_ns: int) -> Json:
             "precision": 2 if asset == "TRY" else 8,
             "timestamp": ms(now_ns),
         }
-        for asset, balance in account.balances.items()
+        for asset, balance in held.items()
     ]
 
 
 def order(row: Order, rules: Instrument, *, in_open_list: bool = False) -> Json:
+    """Return an order as the lists show it; the list of open ones has no time of creation."""
+    price = (row.first_price or row.stop_price) if row.is_market else row.price
     return {
         "id": row.id,
-        "price": text(row.price),
+        "price": text(price),
         "amount": text(row.quantity),
         "quantity": text(row.quantity),
         "stopPrice": text(row.stop_price),
@@ -213,12 +276,20 @@ def order(row: Order, rules: Instrument, *, in_open_list: bool = False) -> Json:
     }
 
 
+def single_order(row: Order, rules: Instrument) -> Json:
+    """Return an order as it is shown alone: its price is that of its first execution, if any."""
+    shape = order(row, rules)
+    if row.first_price is not None:
+        shape["price"] = text(row.first_price)
+    return shape
+
+
 def submitted(row: Order, rules: Instrument) -> Json:
     return {
         "id": row.id,
         "quantity": text(row.quantity),
         "price": text(row.price),
-        "stopPrice": text(row.stop_price) if row.stop_price else None,
+        "stopPrice": text(row.stop_price) if row.is_stop else None,
         "newOrderClientId": row.client_id,
         "type": row.side,
         "method": row.method,
@@ -228,98 +299,35 @@ def submitted(row: Order, rules: Instrument) -> Json:
     }
 
 
-def own_trade(trade: Trade) -> str:
-    """Return one row as JSON text: `preciseAmount` is a number that must not pass a float."""
-    sign = "-" if trade.side is Side.SELL else ""
-    precise = f"{sign}{text(trade.quantity)}"
-    amount = f"{sign}{fixed(trade.quantity, 4)}"
-    return (
-        f'{{"price":"{text(trade.price)}","numeratorSymbol":"{trade.base}",'
-        f'"denominatorSymbol":"{trade.quote}","orderType":"{trade.side}",'
-        f'"orderId":{trade.order_id},"orderClientId":"{trade.client_id}","id":{trade.id},'
-        f'"timestamp":{ms(trade.at_ns)},"amount":"{amount}","preciseAmount":{precise},'
-        f'"fee":"{fixed(-trade.fee, 8)}","tax":"{fixed(-trade.tax, 8)}"}}'
-    )
-
-
-# --- WebSocket --------------------------------------------------------------------------------
-
-
-def levels(rows: Iterable[tuple[Decimal, Decimal]]) -> Json:
-    return [{"A": text(quantity), "P": text(price)} for price, quantity in rows]
-
-
-def changes(old: dict[Decimal, Decimal], new: dict[Decimal, Decimal]) -> Json:
-    """Return what turns `old` into `new`: 0 changed, 1 new, 3 removed (the amount is void)."""
-    found = [
-        {"CP": 0 if price in old else 1, "P": text(price), "A": text(quantity)}
-        for price, quantity in new.items()
-        if old.get(price) != quantity
-    ]
-    gone = [{"CP": 3, "P": text(p), "A": text(q)} for p, q in old.items() if p not in new]
-    return found + gone
-
-
-def ticker_row(sandbox: Sandbox, view: PairView) -> Json:
-    market = sandbox.exchange.markets[view.rules.pair]
-    last = market.last or market.price
-    best_bid = market.bids.get(market.bid, Decimal(0))
-    best_ask = market.asks.get(market.ask, Decimal(0))
+def own_trade(trade: Trade) -> Json:
+    """Return an own trade: sells are negative, `amount` is rounded and `preciseAmount` is not."""
+    sign = -1 if trade.side is Side.SELL else 1
     return {
-        "B": text(market.bid), "A": text(market.ask), "BA": text(best_bid), "AA": text(best_ask),
-        "PS": view.rules.pair, "H": text(view.high), "L": text(view.low), "LA": text(last),
-        "O": text(view.open), "V": text(view.volume), "AV": text((view.high + view.low) / 2),
-        "D": text(market.ask - view.open),
-        "DP": fixed((last - view.open) / view.open * 100, 2),
-        "DS": view.rules.quote, "NS": view.rules.base, "PId": PAIR_IDS.get(view.rules.pair, 99),
-    }  # fmt: skip
-
-
-def public_trade(trade: PublicTrade) -> Json:
-    return {
-        "D": str(ms(trade.at_ns)),
-        "I": str(trade.tid),
-        "A": fixed(trade.quantity, 10),
-        "P": fixed(trade.price, 10),
-        "S": 0 if trade.side is Side.SELL else 1,
+        "price": text(trade.price),
+        "numeratorSymbol": trade.base,
+        "denominatorSymbol": trade.quote,
+        "orderType": trade.side,
+        "orderId": trade.order_id,
+        "orderClientId": trade.client_id,
+        "id": trade.id,
+        "timestamp": ms(trade.at_ns),
+        "amount": text(sign * half_up(trade.quantity, 4)),
+        "preciseAmount": number(sign * trade.quantity),
+        "fee": format(-trade.fee, "f"),
+        "tax": format(-trade.tax, "f"),
     }
 
 
-def order_frame(kind: int, row: Order, account: Account, rules: Instrument) -> Json:
-    """Return a 451 or 452; the latter prints sixteen decimals."""
-    show = text if kind == 451 else lambda value: fixed(value, 16)
-    return [
-        kind,
-        {
-            "type": kind,
-            "pairId": PAIR_IDS.get(row.pair, 99),
-            "symbol": row.pair,
-            "id": row.id,
-            "method": METHOD_CODES[row.method],
-            "userId": USER_ID,
-            "orderType": 0 if row.side is Side.BUY else 1,
-            "price": show(row.price),
-            "amount": show(row.quantity),
-            "numLeft": show(row.left),
-            "denomLeft": text(account.hold_of(row, rules)),
-            "newOrderClientId": row.client_id,
-        },
-    ]
-
-
-def match_frame(trade: Trade, row: Order) -> Json:
-    return [
-        441,
-        {
-            "type": 441,
-            "id": row.id,
-            "user": USER_ID,
-            "isBid": row.side is Side.BUY,
-            "method": METHOD_CODES[row.method],
-            "pair": PAIR_IDS.get(row.pair, 99),
-            "symbol": row.pair,
-            "amount": fixed(trade.quantity, 10),
-            "price": fixed(trade.price, 10),
-            "clientId": row.client_id,
-        },
-    ]
+def too_many(requests: int, period: str, policy: str, wait_s: int) -> Json:
+    details = f"Quota exceeded. Maximum allowed: {requests} per {period}."
+    if policy == "account":
+        details += f" Please try again in {wait_s} second(s)."
+    return {
+        "message": "TOO_MANY_REQUESTS",
+        "success": False,
+        "code": 429,
+        "details": details,
+        "limit": str(requests),
+        "period": period,
+        "policy": policy,
+    }

@@ -1,20 +1,59 @@
-"""The sandbox's WebSocket sessions: joins, book batches, trades, tickers, private frames."""
+"""The sandbox's WebSocket sessions: joins, book batches, trades, tickers, candles, private frames.
+
+The hub queues frames and waits for nothing; each session sends its own queue. Whoever is a thousand
+frames behind is cut off.
+"""
 
 import asyncio
-import json
+import contextlib
+from collections import deque
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Final
 
+import msgspec
+from msgspec import Raw, Struct
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from btcbot.domain.ids import Pair
-from btcbot.simulation import shapes
-from btcbot.simulation.exchange import Exchange
-from btcbot.simulation.sandbox import PairView, PublicTrade, Sandbox
+from btcbot.simulation import frames
+from btcbot.simulation.account import Rejected
+from btcbot.simulation.exchange import Event
+from btcbot.simulation.public import resolution_s
+from btcbot.simulation.sandbox import Sandbox
+from btcbot.simulation.shapes import encode
 
-QUEUE_MAX = 1_000
-VERSION = [991, {"type": 991, "current": "6.0.0", "min": "2.3.0"}]
-Json = Any
+BACKLOG_MAX: Final = 1_000
+JOINS_MAX: Final = 2_000
+# Where the two counters of a pair begin: they differ, and prove nothing about each other.
+FIRST_CHANGE_SET: Final = {"obdiff": 4_000_000, "orderbook": 460_000}
+Sides = tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]
+IsSigned = Callable[[str, int, str], bool]  # Public key, nonce, signature.
+
+
+class Join(Struct):
+    channel: str
+    event: str
+    join: bool
+
+
+class Login(Struct):
+    publicKey: str  # noqa: N815 - the exchange's names
+    nonce: int
+    signature: str
+
+
+class Again(Struct):
+    code: int
+    channel: str
+    event: str
+
+
+_frame = msgspec.json.Decoder(tuple[int, Raw]).decode
+_join = msgspec.json.Decoder(Join).decode
+_login = msgspec.json.Decoder(Login).decode
+_again = msgspec.json.Decoder(Again).decode
 
 
 class Session:
@@ -23,180 +62,199 @@ class Session:
     def __init__(self) -> None:
         self.joined: set[tuple[str, str]] = set()
         self.is_private = False
-        self.queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_MAX)
+        self.is_cut = False
+        self._backlog: deque[str] = deque()
+        self._filled = asyncio.Event()
 
-    def say(self, frame: Json) -> None:
-        """Queue a frame; a reader that is a thousand behind is cut off."""
-        try:
-            self.queue.put_nowait(json.dumps(frame, separators=(",", ":")))
-        except asyncio.QueueFull:
-            self.queue = asyncio.Queue(1)
-            self.queue.put_nowait(None)
+    def say(self, *texts: str) -> None:
+        """Queue frames."""
+        self._backlog.extend(texts)
+        if len(self._backlog) > BACKLOG_MAX:
+            self._backlog.clear()
+            self.is_cut = True
+        self._filled.set()
+
+    async def next(self) -> str | None:
+        """Return the next frame to send; None when it is to be cut off."""
+        while not self._backlog and not self.is_cut:
+            self._filled.clear()
+            await self._filled.wait()
+        return None if self.is_cut else self._backlog.popleft()
 
 
 class Hub:
-    """All sessions, and what each is told."""
+    """All sessions, and what each is told; everything it tells is durable already."""
 
-    def __init__(self, sandbox: Sandbox, keys: Any) -> None:  # noqa: ANN401 - a signer
-        self._sandbox, self._keys = sandbox, keys
-        self.sessions: set[Session] = set()
-        self._told_tid = {pair: view.tid for pair, view in sandbox.views.items()}
-        for view in sandbox.views.values():
-            view.bids, view.asks = self._window(view)
+    def __init__(self, sandbox: Sandbox, is_signed: IsSigned) -> None:
+        self._sandbox, self._is_signed = sandbox, is_signed
+        self.sessions: list[Session] = []
+        self._books: dict[Pair, Sides] = {
+            pair: self._sides(pair) for pair in sandbox.exchange.markets
+        }
+        self._change_sets = dict.fromkeys(sandbox.exchange.markets, 0)
+
+    # --- heard --------------------------------------------------------------------------------
 
     def hear(self, session: Session, text: str) -> None:
         """Take a frame of a client; what is not understood is not answered, as on the exchange."""
         try:
-            kind, body = json.loads(text)
+            kind, body = _frame(text)
             if kind == 151:
-                self._join(session, str(body["channel"]), str(body["event"]), bool(body["join"]))
+                self._join(session, _join(body))
             elif kind == 114:
-                self._login(session, body)
-        except (ValueError, TypeError, KeyError):
+                self._login(session, _login(body))
+            elif kind == 101:
+                self._again(session, _again(body))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
 
-    def tell_batches(self) -> None:
-        """Send what changed in each book since the last batch, and the tickers."""
-        for pair, view in self._sandbox.views.items():
-            bids, asks = self._window(view)
-            if (bids, asks) != (view.bids, view.asks):
-                view.change_set += 1
-                self._tell_book(pair, view, bids, asks)
-                view.bids, view.asks = bids, asks
-        self._tell_tickers()
+    def _join(self, session: Session, asked: Join) -> None:
+        topic = (asked.channel, asked.event)
+        was_joined = topic in session.joined
+        word = "join" if asked.join else "leave"
+        # ok even for what does not exist: then nothing follows.
+        is_new = asked.join and not was_joined
+        answer = frames.result(f"{word}|{asked.channel}:{asked.event}", ok=is_new or not asked.join)
+        session.say(_text(answer))
+        if not asked.join:
+            session.joined.discard(topic)
+        elif is_new and len(session.joined) < JOINS_MAX:
+            session.joined.add(topic)
+            self._welcome(session, *topic)
 
-    def tell_trades(self) -> None:
-        """Send the public trades that nobody was told of."""
-        for pair, view in self._sandbox.views.items():
-            fresh = [trade for trade in view.trades if trade.tid > self._told_tid[pair]]
-            self._told_tid[pair] = view.tid
-            hearers = self._hearers("trade", pair)
-            for trade in fresh if hearers else ():
-                frame = _trade_frame(pair, trade)
-                for session in hearers:
-                    session.say(frame)
+    def _welcome(self, session: Session, channel: str, event: str) -> None:
+        """Send what a fresh subscriber needs to begin."""
+        history = self._sandbox.histories.get(Pair(event))
+        if history is None:
+            return
+        if channel in FIRST_CHANGE_SET:
+            session.say(_text(self._snapshot(channel, history.rules.pair)))
+        elif channel == "trade":
+            session.say(_text(frames.trade_list(history)))
 
-    def tell_private(self, exchange: Exchange) -> None:
-        """Send what happened to our orders to every session that is logged in."""
-        events, exchange.events = exchange.events, []
+    def _login(self, session: Session, asked: Login) -> None:
+        ok = self._is_signed(asked.publicKey, asked.nonce, asked.signature)
+        session.is_private = session.is_private or ok
+        session.say(_text(frames.login("" if ok else "Invalid Signature", ok=ok)))
+
+    def _again(self, session: Session, asked: Again) -> None:
+        if asked.code == 421 and ("trade", asked.event) in session.joined:
+            self._welcome(session, "trade", asked.event)
+
+    # --- told ---------------------------------------------------------------------------------
+
+    def tell_now(self) -> None:
+        """Send trades, and what happened to our orders, to those who hear them."""
+        untold = self._sandbox.untold
+        while untold:
+            pair, trade = untold.popleft()
+            self._tell("trade", pair, partial(frames.trade, pair, trade))
+        events = self._sandbox.take_events()
         hearers = [session for session in self.sessions if session.is_private]
         if not hearers:
             return
         for event in events:
-            rules = exchange.markets[event.order.pair].rules
-            if event.trade is not None:
-                own = f"[423,{shapes.own_trade(event.trade)}]"
-                frames = [json.loads(own), shapes.match_frame(event.trade, event.order)]
-            else:
-                kind = 451 if event.kind == "inserted" else 452
-                frames = [shapes.order_frame(kind, event.order, exchange.account, rules)]
-            for session in hearers:
-                for frame in frames:
-                    session.say(frame)
+            for text in map(_text, self._frames_of(event)):
+                for session in hearers:
+                    session.say(text)
+
+    def tell_batch(self, now_ns: int) -> None:
+        """Send what changed in each book since the last batch, then the tickers."""
+        for pair, old in self._books.items():
+            new = self._sides(pair)
+            if new != old:
+                self._books[pair] = new
+                self._change_sets[pair] += 1
+                self._tell("obdiff", pair, partial(self._difference, pair, old))
+                self._tell("orderbook", pair, partial(self._snapshot, "orderbook", pair))
+        if any(channel == "ticker" for s in self.sessions for channel, _ in s.joined):
+            self._tell_tickers()
+        self._tell_candles(now_ns)
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _window(self, view: PairView) -> tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]:
-        bids, asks = self._sandbox.window(view.rules.pair)
-        return dict(bids), dict(asks)
-
-    def _hearers(self, channel: str, event: str) -> list[Session]:
-        return [s for s in self.sessions if (channel, event) in s.joined]
-
-    def _join(self, session: Session, channel: str, event: str, is_joining: bool) -> None:  # noqa: FBT001
-        was_joined = (channel, event) in session.joined
-        word = "join" if is_joining else "leave"
-        ok = not (is_joining and was_joined)
-        answer = {"type": 100, "ok": ok, "message": f"{word}|{channel}:{event}"}
-        session.say([100, answer])  # ok even for what does not exist: then nothing follows.
-        if not is_joining:
-            session.joined.discard((channel, event))
-        elif not was_joined:
-            session.joined.add((channel, event))
-            view = self._sandbox.views.get(Pair(event))
-            if view is not None:
-                self._welcome(session, channel, view)
-
-    def _welcome(self, session: Session, channel: str, view: PairView) -> None:
-        pair = view.rules.pair
-        if channel in ("obdiff", "orderbook"):
-            session.say(_book_frame(channel, view))
-        elif channel == "trade":
-            items = [shapes.public_trade(trade) for trade in view.trades]
-            body = {"symbol": pair, "items": items, "channel": "trade", "event": pair, "type": 421}
-            session.say([421, body])
-
-    def _login(self, session: Session, body: Json) -> None:
-        signature = self._keys.sign(int(body["nonce"]))
-        ok = body["publicKey"] == self._keys.key and body["signature"] == signature
-        session.is_private = ok
-        message = "Ok" if ok else "Invalid Signature"
-        session.say([114, {"type": 114, "ok": ok, "message": message}])
-
-    def _tell_book(
-        self, pair: Pair, view: PairView, bids: dict[Decimal, Decimal], asks: dict[Decimal, Decimal]
-    ) -> None:
-        if hearers := self._hearers("obdiff", pair):
-            body = {
-                "CS": view.change_set, "PS": pair, "AO": shapes.changes(view.asks, asks),
-                "BO": shapes.changes(view.bids, bids), "channel": "obdiff", "event": pair,
-                "type": 432,
-            }  # fmt: skip
+    def _tell(self, channel: str, event: str, make: Callable[[], frames.Frame]) -> None:
+        """Send one frame to everybody who joined; made once, and only if somebody did."""
+        hearers = [session for session in self.sessions if (channel, event) in session.joined]
+        if hearers:
+            text = _text(make())
             for session in hearers:
-                session.say([432, body])
-        view.bids, view.asks = bids, asks
-        for session in self._hearers("orderbook", pair):
-            session.say(_book_frame("orderbook", view))
+                session.say(text)
 
     def _tell_tickers(self) -> None:
-        everybody = self._hearers("ticker", "all")
-        rows = [shapes.ticker_row(self._sandbox, view) for view in self._sandbox.views.values()]
-        if everybody:
-            items = [{**row, "Ord": n} for n, row in enumerate(rows)]
-            for session in everybody:
-                session.say(
-                    [401, {"items": items, "channel": "ticker", "event": "all", "type": 401}]
-                )
+        exchange, histories = self._sandbox.exchange, self._sandbox.histories
+        rows = [frames.ticker_row(m, histories[p]) for p, m in exchange.markets.items()]
+        self._tell("ticker", "all", partial(frames.tickers, rows))
         for row in rows:
-            for session in self._hearers("ticker", row["PS"]):
-                session.say([402, {**row, "channel": "ticker", "event": row["PS"], "type": 402}])
+            self._tell("ticker", row["PS"], partial(frames.ticker, row))
+
+    def _tell_candles(self, now_ns: int) -> None:
+        """Send the running candle of every pair and resolution that somebody joined."""
+        events = {e for s in self.sessions for channel, e in s.joined if channel == "tradeview"}
+        for event in sorted(events):
+            pair, _, resolution = event.partition("_")
+            history = self._sandbox.histories.get(Pair(pair))
+            with contextlib.suppress(Rejected):
+                seconds, now_s = resolution_s(resolution), now_ns // 10**9
+                rows = history.candles(seconds, 0, now_s, 1) if history else []
+                for row in rows:
+                    make = partial(frames.candle, Pair(pair), resolution, row)
+                    self._tell("tradeview", event, make)
+
+    def _frames_of(self, event: Event) -> list[frames.Frame]:
+        order = event.order
+        if event.trade is not None:
+            return [frames.user_trade(event.trade), frames.match(event.trade, order.method)]
+        rules = self._sandbox.exchange.markets[order.pair].rules
+        rate = self._sandbox.exchange.account.taker_rate(rules)
+        return [frames.order(451 if event.kind == "inserted" else 452, order, rules, rate)]
+
+    def _snapshot(self, channel: str, pair: Pair) -> frames.Frame:
+        bids, asks = self._books[pair]
+        change_set = FIRST_CHANGE_SET[channel] + self._change_sets[pair]
+        return frames.snapshot(channel, pair, change_set, (bids.items(), asks.items()))
+
+    def _difference(self, pair: Pair, old: Sides) -> frames.Frame:
+        bids, asks = (
+            frames.changes(before, after)
+            for before, after in zip(old, self._books[pair], strict=True)
+        )
+        change_set = FIRST_CHANGE_SET["obdiff"] + self._change_sets[pair]
+        return frames.difference(pair, change_set, bids, asks)
+
+    def _sides(self, pair: Pair) -> Sides:
+        bids, asks = self._sandbox.window(pair)
+        return dict(bids), dict(asks)
 
 
-async def session(websocket: WebSocket, hub: Hub) -> None:
+async def serve_session(websocket: WebSocket, hub: Hub) -> None:
     """Serve one socket until either side ends it."""
     await websocket.accept()
-    mine = Session()
-    mine.say(VERSION)
-    hub.sessions.add(mine)
-    sender = asyncio.create_task(_send(websocket, mine))
+    session = Session()
+    session.say(_text(frames.WELCOME))
+    hub.sessions.append(session)
+    sender = asyncio.create_task(_send(websocket, session))
     try:
         while True:
-            hub.hear(mine, await websocket.receive_text())
-    except (WebSocketDisconnect, KeyError):
-        return  # KeyError: a binary frame; the exchange would not answer it either.
+            message = await websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            if (text := message.get("text")) is not None:
+                hub.hear(session, text)  # A binary frame is not answered, as on the exchange.
     finally:
-        hub.sessions.discard(mine)
+        hub.sessions.remove(session)
         sender.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sender
 
 
-async def _send(websocket: WebSocket, mine: Session) -> None:
-    while True:
-        frame = await mine.queue.get()
-        if frame is None:
-            await websocket.close(1000)
-            return
-        await websocket.send_text(frame)
+async def _send(websocket: WebSocket, session: Session) -> None:
+    """Send a session's queue; end the socket of one that does not take it."""
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError, OSError):
+        while (frame := await session.next()) is not None:
+            await websocket.send_text(frame)
+        await websocket.close(1000)
 
 
-def _book_frame(channel: str, view: PairView) -> Json:
-    pair = view.rules.pair
-    body = {
-        "CS": view.change_set, "PS": pair, "AO": shapes.levels(view.asks.items()),
-        "BO": shapes.levels(view.bids.items()), "channel": channel, "event": pair, "type": 431,
-    }  # fmt: skip
-    return [431, body]
-
-
-def _trade_frame(pair: Pair, trade: PublicTrade) -> Json:
-    body = {**shapes.public_trade(trade), "PS": pair}
-    return [422, {**body, "channel": "trade", "event": pair, "type": 422}]
+def _text(frame: frames.Frame) -> str:
+    return encode(frame).decode()

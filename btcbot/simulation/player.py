@@ -1,0 +1,67 @@
+"""A recording as the sandbox's market of one pair: the same frames at the same pace, over and over.
+
+A foreign recording is mapped to the pair's price by one exact factor (`recording.open_recording`).
+"""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from btcbot.domain.instruments import Instrument
+from btcbot.simulation.recording import (
+    BookMoved,
+    BookSet,
+    DatasetError,
+    Happening,
+    Quoted,
+    Traded,
+    first_price,
+    open_recording,
+)
+from btcbot.simulation.sandbox import Sandbox
+
+
+class Player:
+    """Plays files, read lazily, into a sandbox."""
+
+    def __init__(self, paths: Sequence[Path], rules: Instrument) -> None:
+        """Begin at the start of the recording. Raises DatasetError when it cannot be played."""
+        self.pair = rules.pair
+        self._paths, self._rules = paths, rules
+        self._events, self._next = self._begin()
+        self._until_ns = self._next.at_ns
+        factor = open_recording(paths, rules).factor
+        self.start: Decimal = rules.price_down(first_price(paths) * factor)
+
+    def play(self, sandbox: Sandbox, seconds: float, now_ns: int) -> None:
+        """Let `seconds` of the recording happen now; at its end, begin again."""
+        self._until_ns += round(seconds * 1e9)
+        while self._next.at_ns <= self._until_ns:
+            self._happen(sandbox, self._next, now_ns)
+            following = next(self._events, None)
+            if following is None:
+                self._events, self._next = self._begin()
+                self._until_ns = self._next.at_ns
+                return
+            self._next = following
+
+    def _begin(self) -> tuple[Iterator[Happening], Happening]:
+        events = open_recording(self._paths, self._rules).events
+        first = next(events, None)
+        if first is None:
+            raise DatasetError(f"{self._paths[0]}: nothing happens in it")
+        return events, first
+
+    def _happen(self, sandbox: Sandbox, event: Happening, now_ns: int) -> None:
+        exchange, pair = sandbox.exchange, self.pair
+        match event:
+            case BookMoved():
+                exchange.change_book(pair, event.bids, event.asks, now_ns)
+            case Traded():
+                sandbox.print_trade(pair, event.side, event.price, event.quantity, now_ns)
+            case BookSet():
+                exchange.set_book(pair, event.bids, event.asks, now_ns)
+            case Quoted():
+                exchange.set_top(
+                    pair, event.bid, event.bid_quantity, event.ask, event.ask_quantity, now_ns
+                )

@@ -1,0 +1,66 @@
+"""The sandbox's own truth, under /__truth__/: for tests and people, never for the bot."""
+
+import msgspec
+
+from btcbot.domain.money import text
+from btcbot.simulation.calls import Call, Handler, Json
+from btcbot.simulation.sandbox import Sandbox
+
+
+def handlers(sandbox: Sandbox) -> dict[tuple[str, str], Handler]:
+    """Return what tells everything remembered, oldest first; no limit, no delay, no signature."""
+
+    def orders(_call: Call) -> Json:
+        return [
+            {
+                "id": row.id,
+                "client_id": row.client_id,
+                "pair": row.pair,
+                "side": row.side,
+                "method": row.method,
+                "quantity": text(row.quantity),
+                "left": text(row.left),
+                "price": text(row.price),
+                "stop_price": text(row.stop_price),
+                "status": row.status,
+                "is_open": row.is_open,
+                "created_ns": row.created_ns,
+                "updated_ns": row.updated_ns,
+            }
+            for row in sandbox.exchange.account.orders.values()
+        ]
+
+    def trades(_call: Call) -> Json:
+        return [
+            {
+                "trade_id": row.id,
+                "order_id": row.order_id,
+                "client_id": row.client_id,
+                "pair": row.pair,
+                "side": row.side,
+                "quantity": text(row.quantity),
+                "price": text(row.price),
+                "fee": text(row.fee),
+                "tax": text(row.tax),
+                "is_maker": row.is_maker,
+                "at_ns": row.at_ns,
+            }
+            for row in sandbox.exchange.account.trades
+        ]
+
+    def balances(_call: Call) -> Json:
+        return [
+            {
+                "asset": asset,
+                "total": text(row.total),
+                "free": text(row.free),
+                "locked": text(row.locked),
+            }
+            for asset, row in sandbox.exchange.balances().items()
+        ]
+
+    def requests(_call: Call) -> Json:
+        return [msgspec.structs.asdict(row) for row in sandbox.requests]
+
+    told = {"orders": orders, "trades": trades, "balances": balances, "requests": requests}
+    return {("GET", f"/__truth__/{name}"): tell for name, tell in told.items()}
