@@ -41,6 +41,7 @@ log = logging.getLogger("btcbot.dashboard")
 HOST: Final = "127.0.0.1"
 TRY_LATER: Final = 75  # The exit code of a place that is taken; supervisord tries again.
 RECENT: Final = 20
+EXCHANGE_IDS: Final = ("trade_id", "order_id")
 PAGE: Final = Path(btcbot.web.__file__).parent
 FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -111,11 +112,17 @@ class Page:
                 self._history = History(self._config.database)
             history = self._history
             return {
-                "live_orders": history.live_orders(),
-                "recent_fills": history.recent_fills(RECENT),
+                "live_orders": [_for_browser(row) for row in history.live_orders()],
+                "recent_fills": [_for_browser(row) for row in history.recent_fills(RECENT)],
                 "recent_refusals": history.recent_refusals(RECENT),
             }
         return {"live_orders": [], "recent_fills": [], "recent_refusals": []}
+
+
+def _for_browser(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the exchange's ids as text: a browser's numbers end at 2^53."""
+    ids = {name: str(row[name]) for name in EXCHANGE_IDS if row.get(name) is not None}
+    return {**row, **ids}
 
 
 def application(show: Callable[[], dict[str, Any]]) -> "Starlette":

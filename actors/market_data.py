@@ -137,6 +137,7 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
 
 def _quote(feed: Feed, seen: QuoteSeen, now_ns: int) -> tuple[Struct, ...]:
     """Say a quote that has nothing beneath it; recordings come this way."""
+    feed.book.is_void = False  # A quote is whole: nothing of it can be missing.
     feed.confirmed_ns = now_ns
     feed.top = top = BookTop(
         pair=seen.pair,

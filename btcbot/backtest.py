@@ -1,59 +1,72 @@
 """A backtest: the real actors on the memory bus, against the exchange model, in virtual time.
 
 The same input gives the same bytes: time is the recording's, ids are derived, and nothing here
-asks a clock or draws a number. Scope, stated: limit orders, taker fills against the recorded book,
-maker fills by the queue model of `simulation.exchange`, fixed latencies, exchange rules and fees.
+asks a clock or draws a number. Scope, stated: limit orders of one pair, taker fills against the
+recorded book, maker fills by the queue model of `simulation.exchange`, fixed latencies, the
+exchange's rules and fees. Our orders do not move the recorded market.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct, field
 
 from actors import CODEC, accounting, execution, market_data, risk_gate, strategy
 from btcbot.domain.ids import Asset, Pair
-from btcbot.domain.instruments import DOCUMENTED, default_fees
-from btcbot.domain.messages import AccountSnapshot, PnlReport
-from btcbot.domain.money import text
+from btcbot.domain.instruments import DOCUMENTED, FeeRates, default_fees
+from btcbot.domain.messages import AccountSnapshot, BookTop, PnlReport
+from btcbot.domain.money import Price, Quantity
 from btcbot.domain.venue import VenueEffect
 from btcbot.orders.bounds import OrderBounds
 from btcbot.orders.recovery import desk_of
 from btcbot.orders.state import GateLimits, Setup
 from btcbot.risk.limits import RiskLimits
-from btcbot.simulation import recording
 from btcbot.simulation.defaults import START_PRICES
+from btcbot.simulation.events import DatasetError, Happening
 from btcbot.simulation.exchange import Exchange
-from btcbot.simulation.playback import Latency, SimulatedFeed, SimulatedVenue
-from btcbot.simulation.recording import Happening
-from btcbot.store.queries import History
+from btcbot.simulation.feed import SimulatedFeed
+from btcbot.simulation.venue import Latency, SimulatedVenue
+from btcbot.store.queries import History, Row
 from btcbot.store.writer import Writer
 from bus.clock import ManualClock
 from bus.memory import MemoryBus
 
-TAG = "btest"
-SETTLE_NS = 30_000_000_000  # After the last event: open orders expire, their fills are read.
-BALANCES = {Asset("TRY"): Decimal(100_000), Asset("USDT"): Decimal(10_000)}
+TAG: Final = "btest"
+SETTLE_NS: Final = 30_000_000_000  # After the last event: open orders expire, their fills are read.
+TRY, USDT, USDTTRY = Asset("TRY"), Asset("USDT"), Pair("USDTTRY")
+BALANCES: Final = {TRY: Decimal(100_000), USDT: Decimal(10_000)}
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What is run: everything that decides the result, and so its name."""
+    """What is run: everything but the data that decides the result."""
 
     strategy: str
-    params: Any
+    params: Any  # The strategy's own type.
     pair: Pair
     limits: RiskLimits = RiskLimits()
     bounds: OrderBounds = OrderBounds()
+    fees: Mapping[Asset, FeeRates] = field(
+        default_factory=lambda: {quote: default_fees(quote) for quote in (TRY, USDT)}
+    )
     balances: Mapping[Asset, Decimal] = field(default_factory=lambda: BALANCES)
     latency: Latency = Latency()
-    interval_ns: int = 250_000_000
+    interval_ns: int = 250_000_000  # Between two decisions; 0: on every quote.
     has_codec: bool = False
+
+    @property
+    def digest(self) -> str:
+        """A hash over everything that decides the result; the codec must not."""
+        parts = msgspec.structs.replace(self, has_codec=False)
+        return _hash(msgspec.json.encode(parts, enc_hook=str, order="deterministic"))
 
 
 class Point(Struct, frozen=True):
-    """The account at one moment, in TRY."""
+    """The account when its value changed, in TRY; equity None: something has no price."""
 
     at_ns: int
     equity: Decimal | None
@@ -63,17 +76,15 @@ class Point(Struct, frozen=True):
 class Result(Struct, frozen=True, kw_only=True):
     """What came of a run."""
 
-    orders: list[dict[str, Any]]
-    fills: list[dict[str, Any]]
+    orders: list[Row]
+    fills: list[Row]
+    refusals: dict[str, int]
     equity: list[Point]
+    account: AccountSnapshot | None  # The last one; None: the recording was over in a second.
+    balances: dict[Asset, Decimal]  # As the exchange has them at the end.
     started_ns: int
     ended_ns: int
     events: int
-    refusals: dict[str, int]
-    realized: Decimal
-    unrealized: Decimal
-    positions: list[dict[str, str]]
-    balances: dict[str, str]
 
 
 class Stage:
@@ -81,130 +92,120 @@ class Stage:
 
     def __init__(self, plan: Plan, start_ns: int, *, keeps_log: bool = False) -> None:
         rules = DOCUMENTED[plan.pair]
-        fees = {quote: default_fees(quote) for quote in (Asset("TRY"), Asset("USDT"))}
-        self.clock = ManualClock(start_ns)
+        self.clock = clock = ManualClock(start_ns)
         codec = CODEC if plan.has_codec else None
-        self.bus = bus = MemoryBus(self.clock, codec, keeps_log=keeps_log)
-        self.exchange = Exchange([rules], fees, plan.balances)
+        self.bus = bus = MemoryBus(clock, codec, keeps_log=keeps_log)
+        self.exchange = Exchange(
+            [rules],
+            plan.fees,
+            plan.balances,
+            cancel_delay_ns=plan.latency.cancel_effect_ns,
+            trades_delay_ns=plan.latency.fills_ns,
+        )
         self.writer = Writer(":memory:")
         self.writer.epoch = 1
-        venue = SimulatedVenue(
-            self.exchange,
-            plan.latency,
-            self.clock.now_ns,
-            bus.at,
-            lambda message: bus.deliver("execution", message),
+        self.venue = SimulatedVenue(
+            self.exchange, plan.latency, clock.now_ns, bus.at, self._to("execution")
         )
         self.feed = SimulatedFeed(
-            self.exchange,
-            plan.pair,
-            venue,
-            self.clock.now_ns,
-            lambda message: bus.deliver("market_data", message),
+            self.exchange, plan.pair, clock.now_ns, bus.at, self._to("market_data")
         )
         self.equity: list[Point] = []
-        self.snapshot: AccountSnapshot | None = None
-        self.pnl: PnlReport | None = None
+        self._account: AccountSnapshot | None = None
         bus.tap(AccountSnapshot, self._note_account)
         bus.tap(PnlReport, self._note_pnl)
-        desk = desk_of(_setup(plan, fees), self.writer.reader.recover())
-        bus.start(
-            execution.actor(desk, _Performer(self.writer, venue), self.writer.reader.facts_after)
+        self._start_actors(plan)
+        if rules.quote != TRY:
+            bus.publish("market_data", f"mark.{USDTTRY}", _fixed_rate(start_ns))
+        self.venue.open()
+        bus.run()
+
+    def play(self, events: Iterable[Happening]) -> int:
+        """Let every event happen at its time, then let open orders settle; return how many."""
+        run_until, happen, exchange = self.bus.run_until, self.feed.happen, self.exchange
+        count = 0
+        for event in events:
+            run_until(event.at_ns)
+            happen(event)
+            count += 1
+            if exchange.events:
+                self.venue.ring()
+        self.bus.run_until(self.clock.now_ns() + SETTLE_NS)
+        return count
+
+    def result(self, started_ns: int, events: int) -> Result:
+        """Return everything the run wrote down."""
+        history = History(self.writer.reader)
+        refusals: dict[str, int] = {}
+        for row in history.intents():
+            if row["rule"]:
+                refusals[row["rule"]] = refusals.get(row["rule"], 0) + 1
+        held = sorted(self.exchange.balances().items())
+        return Result(
+            orders=list(history.orders()),
+            fills=list(history.fills()),
+            refusals=dict(sorted(refusals.items())),
+            equity=self.equity,
+            account=self._account,
+            balances={asset: balance.total for asset, balance in held},
+            started_ns=started_ns,
+            ended_ns=self.clock.now_ns(),
+            events=events,
         )
+
+    def _to(self, name: str) -> Callable[[Struct], None]:
+        deliver = self.bus.deliver
+        return lambda message: deliver(name, message)
+
+    def _start_actors(self, plan: Plan) -> None:
+        bus, rates = self.bus, {plan.pair: plan.fees[DOCUMENTED[plan.pair].quote]}
+        reader = self.writer.reader
+        desk = desk_of(_setup(plan), reader.recover())
+        performer = _Performer(self.writer, self.venue)
+        bus.start(execution.actor(desk, performer, reader.facts_after))
         bus.start(market_data.actor((plan.pair,), self.feed.start))
-        rates = {plan.pair: fees[rules.quote]}
         bus.start(risk_gate.actor(plan.limits, rates))
         bus.start(accounting.actor())
         chosen = strategy.Setup(
             name=plan.strategy, params=plan.params, interval_ns=plan.interval_ns
         )
         bus.start(strategy.actor(chosen, rates))
-        venue.open()
-        bus.run()
-
-    def play(self, events: Iterator[Happening]) -> int:
-        """Let every event happen at its time, then let open orders settle; return how many."""
-        bus, happen, count = self.bus, self.feed.happen, 0
-        run_until = bus.run_until
-        for event in events:
-            run_until(event.at_ns)
-            happen(event)
-            count += 1
-        bus.run_until(self.clock.now_ns() + SETTLE_NS)
-        return count
-
-    def result(self, started_ns: int, events: int) -> Result:
-        """Return everything the run wrote down."""
-        history = History(self.writer.reader)
-        refused = (row["rule"] for row in history.intents() if row["rule"])
-        refusals: dict[str, int] = {}
-        for rule in refused:
-            refusals[rule] = refusals.get(rule, 0) + 1
-        held = self.exchange.account.balances.items()
-        return Result(
-            orders=list(history.orders()),
-            fills=list(history.fills()),
-            equity=self.equity,
-            started_ns=started_ns,
-            ended_ns=self.clock.now_ns(),
-            events=events,
-            refusals=dict(sorted(refusals.items())),
-            realized=self.pnl.realized if self.pnl else Decimal(0),
-            unrealized=self.pnl.unrealized if self.pnl else Decimal(0),
-            positions=[
-                _position(row) for row in (self.snapshot.positions if self.snapshot else ())
-            ],
-            balances={asset: text(balance.total) for asset, balance in held},
-        )
 
     def _note_account(self, message: AccountSnapshot) -> None:
-        self.snapshot = message
+        self._account = message
 
     def _note_pnl(self, message: PnlReport) -> None:
-        self.pnl = message
-        if self.snapshot is not None:
-            self.equity.append(Point(message.at_ns, self.snapshot.equity, message.drawdown))
+        """Keep the account's value where it changed; accounting says both once a second."""
+        assert self._account is not None, "a report before any account"
+        point = Point(message.at_ns, self._account.equity, message.drawdown)
+        last = self.equity[-1] if self.equity else None
+        if last is None or (point.equity, point.drawdown) != (last.equity, last.drawdown):
+            self.equity.append(point)
 
 
 def run(
     plan: Plan, events: Iterator[Happening], *, keeps_log: bool = False
 ) -> tuple[Result, Stage]:
-    """Run `plan` over `events`. Raises DatasetError for a recording that cannot be used."""
+    """Run `plan` over `events`. Raises DatasetError when nothing happens."""
     first = next(events, None)
     if first is None:
-        raise recording.DatasetError("the data set holds no event in this time range")
-
-    def all_events() -> Iterator[Happening]:
-        yield first
-        yield from events
-
+        raise DatasetError("nothing happens in this data set and time range")
     stage = Stage(plan, first.at_ns, keeps_log=keeps_log)
-    count = stage.play(all_events())
+    count = stage.play(chain((first,), events))
     return stage.result(first.at_ns, count), stage
 
 
-def events_of(
-    paths: Sequence[Path], pair: Pair, since_ns: int, until_ns: int
-) -> tuple[Iterator[Happening], Decimal]:
-    """Return the events of a data set in `pair`'s prices, and the factor that maps them.
-
-    A recording that already lies near the pair's price is not scaled. Raises DatasetError.
-    """
-    first, start = recording.first_middle(paths), START_PRICES[pair]
-    near = start / 5 < first < start * 5
-    factor = Decimal(1) if near else start / first
-    scaled = recording.scaled(recording.read(paths), factor, DOCUMENTED[pair])
-    return (event for event in scaled if since_ns <= event.at_ns < until_ns), factor
-
-
 def digest_of(paths: Sequence[Path]) -> str:
-    """Return a hash over the bytes of a data set, file by file."""
+    """Return a hash over the bytes of a data set, file by file. Raises OSError."""
     whole = hashlib.blake2b(digest_size=16)
     for path in paths:
         with path.open("rb") as file:
-            while part := file.read(1 << 20):
-                whole.update(part)
+            whole.update(hashlib.file_digest(file, "blake2b").digest())
     return whole.hexdigest()
+
+
+def _hash(text: bytes) -> str:
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 class _Performer:
@@ -221,14 +222,14 @@ class _Performer:
         # The rest belongs to a process: the kill file, the log, checkpoints, other pids.
 
 
-def _setup(plan: Plan, fees: dict[Asset, Any]) -> Setup:
+def _setup(plan: Plan) -> Setup:
     limits = plan.limits
     return Setup(
         tag=TAG,
         mode="backtest",
         pairs=(plan.pair,),
         bounds=plan.bounds,
-        fees=fees,
+        fees=dict(plan.fees),
         gate=GateLimits(
             order_notional_max_try=limits.order_notional_max_try,
             open_orders_max=limits.open_orders_max,
@@ -239,10 +240,15 @@ def _setup(plan: Plan, fees: dict[Asset, Any]) -> Setup:
     )
 
 
-def _position(row: Any) -> dict[str, str]:  # noqa: ANN401 - a Position
-    return {
-        "pair": row.pair,
-        "quantity": text(row.quantity),
-        "average_cost": text(row.average_cost),
-        "unrealized_pnl": text(row.unrealized_pnl),
-    }
+def _fixed_rate(now_ns: int) -> BookTop:
+    """Return the price that values USDT in TRY where the data set has none: the documented one."""
+    price, size = Price(START_PRICES[USDTTRY]), Quantity(Decimal(1))
+    return BookTop(
+        pair=USDTTRY,
+        bid=price,
+        bid_quantity=size,
+        ask=price,
+        ask_quantity=size,
+        changed_ns=now_ns,
+        confirmed_ns=now_ns,
+    )

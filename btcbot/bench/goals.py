@@ -102,10 +102,10 @@ def made_quotes(count: int, seed: int = 7) -> Iterator[Quoted]:
         half = draw.randint(1, 5)
         yield Quoted(
             1_700_000_000_000_000_000 + n * 100_000_000,
-            Decimal(middle - half) / 100 // 1,
-            Decimal(draw.randint(1, 1_999)) / 1_000,
-            Decimal(middle + half) / 100 // 1 + 1,
-            Decimal(draw.randint(1, 1_999)) / 1_000,
+            Price(Decimal(middle - half) / 100 // 1),
+            Quantity(Decimal(draw.randint(1, 1_999)) / 1_000),
+            Price(Decimal(middle + half) / 100 // 1 + 1),
+            Quantity(Decimal(draw.randint(1, 1_999)) / 1_000),
         )
 
 

@@ -1,22 +1,31 @@
 """`btcbot backtest`: the same actors over a recording, in virtual time."""
 
 import csv
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from btcbot.cli import exits
 from btcbot.cli.common import Options, common, print_table, stop
-from btcbot.domain.ids import Pair
+from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED
-from btcbot.domain.money import half_up, text
+from btcbot.domain.money import MoneyError, half_up, parse, text
 
-FOREVER = 1 << 62
+if TYPE_CHECKING:
+    from btcbot.backtest import Plan, Result
+
+LAST_NS = 1 << 62
+CENTS = 2
+PAIR_COLUMNS = (
+    "pair", "orders", "fills", "turnover", "fees", "realized_pnl", "unrealized_pnl", "position",
+    "average_cost",
+)  # fmt: skip
 
 
 @click.command("backtest")
@@ -27,9 +36,14 @@ FOREVER = 1 << 62
     required=True,
     multiple=True,
     type=click.Path(path_type=Path),
-    help="L2 jsonl, trades, quotes or candles csv, also .gz; repeat for the next file.",
+    help="L2 jsonl, or csv of trades, quotes or candles; also .gz. Repeat for the next file.",
 )
 @click.option("--pair", default="BTCTRY", show_default=True, help="Whose rules and fees count.")
+@click.option(
+    "--start-price",
+    metavar="PRICE",
+    help="First price of the pair. Else as recorded; for a foreign market, a usual one.",
+)
 @click.option("--timerange", default="", metavar="20260101-20260301", help="UTC days; end not in.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for orders, fills, equity.")
 @click.option("--codec", is_flag=True, help="Encode every message, as between processes.")
@@ -40,6 +54,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     name: str,
     paths: tuple[Path, ...],
     pair: str,
+    start_price: str | None,
     timerange: str,
     out: Path | None,
     codec: bool,
@@ -50,84 +65,126 @@ def command(  # noqa: PLR0913 - one parameter an option
     input gives the same bytes.
     """
     from btcbot import backtest
-    from btcbot.simulation.recording import DatasetError
+    from btcbot.simulation.recording import DatasetError, open_recording
+
+    plan = _plan(options, name, pair, has_codec=codec)
+    start, span_ns = _price(start_price), _span(timerange)
+    try:
+        data = open_recording(paths, DOCUMENTED[plan.pair], start, span_ns)
+        result, _ = backtest.run(plan, data.events)
+        identity = _identity(plan, backtest.digest_of(paths), data.factor, timerange)
+    except DatasetError as error:
+        stop(exits.CONFIG, f"btcbot: --data: {error}")
+    summary = {**identity, **_summary(plan, result)}
+    if out is not None:
+        _write(out, result, summary)
+    options.show(summary, lambda: _print(options, summary))
+
+
+def _plan(options: Options, name: str, pair: str, *, has_codec: bool) -> "Plan":
+    """Return what is to be run, by the configuration and the flags; exits 78 when it cannot be."""
+    from btcbot import backtest
     from btcbot.strategies.registry import StrategyError, find, parameters
 
     config = options.load().config
     if pair not in DOCUMENTED:
         known = ", ".join(DOCUMENTED)
         stop(exits.CONFIG, f"btcbot: no rules for --pair {pair!r}; allowed are {known}")
-    since_ns, until_ns = _range(timerange)
     try:
         given = config.strategy.params if config.strategy.name == name else {}
         params = parameters(find(name), given, is_sandbox=True)
-        plan = backtest.Plan(
-            strategy=name,
-            params=params,
-            pair=Pair(pair),
-            limits=config.risk,
-            bounds=config.orders,
-            has_codec=codec,
-        )
-        events, factor = backtest.events_of(paths, Pair(pair), since_ns, until_ns)
-        result, _ = backtest.run(plan, events)
-        data = backtest.digest_of(paths)
     except StrategyError as error:
         stop(exits.CONFIG, f"btcbot: {error}")
-    except DatasetError as error:
-        stop(exits.CONFIG, f"btcbot: {error}")
-    summary = _summary(plan, result, factor, data)
-    if out is not None:
-        _write(out, result, summary)
-    options.show(summary, lambda: print_table(options, ("", ""), list(_rows(summary))))
+    return backtest.Plan(
+        strategy=name,
+        params=params,
+        pair=Pair(pair),
+        limits=config.risk,
+        bounds=config.orders,
+        fees={quote: config.fees(quote) for quote in (Asset("TRY"), Asset("USDT"))},
+        has_codec=has_codec,
+    )
 
 
-def _summary(plan: Any, result: Any, factor: Decimal, data: str) -> dict[str, Any]:  # noqa: ANN401
-
-    fills = result.fills
-    fees = sum((Decimal(f["fee"]) + Decimal(f["tax"]) for f in fills), start=Decimal(0))
-    turnover = sum((Decimal(f["price"]) * Decimal(f["quantity"]) for f in fills), start=Decimal(0))
-    known = [point for point in result.equity if point.equity is not None]
+def _identity(plan: "Plan", data: str, factor: Decimal, timerange: str) -> dict[str, Any]:
+    """Return what decides the result: two runs that agree in it agree in every byte."""
     return {
         "strategy": plan.strategy,
         "params": msgspec.to_builtins(plan.params, enc_hook=str),
         "pair": plan.pair,
-        "code": version("btcbot"),
         "data": data,
-        "factor": text(half_up(factor, 12)),
+        "timerange": timerange,
+        "factor": text(half_up(factor, 16)),
+        "config": plan.digest,
+        "code": version("btcbot"),
+    }
+
+
+def _summary(plan: "Plan", result: "Result") -> dict[str, Any]:
+    known = [point.equity for point in result.equity if point.equity is not None]
+    return {
         "from": _utc(result.started_ns),
         "to": _utc(result.ended_ns),
         "events": result.events,
         "orders": len(result.orders),
-        "fills": len(fills),
+        "fills": len(result.fills),
         "refusals": result.refusals,
-        "turnover": text(half_up(turnover, 2)),
-        "fees": text(half_up(fees, 2)),
-        "realized_pnl": text(half_up(result.realized, 2)),
-        "unrealized_pnl": text(half_up(result.unrealized, 2)),
-        "drawdown_max": text(half_up(max((p.drawdown for p in known), default=Decimal(0)), 2)),
-        "equity_first": text(half_up(known[0].equity, 2)) if known else None,
-        "equity_last": text(half_up(known[-1].equity, 2)) if known else None,
-        "positions": result.positions,
-        "balances": result.balances,
+        "equity_asset": "TRY",
+        "equity_first": _cents(known[0]) if known else None,
+        "equity_last": _cents(known[-1]) if known else None,
+        "drawdown_max": _cents(max((p.drawdown for p in result.equity), default=Decimal(0))),
+        "pairs": [_pair(plan.pair, result)],
+        "balances": {asset: text(total) for asset, total in result.balances.items()},
     }
 
 
-def _rows(summary: dict[str, Any]) -> Any:  # noqa: ANN401
-    units = {"turnover", "fees", "realized_pnl", "unrealized_pnl", "drawdown_max"}
+def _pair(pair: Pair, result: "Result") -> dict[str, Any]:
+    """Return one pair's figures, in its quote asset."""
+    fills = [row for row in result.fills if row["pair"] == pair]
+    zero = Decimal(0)
+    turnover = sum((Decimal(f["price"]) * Decimal(f["quantity"]) for f in fills), start=zero)
+    fees = sum((Decimal(f["fee"]) + Decimal(f["tax"]) for f in fills), start=zero)
+    positions = result.account.positions if result.account else ()
+    held = next((row for row in positions if row.pair == pair), None)
+    return {
+        "pair": pair,
+        "quote": DOCUMENTED[pair].quote,
+        "orders": sum(1 for row in result.orders if row["pair"] == pair),
+        "fills": len(fills),
+        "turnover": _cents(turnover),
+        "fees": _cents(fees),
+        "realized_pnl": _cents(held.realized_pnl if held else zero),
+        "unrealized_pnl": _cents(held.unrealized_pnl if held else zero),
+        "position": text(held.quantity if held else zero),
+        "average_cost": _cents(held.average_cost if held else zero),
+    }
+
+
+def _print(options: Options, summary: dict[str, Any]) -> None:
+    """Print two tables: the run, and the money of its pair."""
+    print_table(options, ("", ""), list(_rows(summary)))
+    pairs = summary["pairs"]
+    print_table(options, PAIR_COLUMNS, [[row[name] for name in PAIR_COLUMNS] for row in pairs])
+
+
+def _rows(summary: dict[str, Any]) -> Iterator[tuple[str, object]]:
     for key, value in summary.items():
-        label = f"{key} (quote)" if key in units else key
-        shown = value if isinstance(value, str | int) else msgspec.json.encode(value).decode()
-        yield label.replace("_", " "), shown
+        if key == "pairs":
+            continue
+        if isinstance(value, dict):
+            shown: object = " ".join(f"{name}={part}" for name, part in value.items()) or "none"
+        else:
+            shown = value
+        yield key.replace("_", " "), shown
 
 
-def _write(out: Path, result: Any, summary: dict[str, Any]) -> None:  # noqa: ANN401
+def _write(out: Path, result: "Result", summary: dict[str, Any]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name, rows in (("orders", result.orders), ("fills", result.fills)):
-        lines = (msgspec.json.encode(row) + b"\n" for row in rows)
-        (out / f"{name}.jsonl").write_bytes(b"".join(lines))
+        with (out / f"{name}.jsonl").open("wb") as lines:
+            lines.writelines(msgspec.json.encode(row) + b"\n" for row in rows)
     with (out / "equity.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("at_ns", "equity_try", "drawdown_try"))
         for point in result.equity:
             equity = "" if point.equity is None else text(point.equity)
@@ -136,10 +193,27 @@ def _write(out: Path, result: Any, summary: dict[str, Any]) -> None:  # noqa: AN
     (out / "summary.json").write_bytes(encoded + b"\n")
 
 
-def _range(given: str) -> tuple[int, int]:
-    """Read 20260101-20260301; either side may be missing."""
-    start, _, end = given.partition("-")
-    return _day(start, 0), _day(end, FOREVER)
+def _price(given: str | None) -> Decimal | None:
+    if given is None:
+        return None
+    try:
+        price = parse(given)
+    except MoneyError as error:
+        stop(exits.USAGE, f"btcbot: --start-price: {error}")
+    if price <= 0:
+        stop(exits.USAGE, f"btcbot: --start-price: {given} is not above 0")
+    return price
+
+
+def _span(given: str) -> tuple[int, int] | None:
+    """Read 20260101-20260301 as (first ns, ns after the last); either side may be missing."""
+    if not given:
+        return None
+    start, dash, end = given.partition("-")
+    since_ns, until_ns = _day(start, 0), _day(end, LAST_NS)
+    if not dash or since_ns >= until_ns:
+        stop(exits.USAGE, f"btcbot: --timerange: {given!r}; expected FIRST-END, such as 20260101-")
+    return since_ns, until_ns
 
 
 def _day(given: str, default: int) -> int:
@@ -149,7 +223,11 @@ def _day(given: str, default: int) -> int:
         moment = datetime.strptime(given, "%Y%m%d").replace(tzinfo=UTC)
     except ValueError:
         stop(exits.USAGE, f"btcbot: --timerange: {given!r} is no day; expected 20260101-20260301")
-    return round(moment.timestamp()) * 10**9
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1_000
+
+
+def _cents(value: Decimal) -> str:
+    return text(half_up(value, CENTS))
 
 
 def _utc(at_ns: int) -> str:

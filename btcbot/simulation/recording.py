@@ -1,332 +1,244 @@
-"""Recorded markets as a stream of what happened: book changes, trades, quotes; read lazily.
+"""Recorded markets as a stream of what happened: read lazily, checked, put in a pair's prices.
 
-Known forms, told apart by their first line: full-depth JSON lines of Binance (receive time in ns,
-then the exchange's own frame), trades csv, quotes csv, candles csv; each also gzipped. Receive
-time is the time axis: the recorder's clock was once a second behind the exchange's. A foreign
-recording is mapped to a pair of ours by one exact factor; bids are rounded down, asks up.
+Forms, told apart by name and first line, each also gzipped: full-depth JSON lines (`l2`); csv of
+trades, quotes or candles (`tables`). Several files are read one after the other. Receive time is
+the time axis: a recorder's clock has been seen more than a second behind the exchange's.
+
+A foreign recording is mapped by one exact factor. Bids, and what sellers hit, are rounded down to a
+tick; asks, and what buyers lift, up; quantities stay, cut to the pair's step. Where no book was
+recorded, each trade is followed by the quote it implies: one tick wide, as deep as the trade. That
+spread is an optimist's.
 """
 
 import csv
 import gzip
 import io
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from btcbot.domain.instruments import Instrument
-from btcbot.domain.money import parse
+from btcbot.domain.money import ZERO, Price, Quantity
 from btcbot.domain.words import Side
+from btcbot.simulation import l2, tables
+from btcbot.simulation.defaults import START_PRICES
+from btcbot.simulation.events import (
+    BookMoved,
+    BookSet,
+    DatasetError,
+    Happening,
+    Quoted,
+    RecordedLevels,
+    Traded,
+)
 
-SECOND = 1_000_000_000
+__all__ = [
+    "BookMoved", "BookSet", "DatasetError", "Happening", "Quoted", "Recording", "Traded",
+    "between", "first_price", "mapped", "open_recording", "read", "with_quotes",
+]  # fmt: skip
 
+SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz")
+HOME_RANGE: Final = 5  # A recording within a fifth and five times of our price is not foreign.
+_DEFECTS = (OSError, EOFError, zlib.error, csv.Error, msgspec.MsgspecError, ValueError)
 
-class DatasetError(ValueError):
-    """A data set that cannot be used; names file, row and reason."""
-
-
-class BookSet(Struct, frozen=True):
-    """The whole book."""
-
-    at_ns: int
-    bids: tuple[tuple[Decimal, Decimal], ...]
-    asks: tuple[tuple[Decimal, Decimal], ...]
-
-
-class BookMoved(Struct, frozen=True):
-    """Levels that changed; quantity 0 removes one."""
-
-    at_ns: int
-    bids: tuple[tuple[Decimal, Decimal], ...]
-    asks: tuple[tuple[Decimal, Decimal], ...]
-
-
-class Traded(Struct, frozen=True):
-    """One trade; `side` is the taker's."""
-
-    at_ns: int
-    side: Side
-    price: Decimal
-    quantity: Decimal
+Reader = Callable[[Iterable[str], l2.Place], Iterator[Happening]]
 
 
-class Quoted(Struct, frozen=True, gc=False):
-    """Best bid and ask, with nothing beneath."""
+class Recording(Struct, frozen=True):
+    """What happened, in a pair's prices: the recorded ones times `factor`."""
 
-    at_ns: int
-    bid: Decimal
-    bid_quantity: Decimal
-    ask: Decimal
-    ask_quantity: Decimal
+    events: Iterator[Happening]
+    factor: Decimal
 
 
-Happening = BookSet | BookMoved | Traded | Quoted
+def open_recording(
+    paths: Sequence[Path],
+    rules: Instrument,
+    start_price: Decimal | None = None,
+    span_ns: tuple[int, int] | None = None,
+) -> Recording:
+    """Return the recording in `paths` as the market of `rules.pair`, within `span_ns` if given.
+
+    It begins at `start_price`; None: as recorded if that is near what the pair costs, else at the
+    documented price of the pair. Raises DatasetError, also later, from the events.
+    """
+    recorded = first_price(paths)
+    usual = START_PRICES[rules.pair]
+    is_foreign = not usual / HOME_RANGE < recorded < usual * HOME_RANGE
+    start = start_price or (usual if is_foreign else recorded)
+    factor = start / recorded
+    events = mapped(read(paths), factor, rules)
+    if span_ns is not None:
+        events = between(events, *span_ns)
+    if all(_reader_of(path) in (tables.trades, tables.candles) for path in paths):
+        events = with_quotes(events, rules)
+    return Recording(events, factor)
 
 
 def read(paths: Sequence[Path]) -> Iterator[Happening]:
-    """Yield what happened, over all files in order. Raises DatasetError."""
-    place = _Place()
+    """Yield what happened, as recorded, over all files in order. Raises DatasetError."""
+    place = l2.Place()
     for path in paths:
-        yield from _reader_of(path)(path, place)
+        place.row = 1
+        try:
+            with _open(path) as file:
+                for event in _reader_of(path)(file, place):
+                    if event.at_ns < place.at_ns:
+                        raise ValueError(f"time goes back, from {place.at_ns} to {event.at_ns}")
+                    place.at_ns = event.at_ns
+                    yield event
+        except DatasetError:
+            raise
+        except _DEFECTS as error:
+            raise DatasetError(f"{path}, row {place.row}: {error}") from None
 
 
-def first_middle(paths: Sequence[Path]) -> Decimal:
-    """Return the first price that the recording states. Raises DatasetError when it has none."""
+def first_price(paths: Sequence[Path]) -> Decimal:
+    """Return the first middle or price a recording states. Raises DatasetError: it states none."""
     for event in read(paths):
         if isinstance(event, Quoted):
             return (event.bid + event.ask) / 2
-        if isinstance(event, BookSet) and event.bids and event.asks:
-            return (event.bids[0][0] + event.asks[0][0]) / 2
         if isinstance(event, Traded):
             return event.price
-    raise DatasetError(f"{paths[0] if paths else 'no file'}: states no price")
+        if isinstance(event, BookSet) and event.bids and event.asks:
+            return (max(event.bids)[0] + min(event.asks)[0]) / 2
+    raise DatasetError(f"{', '.join(map(str, paths)) or 'no file'}: nothing here states a price")
 
 
-def scaled(events: Iterator[Happening], factor: Decimal, rules: Instrument) -> Iterator[Happening]:
-    """Yield the events with prices in our pair's quote, on its scale; quantities unchanged."""
-    if factor == 1:
-        yield from events
-        return
-    step = rules.step
-
-    def levels(
-        rows: tuple[tuple[Decimal, Decimal], ...], to: Callable[[Decimal], Decimal]
-    ) -> tuple[tuple[Decimal, Decimal], ...]:
-        # Several levels may fall on one price of ours: the last one said counts.
-        return tuple((to(price * factor), quantity) for price, quantity in rows)
-
+def mapped(events: Iterable[Happening], factor: Decimal, rules: Instrument) -> Iterator[Happening]:
+    """Yield the events with prices multiplied by `factor`, on the pair's ticks and steps."""
+    bids = _Side(lambda price: rules.price_down(price * factor), rules)
+    asks = _Side(lambda price: rules.price_up(price * factor), rules)
     for event in events:
         match event:
+            case BookMoved():
+                yield BookMoved(event.at_ns, bids.change(event.bids), asks.change(event.asks))
             case Quoted():
                 bid, ask = rules.price_down(event.bid * factor), rules.price_up(event.ask * factor)
-                yield Quoted(event.at_ns, bid, event.bid_quantity, ask, event.ask_quantity)
+                sizes = (
+                    rules.quantity_down(event.bid_quantity),
+                    rules.quantity_down(event.ask_quantity),
+                )
+                yield Quoted(event.at_ns, bid, max(sizes[0], least), ask, max(sizes[1], least))
             case Traded():
-                price = rules.price_down(event.price * factor)
-                quantity = max(rules.quantity_down(event.quantity), step)
-                yield Traded(event.at_ns, event.side, price, quantity)
-            case BookMoved():
-                yield BookMoved(
-                    event.at_ns,
-                    levels(event.bids, rules.price_down),
-                    levels(event.asks, rules.price_up),
-                )
+                to_tick = rules.price_up if event.side is Side.BUY else rules.price_down
+                quantity = rules.quantity_down(event.quantity)
+                if quantity:
+                    yield Traded(event.at_ns, event.side, to_tick(event.price * factor), quantity)
             case BookSet():
-                yield BookSet(
-                    event.at_ns,
-                    levels(event.bids, rules.price_down),
-                    levels(event.asks, rules.price_up),
-                )
+                yield BookSet(event.at_ns, bids.replace(event.bids), asks.replace(event.asks))
+
+
+def between(events: Iterable[Happening], since_ns: int, until_ns: int) -> Iterator[Happening]:
+    """Yield the events of a time range; a book recorded from before it begins whole."""
+    bids: dict[Decimal, Decimal] = {}
+    asks: dict[Decimal, Decimal] = {}
+    is_inside = False
+    for event in events:
+        if event.at_ns >= until_ns:
+            return
+        if not is_inside and event.at_ns >= since_ns:
+            is_inside = True
+            if bids and asks:
+                yield BookSet(event.at_ns, tuple(bids.items()), tuple(asks.items()))
+        if is_inside:
+            yield event
+        elif isinstance(event, BookSet | BookMoved):
+            if isinstance(event, BookSet):
+                bids, asks = {}, {}
+            _update(bids, event.bids)
+            _update(asks, event.asks)
+
+
+def with_quotes(events: Iterable[Happening], rules: Instrument) -> Iterator[Happening]:
+    """Yield each event; after a trade, the quote it implies where nobody recorded a book."""
+    for event in events:
+        yield event
+        if isinstance(event, Traded):
+            is_bought = event.side is Side.BUY
+            bid = Price(event.price - rules.tick) if is_bought else event.price
+            ask = event.price if is_bought else Price(event.price + rules.tick)
+            yield Quoted(event.at_ns, bid, event.quantity, ask, event.quantity)
+
+
+class _Side:
+    """One side of a foreign book on our ticks: several of its levels may share one of ours."""
+
+    def __init__(self, to_tick: Callable[[Decimal], Price], rules: Instrument) -> None:
+        self._to_tick, self._to_step = to_tick, rules.quantity_down
+        self._theirs: dict[Decimal, tuple[Decimal, Decimal]] = {}  # Price: (ours, quantity).
+        self._ours: dict[Decimal, Decimal] = {}
+
+    def replace(self, levels: RecordedLevels) -> RecordedLevels:
+        """Begin again; return the whole side."""
+        self._theirs, self._ours = {}, {}
+        self.change(levels)
+        return tuple((price, self._to_step(total)) for price, total in self._ours.items())
+
+    def change(self, levels: RecordedLevels) -> RecordedLevels:
+        """Take changed levels; return which of ours changed, with what they hold together."""
+        theirs, ours, changed = self._theirs, self._ours, {}
+        for price, quantity in levels:
+            known = theirs.get(price)
+            tick, before = known or (self._to_tick(price), ZERO)
+            total = ours.get(tick, ZERO) + quantity - before
+            if quantity:
+                theirs[price] = (tick, quantity)
+            elif known:
+                del theirs[price]
+            if total:
+                ours[tick] = total
+            else:
+                ours.pop(tick, None)
+            changed[tick] = self._to_step(total)
+        return tuple(changed.items())
+
+
+def _update(side: dict[Decimal, Decimal], levels: RecordedLevels) -> None:
+    for price, quantity in levels:
+        if quantity:
+            side[price] = quantity
+        else:
+            side.pop(price, None)
 
 
 # --- telling forms apart ------------------------------------------------------------------------
 
 
-class _Place(Struct):
-    """How far the depth updates of a recording in several files have come."""
-
-    last_update: int = 0
-    early: list["_Depth"] = field(default_factory=list)
-
-
-_Reader = Callable[[Path, _Place], Iterator[Happening]]
-
-
-def _reader_of(path: Path) -> _Reader:
-    if path.suffix == ".parquet":
-        raise DatasetError(f"{path}: parquet is not read by this version; allowed: jsonl, csv, .gz")
+def _reader_of(path: Path) -> Reader:
+    """Return who reads this form. Raises DatasetError for a form nobody reads."""
+    if not path.name.endswith(SUFFIXES):
+        # Parquet needs a columnar library, which this version does not bring.
+        raise DatasetError(
+            f"{path}: {path.suffix or 'a name without a suffix'} is not supported in this version;"
+            f" supported: {', '.join(SUFFIXES)}"
+        )
+    if ".jsonl" in path.suffixes:
+        return l2.read
     try:
         with _open(path) as file:
-            head = file.readline()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read: {error}") from None
-    if path.name.removesuffix(".gz").endswith(".jsonl"):
-        return _l2
-    columns = set(head.strip().split(","))
-    for needed, reader in _FORMS:
-        if needed <= columns:
+            columns = set(next(csv.reader(file), []))
+    except _DEFECTS as error:
+        raise DatasetError(f"{path}: {error}") from None
+    if columns >= set(tables.CANDLES) and columns & set(tables.CANDLE_TIMES):
+        return tables.candles
+    for needed, reader in ((tables.TRADES, tables.trades), (tables.QUOTES, tables.quotes)):
+        if columns >= set(needed):
             return reader
-    known = "; ".join(", ".join(sorted(needed)) for needed, _ in _FORMS)
-    raise DatasetError(f"{path}: first line {head[:60]!r} is no known header; allowed: {known}")
+    found = ", ".join(sorted(columns))[:80]
+    raise DatasetError(
+        f"{path}: columns {found or 'none'}; supported: {', '.join(tables.TRADES)}; or"
+        f" {', '.join(tables.QUOTES)}; or {', '.join(tables.CANDLES)} with one of"
+        f" {', '.join(tables.CANDLE_TIMES)}"
+    )
 
 
-def _open(path: Path) -> io.TextIOBase:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
+def _open(path: Path) -> io.TextIOWrapper:
+    if path.name.endswith(".gz"):
+        return io.TextIOWrapper(gzip.open(path), encoding="utf-8", newline="")
     return path.open(encoding="utf-8", newline="")
-
-
-# --- full depth -------------------------------------------------------------------------------
-
-
-class _Depth(Struct):
-    U: int
-    u: int
-    b: list[tuple[str, str]]
-    a: list[tuple[str, str]]
-
-
-class _Trade(Struct):
-    p: str
-    q: str
-    m: bool
-
-
-class _Snapshot(Struct):
-    lastUpdateId: int  # noqa: N815 - the exchange's name
-    bids: list[tuple[str, str]]
-    asks: list[tuple[str, str]]
-
-
-class _Frame(Struct):
-    stream: str = ""
-    data: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_frame = msgspec.json.Decoder(_Frame).decode
-_depth = msgspec.json.Decoder(_Depth).decode
-_trade = msgspec.json.Decoder(_Trade).decode
-_snapshot = msgspec.json.Decoder(_Snapshot).decode
-
-
-def _l2(path: Path, place: _Place) -> Iterator[Happening]:
-    """Yield snapshot, depth and trades of a recording; depth must go on without a gap."""
-    with _open(path) as file:
-        for number, line in enumerate(file, 1):
-            stamp, _, text = line.partition(" ")
-            try:
-                events = _l2_events(int(stamp), text, place)
-            except (msgspec.MsgspecError, ValueError) as error:
-                raise DatasetError(f"{path}:{number}: {error}") from None
-            yield from events
-
-
-def _l2_events(at_ns: int, text: str, place: _Place) -> tuple[Happening, ...]:
-    """Return what one line says: nothing, for tops of book and for updates that must wait."""
-    frame = _frame(text)
-    if not frame.stream:
-        snapshot = _snapshot(text)
-        place.last_update = snapshot.lastUpdateId
-        book = BookSet(at_ns, _levels(snapshot.bids), _levels(snapshot.asks))
-        early, place.early = place.early, []
-        return (book, *(event for depth in early for event in _moved(at_ns, depth, place)))
-    if "@trade" in frame.stream:
-        trade = _trade(frame.data)
-        side = Side.SELL if trade.m else Side.BUY
-        return (Traded(at_ns, side, parse(trade.p), parse(trade.q)),)
-    if "@depth" not in frame.stream:
-        return ()
-    depth = _depth(frame.data)
-    if not place.last_update:
-        place.early.append(depth)  # The snapshot is older than its arrival: it needs these.
-        return ()
-    return _moved(at_ns, depth, place)
-
-
-def _moved(at_ns: int, depth: _Depth, place: _Place) -> tuple[Happening, ...]:
-    """Return a depth update as an event; nothing when the book has it already."""
-    last = place.last_update
-    if depth.u <= last:
-        return ()
-    if last + 1 < depth.U:
-        raise ValueError(f"depth updates {last + 1} to {depth.U - 1} are missing")
-    place.last_update = depth.u
-    return (BookMoved(at_ns, _levels(depth.b), _levels(depth.a)),)
-
-
-def _levels(rows: list[tuple[str, str]]) -> tuple[tuple[Decimal, Decimal], ...]:
-    return tuple((parse(price), parse(quantity)) for price, quantity in rows)
-
-
-# --- csv --------------------------------------------------------------------------------------
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    with _open(path) as file:
-        yield from enumerate(csv.DictReader(file), 2)
-
-
-def _each(path: Path, make: Callable[[dict[str, str]], Iterator[Happening]]) -> Iterator[Happening]:
-    """Yield what `make` makes of each row; times must not go back. Names the row of a defect."""
-    before = 0
-    for number, row in _rows(path):
-        try:
-            for event in make(row):
-                if event.at_ns < before:
-                    raise ValueError("time goes back")  # noqa: TRY301 - as any other defect of a row
-                before = event.at_ns
-                yield event
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DatasetError(f"{path}:{number}: {error!s} in {row}") from None
-
-
-def _trades(path: Path, _place: _Place) -> Iterator[Happening]:
-    def make(row: dict[str, str]) -> Iterator[Happening]:
-        yield Traded(
-            int(row["recv_ns"]), Side(row["taker_side"]), parse(row["price"]), parse(row["qty"])
-        )
-
-    return _each(path, make)
-
-
-def _quotes(path: Path, _place: _Place) -> Iterator[Happening]:
-    def make(row: dict[str, str]) -> Iterator[Happening]:
-        bid, ask = parse(row["bid"]), parse(row["ask"])
-        if not 0 < bid < ask:
-            raise ValueError(f"bid {bid} and ask {ask}: expected 0 < bid < ask")
-        yield Quoted(int(row["recv_ns"]), bid, parse(row["bid_qty"]), ask, parse(row["ask_qty"]))
-
-    return _each(path, make)
-
-
-def _candles(path: Path, _place: _Place) -> Iterator[Happening]:
-    """Yield four trades a candle: open, the nearer extreme, the other, close, evenly in time.
-
-    The nearer extreme to the open comes first; each trade has a quarter of the volume. Candles
-    that nothing traded in say nothing.
-    """
-    spans = [_open_ns(row) for _, row in _first(_rows(path), 2)]
-    span_ns = spans[1] - spans[0] if len(spans) > 1 else 60 * SECOND
-
-    def make(row: dict[str, str]) -> Iterator[Happening]:
-        opened, high, low, closed, volume = (
-            parse(row[name]) for name in ("open", "high", "low", "close", "volume")
-        )
-        if not low <= min(opened, closed) <= max(opened, closed) <= high:
-            raise ValueError("expected low <= open, close <= high")
-        at_ns = _open_ns(row)
-        path_ = (low, high) if opened - low <= high - opened else (high, low)
-        before = opened
-        for n, price in enumerate((opened, *path_, closed)) if volume else ():
-            side = Side.BUY if price >= before else Side.SELL
-            yield Traded(at_ns + n * span_ns // 4, side, price, (volume / 4).normalize())
-            before = price
-
-    return _each(path, make)
-
-
-def _open_ns(row: dict[str, str]) -> int:
-    if "open_ms" in row:
-        return int(row["open_ms"]) * 1_000_000
-    stamp = row.get("timestamp") or row["datetime"]
-    moment = datetime.fromisoformat(stamp).replace(tzinfo=UTC)
-    return round(moment.timestamp()) * SECOND
-
-
-def _first(rows: Iterator[Any], count: int) -> list[Any]:
-    found = []
-    for row in rows:
-        found.append(row)
-        if len(found) == count:
-            break
-    return found
-
-
-_FORMS: tuple[tuple[set[str], _Reader], ...] = (
-    ({"recv_ns", "taker_side", "price", "qty"}, _trades),
-    ({"recv_ns", "bid", "bid_qty", "ask", "ask_qty"}, _quotes),
-    ({"open", "high", "low", "close", "volume"}, _candles),
-)

@@ -1,0 +1,154 @@
+"""A recording as market_data's feed, in virtual time: what a subscriber would have seen of it.
+
+The exchange model gets every event at its time. market_data gets depth as batches of changes every
+760 ms over a window of 100 levels, as the exchange's `obdiff` does, trades with the same batches,
+quotes without depth one by one, and a bare frame when nothing moved: silence is never confirmation.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from msgspec import Struct
+
+from btcbot.domain.feed import (
+    BookChange,
+    BookRead,
+    BookSnapshot,
+    FeedUp,
+    FrameSeen,
+    Join,
+    QuoteSeen,
+    ReadBook,
+    ReadRules,
+    RulesRead,
+    SeenTrade,
+    TextLevel,
+    TradesSeen,
+)
+from btcbot.domain.ids import Pair
+from btcbot.domain.money import text
+from btcbot.simulation.events import BookMoved, BookSet, Happening, Quoted, Traded
+from btcbot.simulation.exchange import Exchange
+from btcbot.simulation.venue import CallAt, Deliver, Now
+
+BATCH_NS = 760_000_000
+WINDOW = 100
+Window = dict[Decimal, Decimal]
+
+
+class SimulatedFeed:
+    """One pair's recording; `happen` plays an event, `start` performs market_data's effects."""
+
+    def __init__(
+        self, exchange: Exchange, pair: Pair, now: Now, call_at: CallAt, deliver: Deliver
+    ) -> None:
+        self._exchange, self._pair = exchange, pair
+        self._market = exchange.markets[pair]
+        self._now, self._call_at, self._deliver = now, call_at, deliver
+        self._has_depth = False
+        self._is_book_moved = False
+        self._is_quiet = True  # Nothing was shown since the last batch.
+        self._shown: tuple[Window, Window] | None = None  # None: a snapshot is due.
+        self._change_set = 0
+        self._is_up = False
+        self._trade_id = 0
+        self._trades: list[SeenTrade] = []
+
+    def start(self, effect: Struct) -> None:
+        """Begin an effect of market_data; the first Join opens the session."""
+        match effect:
+            case Join():
+                self._shown, self._is_book_moved = None, self._has_depth
+                if not self._is_up:
+                    self._is_up = True
+                    self._deliver(FeedUp(session=1))
+                    self._call_at(self._now() + BATCH_NS, self._beat)
+            case ReadRules():
+                rules = tuple(market.rules for market in self._exchange.markets.values())
+                self._deliver(RulesRead(instruments=rules))
+            case _:
+                assert isinstance(effect, ReadBook), f"no effect of a feed: {effect}"
+                if self._has_depth:
+                    bids, asks = self._window()
+                    self._deliver(BookRead(pair=self._pair, bids=_rows(bids), asks=_rows(asks)))
+
+    def happen(self, event: Happening) -> None:
+        """Let one recorded event happen now."""
+        exchange, pair = self._exchange, self._pair
+        if type(event) is Quoted:  # The hottest.
+            bid, bid_quantity = event.bid, event.bid_quantity
+            ask, ask_quantity = event.ask, event.ask_quantity
+            exchange.set_top(pair, bid, bid_quantity, ask, ask_quantity, event.at_ns)
+            self._is_quiet = False
+            self._deliver(
+                QuoteSeen(
+                    pair=pair,
+                    bid=bid,
+                    bid_quantity=bid_quantity,
+                    ask=ask,
+                    ask_quantity=ask_quantity,
+                )
+            )
+        elif isinstance(event, BookMoved):
+            exchange.change_book(pair, event.bids, event.asks, event.at_ns)
+            self._has_depth = self._is_book_moved = True
+        elif isinstance(event, BookSet):
+            exchange.set_book(pair, event.bids, event.asks, event.at_ns)
+            self._has_depth = self._is_book_moved = True
+        else:
+            assert isinstance(event, Traded), f"nothing that happens: {event}"
+            self._trade(event)
+
+    def _trade(self, event: Traded) -> None:
+        self._trade_id += 1
+        price, quantity, at_ns = event.price, event.quantity, event.at_ns
+        self._exchange.print_trade(self._pair, event.side, price, quantity, at_ns)
+        self._trades.append(SeenTrade(self._trade_id, event.side, price, quantity, at_ns))
+
+    def _beat(self) -> None:
+        """Show what changed since the last batch, and the trades meanwhile; else a bare frame."""
+        self._call_at(self._now() + BATCH_NS, self._beat)
+        if self._is_book_moved:
+            self._is_book_moved = False
+            self._show_book()
+        if self._trades:
+            trades, self._trades = tuple(self._trades), []
+            self._deliver(TradesSeen(pair=self._pair, trades=trades, is_backlog=False))
+        elif self._is_quiet:
+            self._deliver(FrameSeen())
+        self._is_quiet = True
+
+    def _show_book(self) -> None:
+        bids, asks = self._window()
+        before, self._shown = self._shown, (bids, asks)
+        say: Callable[..., BookSnapshot | BookChange] = BookSnapshot
+        if before is not None:
+            bids, asks = _changes(before[0], bids), _changes(before[1], asks)
+            if not bids and not asks:
+                return  # It moved beneath the window.
+            say = BookChange
+        self._change_set += 1
+        self._is_quiet = False
+        self._deliver(
+            say(
+                pair=self._pair,
+                change_set=self._change_set,
+                bids=_rows(bids),
+                asks=_rows(asks),
+            )
+        )
+
+    def _window(self) -> tuple[Window, Window]:
+        """Return what anybody sees: the best levels of each side, best first."""
+        market = self._market
+        bids = dict(sorted(market.bids.items(), reverse=True)[:WINDOW])
+        return bids, dict(sorted(market.asks.items())[:WINDOW])
+
+
+def _changes(old: Window, new: Window) -> Window:
+    changed = {price: quantity for price, quantity in new.items() if old.get(price) != quantity}
+    return changed | {price: Decimal(0) for price in old if price not in new}
+
+
+def _rows(levels: Window) -> tuple[TextLevel, ...]:
+    return tuple(TextLevel(text(price), text(quantity)) for price, quantity in levels.items())
