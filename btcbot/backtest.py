@@ -22,6 +22,7 @@ from btcbot.domain.instruments import DOCUMENTED, FeeRates, default_fees
 from btcbot.domain.messages import AccountSnapshot, BookTop, PnlReport
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.venue import VenueEffect
+from btcbot.orders.accept import live_orders
 from btcbot.orders.bounds import OrderBounds
 from btcbot.orders.recovery import desk_of
 from btcbot.orders.state import GateLimits, Setup
@@ -37,6 +38,8 @@ from bus.clock import ManualClock
 from bus.memory import MemoryBus
 
 TAG: Final = "btest"
+SILENCE_NS: Final = 5_000_000_000  # Without an event: candles are made of such silences.
+LEAD_NS: Final = 2_000_000_000  # Of time as usual before the next event.
 SETTLE_NS: Final = 30_000_000_000  # After the last event: open orders expire, their fills are read.
 TRY, USDT, USDTTRY = Asset("TRY"), Asset("USDT"), Pair("USDTTRY")
 BALANCES: Final = {TRY: Decimal(100_000), USDT: Decimal(10_000)}
@@ -122,9 +125,11 @@ class Stage:
 
     def play(self, events: Iterable[Happening]) -> int:
         """Let every event happen at its time, then let open orders settle; return how many."""
-        run_until, happen, exchange = self.bus.run_until, self.feed.happen, self.exchange
-        count = 0
+        clock, run_until, happen = self.clock, self.bus.run_until, self.feed.happen
+        exchange, count = self.exchange, 0
         for event in events:
+            if event.at_ns - clock.now_ns() > SILENCE_NS:
+                self._skip_silence(event.at_ns)
             run_until(event.at_ns)
             happen(event)
             count += 1
@@ -132,6 +137,19 @@ class Stage:
                 self.venue.ring()
         self.bus.run_until(self.clock.now_ns() + SETTLE_NS)
         return count
+
+    def _skip_silence(self, until_ns: int) -> None:
+        """Let time pass in which nothing happens; while nothing of ours is alive, at one leap.
+
+        Timers that were due meanwhile fire once, when time goes on; before the next event there is
+        time enough to confirm the price and to read the exchange again.
+        """
+        desk = self.bus.state("execution")
+        self.bus.advance(1)
+        while any(live_orders(desk)) and self.clock.now_ns() < until_ns - LEAD_NS:
+            self.bus.advance(1)
+        if self.clock.now_ns() < until_ns - LEAD_NS:
+            self.clock.advance_to(until_ns - LEAD_NS)
 
     def result(self, started_ns: int, events: int) -> Result:
         """Return everything the run wrote down."""

@@ -114,17 +114,16 @@ def mapped(events: Iterable[Happening], factor: Decimal, rules: Instrument) -> I
     """Yield the events with prices multiplied by `factor`, on the pair's ticks and steps."""
     bids = _Side(lambda price: rules.price_down(price * factor), rules)
     asks = _Side(lambda price: rules.price_up(price * factor), rules)
+    least = Quantity(rules.step)
     for event in events:
         match event:
             case BookMoved():
                 yield BookMoved(event.at_ns, bids.change(event.bids), asks.change(event.asks))
             case Quoted():
                 bid, ask = rules.price_down(event.bid * factor), rules.price_up(event.ask * factor)
-                sizes = (
-                    rules.quantity_down(event.bid_quantity),
-                    rules.quantity_down(event.ask_quantity),
-                )
-                yield Quoted(event.at_ns, bid, max(sizes[0], least), ask, max(sizes[1], least))
+                bid_quantity = max(rules.quantity_down(event.bid_quantity), least)
+                ask_quantity = max(rules.quantity_down(event.ask_quantity), least)
+                yield Quoted(event.at_ns, bid, bid_quantity, ask, ask_quantity)
             case Traded():
                 to_tick = rules.price_up if event.side is Side.BUY else rules.price_down
                 quantity = rules.quantity_down(event.quantity)
