@@ -248,7 +248,7 @@ class Performer:
                 raise AssertionError(f"nobody performs {effect}")
 
     def status(self) -> dict[str, Any]:
-        """Return the public status document; see docs/reference/status.md."""
+        """Return the public status document; see docs/reference/json-shapes.md."""
         assert self.view is not None, "asked for status before control was made"
         now_ns = self._clock.monotonic_ns()
         heard = {
