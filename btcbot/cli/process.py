@@ -98,8 +98,10 @@ def serve_sandbox(config: Config) -> None:
             key=read_secret(key_file).reveal(),
             secret=read_secret(secret_file).reveal(),
             balances=dict(defaults.BALANCES),
-            pairs=tuple(DOCUMENTED),
+            # A recording is played for the first pair.
+            pairs=tuple(dict.fromkeys([*config.pairs, *DOCUMENTED])),
             seed=config.sandbox.seed,
+            data=(config.sandbox.data,) if config.sandbox.data else (),
             speed=float(config.sandbox.speed),
             state=config.home / "sandbox",
         )

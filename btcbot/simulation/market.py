@@ -30,6 +30,7 @@ PULL: Final = 0.002  # Of the distance to the start, each second.
 TRADES_PER_S: Final = 0.5  # Without any to excite them.
 EXCITEMENT: Final = 0.6  # Further trades a second, for each trade,
 CALM_AFTER_S: Final = 1.0  # falling off within about this time.
+TRADES_MAX: Final = 200  # A step, however long.
 GAP: Final = 0.8e-4  # Between places of the lattice, of the price.
 DEPTH: Final = 20_000.0  # Mean value of a level near the touch, in TRY.
 TRY_PER_QUOTE: Final = {"TRY": 1.0, "USDT": 45.0}
@@ -113,7 +114,8 @@ class SyntheticMarket:
         self._excitement *= math.exp(-seconds / CALM_AFTER_S)
         rate = TRADES_PER_S * math.exp(0.5 * self._log_volatility) + self._excitement
         due = draw.expovariate(1.0)
-        while due < rate * seconds and self._bids and self._asks:
+        count = min(rate * seconds, TRADES_MAX)
+        while due < count and self._bids and self._asks:
             side = Side.BUY if draw.random() < 0.5 else Side.SELL
             levels = self._asks if side is Side.BUY else self._bids
             best = min(levels) if side is Side.BUY else max(levels)
