@@ -88,8 +88,6 @@ def serve_sandbox(config: Config) -> None:
 
     if unknown := [pair for pair in config.pairs if pair not in DOCUMENTED]:
         raise ConfigError(f"pairs = {unknown}: the sandbox trades {', '.join(DOCUMENTED)}")
-    if config.sandbox.data is not None:
-        raise ConfigError("sandbox.data: this sandbox plays no recordings; leave it empty")
     key_file, secret_file = config.key_files
     run(
         Settings(
