@@ -12,6 +12,7 @@ from btcbot.cli.ctl_link import Json, ask, carry_out, history, silence, status_o
 from btcbot.cli.ctl_status import scope_text
 
 KILL_WAIT_S: Final = 90.0
+KILL_ANSWER_S: Final = 2.0  # Then the kill file, which needs nobody but execution.
 POLL_S: Final = 0.1
 UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -95,7 +96,7 @@ def _order_kill(options: Options, reason: str) -> Json:
     config = options.load().config
     request = {"command": "kill", "reason": reason}
     try:
-        answer = ask_control(config.home, request)
+        answer = ask_control(config.home, request, KILL_ANSWER_S)
     except OSError:
         if holder_of(config) is None:
             stop(exits.NOT_RUNNING, f"btcbot: not running: {silence(options)}")
