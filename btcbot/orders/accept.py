@@ -13,7 +13,6 @@ from btcbot.domain.messages import ApprovedOrder, OrderIntent, RefuseIntent
 from btcbot.domain.money import BPS_IN_ONE, Amount, Notional, part_of
 from btcbot.domain.venue import Submit
 from btcbot.domain.words import OrderState, Rule, Side, TradingState
-from btcbot.orders.lifecycle import is_terminal
 from btcbot.orders.state import Desk, Order
 from btcbot.orders.turn import Turn
 
@@ -60,8 +59,9 @@ def reservation(desk: Desk, intent: OrderIntent) -> Amount:
 
 def live_orders(desk: Desk, pair: Pair | None = None) -> Iterator[Order]:
     """Yield the orders that are not terminal, of one pair or of all."""
-    for order in desk.orders.values():
-        if not is_terminal(order.state) and pair in (None, order.intent.pair):
+    for intent_id in desk.live:
+        order = desk.orders[intent_id]
+        if pair is None or order.intent.pair == pair:
             yield order
 
 

@@ -47,6 +47,7 @@ def desk_of(setup: Setup, found: Recovered) -> Desk:
     """Return the desk of a new life; reads of the exchange must complete it before it sends."""
     desk = Desk(setup=setup, epoch=found.epoch + 1, head=found.head)
     desk.orders = {order.intent.intent_id: order for order in found.live}
+    desk.live = dict.fromkeys(desk.orders)
     desk.by_order_id = {
         order.order_id: order.intent.intent_id for order in found.live if order.order_id is not None
     }

@@ -98,7 +98,9 @@ class Desk(Struct, kw_only=True):
     epoch: int = 0
     head: int = 0
     # Orders and books.
-    orders: dict[IntentId, Order] = field(default_factory=dict)
+    orders: dict[IntentId, Order] = field(default_factory=dict)  # Ended ones too, bounded.
+    live: dict[IntentId, None] = field(default_factory=dict)  # Those that are not terminal.
+    ended: dict[IntentId, None] = field(default_factory=dict)  # Those that are, oldest first.
     by_order_id: dict[OrderId, IntentId] = field(default_factory=dict)
     verdicts: dict[IntentId, IntentVerdict] = field(default_factory=dict)
     commands: dict[CommandId, CommandDone] = field(default_factory=dict)

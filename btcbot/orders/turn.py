@@ -35,7 +35,7 @@ from btcbot.domain.messages import CommandDone, IntentVerdict
 from btcbot.domain.money import text
 from btcbot.domain.venue import VenueEffect
 from btcbot.domain.words import OrderState, TradingState
-from btcbot.orders.lifecycle import may_move
+from btcbot.orders.lifecycle import is_terminal, may_move
 from btcbot.orders.state import REMEMBERED, Desk, Order, remember
 
 
@@ -85,20 +85,24 @@ def _move(desk: Desk, intent_id: IntentId, to: OrderState, now_ns: int, **change
     moved = replace(order, state=to, **changes)
     desk.orders[intent_id] = moved
     desk.changed_ns = now_ns
+    if is_terminal(to):
+        del desk.live[intent_id]
+        desk.ended[intent_id] = None
+    elif is_terminal(order.state):
+        del desk.ended[intent_id]
+        desk.live[intent_id] = None
     return moved
 
 
 def _end(desk: Desk, intent_id: IntentId, to: OrderState, now_ns: int) -> None:
     """Move an order to a terminal state; it stays findable for late contradictions, bounded."""
     _move(desk, intent_id, to, now_ns)
-    done = [key for key, order in desk.orders.items() if order.state in _TERMINAL]
-    for key in done[: max(0, len(done) - REMEMBERED)]:
-        old = desk.orders.pop(key)
+    if len(desk.ended) > REMEMBERED:
+        oldest = next(iter(desk.ended))
+        del desk.ended[oldest]
+        old = desk.orders.pop(oldest)
         if old.order_id is not None:
             desk.by_order_id.pop(old.order_id, None)
-
-
-_TERMINAL = (OrderState.REJECTED, OrderState.NOT_SENT, OrderState.ABSENT, OrderState.CLOSED)
 
 
 def _epoch(desk: Desk, fact: EpochStarted) -> None:
@@ -121,6 +125,7 @@ def _submitting(desk: Desk, fact: OrderSubmitting) -> None:
         reserved=fact.reserved,
         created_ns=fact.at_ns,
     )
+    desk.live[intent.intent_id] = None
     verdict = IntentVerdict(intent_id=intent.intent_id, rule=None, detail="")
     remember(desk.verdicts, intent.intent_id, verdict)
     desk.last_stamp_ms = fact.stamp_ms
