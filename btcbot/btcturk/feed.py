@@ -9,6 +9,7 @@ from msgspec import Struct
 from btcbot.btcturk import frames, wire
 from btcbot.btcturk.drift import Drift
 from btcbot.btcturk.grammar import WireError
+from btcbot.btcturk.network import Network
 from btcbot.btcturk.rest import Rest, RestError
 from btcbot.btcturk.rules import instruments
 from btcbot.btcturk.stream import SILENCE_S, Socket
@@ -41,10 +42,11 @@ class BtcturkFeed:
         monotonic: Callable[[], int],
         *,
         silence_s: float = SILENCE_S,
+        network: Network | None = None,
     ) -> None:
         """Open the socket. A session without a frame for `silence_s` is given up."""
         self._deliver = deliver
-        self._rest = Rest(rest_url, monotonic)
+        self._rest = Rest(rest_url, monotonic, network=network)
         self._drift = Drift(lambda what: log.warning("exchange_drift", extra={"error": what}))
         self._joined: dict[Pair, None] = {}
         self._session = 0
@@ -56,6 +58,7 @@ class BtcturkFeed:
             on_frame=self._frame,
             on_down=lambda reason: deliver(FeedDown(reason=reason)),
             silence_s=silence_s,
+            network=network,
         )
 
     def start(self, effect: Struct) -> None:

@@ -16,6 +16,7 @@ from btcbot.btcturk import wire
 from btcbot.btcturk.auth import KeyPair
 from btcbot.btcturk.client import httpx
 from btcbot.btcturk.grammar import start
+from btcbot.btcturk.network import Internet, Network
 from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
 
 TRY_S: Final = 4.0
@@ -57,12 +58,15 @@ class Rest:
         keys: KeyPair | None = None,
         stamp: Stamp | None = None,
         budget: RateBudget | None = None,
+        network: Network | None = None,
     ) -> None:
         self._base, self._monotonic = base, monotonic
         self._keys, self._stamp = keys, stamp
         self._budget = budget if budget is not None else RateBudget()
         tls = tls_context(is_secure=base.startswith("https:"))
-        self._reads, self._cancels = _client(base, tls), _client(base, tls)
+        network = network or Internet()
+        self._reads = _client(base, tls, network.transport())
+        self._cancels = _client(base, tls, network.transport())
         self._jitter = random.Random()  # Only ever spreads repeats in time.
 
     async def get(
@@ -185,7 +189,9 @@ def tls_context(*, is_secure: bool) -> ssl.SSLContext:
     return context
 
 
-def _client(base: str, tls: ssl.SSLContext) -> httpx.AsyncClient:
+def _client(
+    base: str, tls: ssl.SSLContext, transport: httpx.AsyncBaseTransport | None
+) -> httpx.AsyncClient:
     limits = httpx.Limits(
         max_connections=8, max_keepalive_connections=4, keepalive_expiry=KEEP_ALIVE_S
     )
@@ -194,7 +200,8 @@ def _client(base: str, tls: ssl.SSLContext) -> httpx.AsyncClient:
         timeout=TRY_S,
         follow_redirects=False,
         trust_env=False,
-        transport=httpx.AsyncHTTPTransport(
+        transport=transport
+        or httpx.AsyncHTTPTransport(
             verify=tls, retries=0, http1=True, http2=False, trust_env=False, limits=limits
         ),
     )

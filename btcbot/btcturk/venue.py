@@ -13,6 +13,7 @@ from btcbot.btcturk.grammar import WireError
 from btcbot.btcturk.pool import SubmitPool
 from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
 from btcbot.btcturk.reads import Reads
+from btcbot.btcturk.network import Network
 from btcbot.btcturk.rest import Rest, RestError
 from btcbot.btcturk.stream import Socket
 from btcbot.btcturk.submit import Post, Reply, Waits
@@ -63,6 +64,7 @@ class BtcturkVenue:
         kill_file: Path,
         clock: Clock,
         waits: Waits | None = None,
+        network: Network | None = None,
     ) -> None:
         """`addresses`: REST and WebSocket. `credentials`: key and secret, as BTCTurk shows them.
 
@@ -76,13 +78,15 @@ class BtcturkVenue:
         self._budget = RateBudget()
         self._drift = Drift(lambda what: log.warning("exchange_drift", extra={"error": what}))
         self._rest = Rest(
-            rest_url, clock.monotonic_ns, keys=self._keys, stamp=self._stamp, budget=self._budget
-        )
+            rest_url, clock.monotonic_ns, keys=self._keys, stamp=self._stamp,
+            budget=self._budget, network=network,
+        )  # fmt: skip
         self._reads = Reads(self._rest, clock, self._drift)
         self._tasks = Tasks()
         self._pool = SubmitPool(
-            rest_url, lambda count: deliver(ConnectionsIdle(count=count)), waits=waits
-        )
+            rest_url, lambda count: deliver(ConnectionsIdle(count=count)), waits=waits,
+            network=network,
+        )  # fmt: skip
         self._socket = Socket(
             ws_url,
             clock.monotonic_ns,
@@ -90,6 +94,7 @@ class BtcturkVenue:
             on_frame=self._frame,
             on_down=lambda reason: log.info("private_socket_down", extra={"error": reason}),
             silence_s=None,  # A quiet account hears nothing: polling is the authority.
+            network=network,
         )
 
     def start(self, effect: VenueEffect) -> None:  # noqa: C901 - one line each
