@@ -45,7 +45,7 @@ class Pauses:
 class Socket:
     """Calls `on_up`, `on_frame`, `on_down` from its own task; `send` is dropped while down."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a socket is made of
         self,
         url: str,
         monotonic: Callable[[], int],

@@ -10,10 +10,10 @@ from btcbot.btcturk.auth import KeyPair
 from btcbot.btcturk.classify import classify
 from btcbot.btcturk.drift import Drift
 from btcbot.btcturk.grammar import WireError
+from btcbot.btcturk.network import Network
 from btcbot.btcturk.pool import SubmitPool
 from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
 from btcbot.btcturk.reads import Reads
-from btcbot.btcturk.network import Network
 from btcbot.btcturk.rest import Rest, RestError
 from btcbot.btcturk.stream import Socket
 from btcbot.btcturk.submit import Post, Reply, Waits
@@ -55,7 +55,7 @@ class Clock(Protocol):
 class BtcturkVenue:
     """Performs venue effects on the running event loop; outcomes go to `deliver`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a venue is made of
         self,
         *,
         addresses: tuple[str, str],

@@ -15,6 +15,7 @@ COMMANDS = {
     "export": ("btcbot.cli.export", "Export fills, orders, intents or events."),
     "init": ("btcbot.cli.init", "Write a commented btcbot.toml and make the folders."),
     "sandbox": ("btcbot.cli.sandbox", "Run an exchange on this machine: no money, no network."),
+    "sim": ("btcbot.cli.sim", "Run the fleet against a failing world, from a seed."),
     "up": ("btcbot.cli.up", "Start the fleet under supervisord."),
     "version": ("btcbot.cli.version", "Print the versions."),
 }
