@@ -195,8 +195,10 @@ def _hold(state: State, fill: Fill) -> None:
 
 
 def _free(state: State, ended: IntentId) -> str:
+    """Forget a wish that ended; its slot is free unless another order stands in it."""
     slot = state.slots.pop(ended, "")
-    state.view.live.pop(slot, None)
+    if slot not in state.slots.values():
+        state.view.live.pop(slot, None)
     return slot
 
 

@@ -267,6 +267,20 @@ def test_a_refusal_of_one_side_lets_the_other_side_go(room: Room) -> None:
     assert room.wish().side is Side.SELL
 
 
+def test_a_refusal_leaves_the_slot_to_the_order_that_lives_in_it(room: Room) -> None:
+    earlier = make.intent(99)  # Asked for by an earlier life; execution accepted it meanwhile.
+    wish = room.wish()
+    room.bus.say_fact(make.submitting(earlier))
+    room.answer(wish, Rule.DUPLICATE_SLOT)
+
+    room.bus.advance(5)
+    room.quote()
+    assert room.wishes == [wish]
+
+    room.bus.say_fact(make.closed(earlier))
+    assert room.wish().slot == earlier.slot
+
+
 def test_a_wish_nobody_answered_is_asked_of_the_next_life_of_the_gate(room: Room) -> None:
     wish = room.wish()
     room.bus.crash("risk_gate")
