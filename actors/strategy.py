@@ -52,7 +52,6 @@ Inbox = (
     | OrderNotSent | OrderAbsent | InstrumentRules | TradingStateChanged | PauseChanged
     | PeerLost | PeerBack | CaughtUp | RequestExpired | Started
 )  # fmt: skip
-Ended = OrderClosed | OrderRejected | OrderNotSent | OrderAbsent
 
 BACK_OFF_FIRST_NS, BACK_OFF_LAST_NS = 1_000_000_000, 60_000_000_000
 
@@ -155,7 +154,7 @@ def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR
             slot = _free(state, message.intent_id)
             state.refused.pop(slot, None)
         case OrderRejected():
-            _refuse(state, message.intent_id, now_ns)
+            _refuse(state, message.intent_id, message.at_ns)  # Perhaps long ago: catching up.
         case TradingStateChanged():
             state.trading = message.state
         case InstrumentRules():
@@ -202,13 +201,13 @@ def _free(state: State, ended: IntentId) -> str:
     return slot
 
 
-def _refuse(state: State, refused: IntentId, now_ns: int) -> None:
+def _refuse(state: State, refused: IntentId, at_ns: int) -> None:
     """Let a refused slot rest, twice as long each time, so that refusals do not flood the log."""
     slot = _free(state, refused)
     if slot:
         _, pause = state.refused.get(slot, (0, BACK_OFF_FIRST_NS // 2))
         pause = min(2 * pause, BACK_OFF_LAST_NS)
-        state.refused[slot] = (now_ns + pause, pause)
+        state.refused[slot] = (at_ns + pause, pause)
 
 
 def actor(setup: Setup, fees: dict[Pair, Any]) -> Actor[State]:

@@ -349,6 +349,19 @@ def test_a_new_life_holds_what_the_last_one_held_and_respects_its_orders(room: R
     assert room.wishes == [wish, sell]
 
 
+def test_rejections_of_long_ago_do_not_make_a_new_life_rest(room: Room) -> None:
+    for number in range(5):
+        old = make.intent(number + 2)
+        room.bus.say_fact(make.submitting(old))
+        room.bus.say_fact(make.rejected(old))
+
+    room.bus.crash("strategy")
+    room.bus.advance(3_600)
+    room.begin()
+
+    assert room.wish().slot == BUY_SLOT
+
+
 def test_a_life_never_uses_the_id_of_another(room: Room) -> None:
     ids = []
     for _ in range(3):
