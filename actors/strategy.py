@@ -53,6 +53,7 @@ Inbox = (
     | PeerLost | PeerBack | CaughtUp | RequestExpired | Started
 )  # fmt: skip
 
+USABLE = (FeedStatus.LIVE, FeedStatus.FALLBACK)
 BACK_OFF_FIRST_NS, BACK_OFF_LAST_NS = 1_000_000_000, 60_000_000_000
 
 
@@ -76,7 +77,7 @@ class State(Struct, kw_only=True):
     slots: dict[IntentId, str] = field(default_factory=dict)  # Wishes that are open or live.
     refused: dict[str, tuple[int, int]] = field(default_factory=dict)  # Slot: not before, pause.
     silent: tuple[str, ...] = ("market_data", "risk_gate", "execution")
-    stale: dict[Pair, FeedStatus] = field(default_factory=dict)
+    feeds: dict[Pair, FeedStatus] = field(default_factory=dict)
     trading: TradingState = TradingState.PAUSED  # Fail closed until execution says otherwise.
     is_caught_up: bool = False
     may_decide: bool = False
@@ -91,7 +92,7 @@ def make_handle(strategy: Strategy) -> Any:  # noqa: ANN401 - a Handle over this
             pair = message.pair
             state.view.tops[pair] = message
             setup = state.setup
-            if not state.may_decide or pair in state.stale:
+            if not state.may_decide or state.feeds.get(pair) not in USABLE:
                 return Step(state)
             if setup.interval_ns:
                 if now_ns - state.decided_ns.get(pair, 0) < setup.interval_ns:
@@ -160,10 +161,7 @@ def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR
         case InstrumentRules():
             state.view.rules = {rules.pair: rules for rules in message.instruments}
         case FeedState():
-            if message.status in (FeedStatus.LIVE, FeedStatus.FALLBACK):
-                state.stale.pop(message.pair, None)
-            else:
-                state.stale[message.pair] = message.status
+            state.feeds[message.pair] = message.status
         case PeerLost():
             state.silent = tuple(dict.fromkeys((*state.silent, message.source)))
         case PeerBack():

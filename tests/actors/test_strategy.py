@@ -101,6 +101,7 @@ NEEDED: Final[dict[str, Struct]] = {
     "every fact": CaughtUp(head=1),
     "the trading state": make.trading(),
     "the rules": make.instrument_rules(),
+    "the feed's state": make.feed_state(),
     "a price": make.book_top(),
 }
 
