@@ -7,7 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from actors import CODEC
-from bus.actor import Actor, Answer, Step
+from btcbot.domain.messages import IntentVerdict, OrderIntent
+from bus.actor import Actor, Answer, Ask, Step
 from bus.clock import ManualClock
 from bus.memory import Faults, MemoryBus
 from tests.builders import START_NS
@@ -63,6 +64,22 @@ class Peer:
         self.heard.append(message)
         answer = self.answers.get(message.request_id)
         return Step(None, (Answer(message.request_id, answer),) if answer is not None else ())
+
+
+class Asker:
+    """An actor of a test: asks `to` whatever it is delivered, and keeps the answers."""
+
+    def __init__(self, name: str, to: str) -> None:
+        self.heard: list[Any] = []
+        self._to = to
+        self.actor: Actor[None] = Actor(name=name, state=None, handle=self._handle)
+
+    def _handle(self, _state: None, message: Any, _now_ns: int) -> Step[None]:
+        if isinstance(message, IntentVerdict):
+            self.heard.append(message)
+        elif isinstance(message, OrderIntent):
+            return Step(None, (Ask(self._to, message, message.request_id),))
+        return Step(None)
 
 
 class Mischief:
