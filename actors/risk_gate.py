@@ -81,6 +81,7 @@ class State(Struct, kw_only=True):
     marks: dict[Pair, BookTop] = field(default_factory=dict)
     feeds: dict[Pair, FeedStatus] = field(default_factory=dict)
     orders: dict[IntentId, Resting] = field(default_factory=dict)
+    ended: dict[IntentId, int] = field(default_factory=dict)  # Until the intent expires.
     held: dict[Pair, Decimal] = field(default_factory=dict)
     totals: dict[Asset, Decimal] = field(default_factory=dict)
     sent_ns: tuple[int, ...] = ()
@@ -108,7 +109,7 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
         case Fill():
             _fill(state, message)
         case OrderClosed() | OrderRejected() | OrderNotSent() | OrderAbsent():
-            state.orders.pop(message.intent_id, None)
+            _end(state, message.intent_id, now_ns)
         case OrderUnknown() | OrderAcked():
             known = state.orders.get(message.intent_id)
             if known is not None:
@@ -165,7 +166,8 @@ def _judged(state: State, intent: OrderIntent, now_ns: int) -> Ask:
     refusal = judge(_picture(state), intent, now_ns)
     if refusal is None:
         # Counted at once: the next intent is judged as if this one were live already.
-        state.orders.setdefault(intent.intent_id, Resting(intent, intent.quantity))
+        if intent.intent_id not in state.ended:
+            state.orders.setdefault(intent.intent_id, Resting(intent, intent.quantity))
         approved = ApprovedOrder(intent=intent, approved_ns=now_ns)
         return Ask("execution", approved, intent.intent_id)
     rule, detail = refusal
@@ -178,6 +180,14 @@ def _answered(state: State, verdict: IntentVerdict) -> tuple[Answer, ...]:
     if verdict.rule is not None:
         state.orders.pop(verdict.intent_id, None)
     return (Answer(verdict.intent_id, verdict),)
+
+
+def _end(state: State, intent_id: IntentId, now_ns: int) -> None:
+    """Free what an order took; its intent, asked again while it may be approved, takes nothing."""
+    order = state.orders.pop(intent_id, None)
+    if order is not None:
+        known = {**state.ended, intent_id: order.intent.expires_ns}
+        state.ended = {key: until_ns for key, until_ns in known.items() if until_ns > now_ns}
 
 
 def _fill(state: State, fill: Fill) -> None:

@@ -323,6 +323,30 @@ def test_the_end_of_an_order_frees_what_it_took(
     assert room.judge(make.intent(3)) is None
 
 
+def test_an_intent_asked_again_after_its_order_ended_takes_nothing(room: Room) -> None:
+    order = make.intent(1)
+    room.bus.deliver("strategy", order)
+    room.bus.say_fact(make.submitting(order))
+    room.answer(order)
+    room.bus.say_fact(make.closed(order))
+
+    room.bus.deliver("risk_gate", order)  # The same asking, late on the way.
+
+    assert not room.bus.state("risk_gate").orders
+
+
+def test_an_intent_asked_again_of_the_next_life_takes_nothing_either(room: Room) -> None:
+    order = make.intent(1)
+    room.bus.say_fact(make.submitting(order))
+    room.bus.say_fact(make.closed(order))
+    room.bus.crash("risk_gate")
+    room.begin()
+
+    room.bus.deliver("strategy", order)
+
+    assert not room.bus.state("risk_gate").orders
+
+
 def test_what_was_filled_is_taken_no_more_and_held_instead() -> None:
     room = Room(RiskLimits(position_notional_max_try=Decimal(5_000)))
     order = make.intent(1)
