@@ -16,6 +16,7 @@ from btcbot.config import Config
 from btcbot.domain.facts import (
     Balances,
     Fill,
+    Opening,
     OrderAbsent,
     OrderAcked,
     OrderClosed,
@@ -41,6 +42,7 @@ from btcbot.domain.messages import (
     Scope,
 )
 from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
+from btcbot.ledger import holdings
 from btcbot.risk.limits import RiskLimits
 from btcbot.risk.rules import MINUTE_NS, Picture, Resting, judge, position_in_try
 from bus.actor import (
@@ -62,7 +64,7 @@ from bus.actor import (
 from bus.runtime import PeersView, Place, run
 
 Inbox = (
-    OrderIntent | BookTop | IntentVerdict | FeedState | InstrumentRules | Fill | Balances
+    OrderIntent | BookTop | IntentVerdict | FeedState | InstrumentRules | Fill | Balances | Opening
     | OrderSubmitting | OrderAcked | OrderUnknown | OrderClosed | OrderRejected | OrderNotSent
     | OrderAbsent
     | TradingStateChanged | PauseChanged | PeerLost | PeerBack | CaughtUp | RequestExpired
@@ -83,7 +85,7 @@ class State(Struct, kw_only=True):
     orders: dict[IntentId, Resting] = field(default_factory=dict)
     ended: dict[IntentId, int] = field(default_factory=dict)  # Until the intent expires.
     held: dict[Pair, Decimal] = field(default_factory=dict)
-    totals: dict[Asset, Decimal] = field(default_factory=dict)
+    accounts: holdings.Accounts = field(default_factory=dict)
     sent_ns: tuple[int, ...] = ()
     trading: TradingState = TradingState.PAUSED  # Fail closed until execution says otherwise.
     pauses: dict[Scope, int | None] = field(default_factory=dict)
@@ -115,8 +117,8 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
             if known is not None:
                 is_unknown = isinstance(message, OrderUnknown)
                 state.orders[message.intent_id] = Resting(known.intent, known.left, is_unknown)
-        case Balances():
-            state.totals = {row.asset: row.total for row in message.balances}
+        case Balances() | Opening():
+            _state_balances(state, message)
         case Woken():
             return Step(state, (_risk_state(state, now_ns), Wake("say", now_ns + SAY_NS)))
         case Started():
@@ -163,7 +165,7 @@ def _note(  # noqa: C901 - one line each
 
 def _judged(state: State, intent: OrderIntent, now_ns: int) -> Ask:
     """Ask execution to send the intent, or to write down why not."""
-    refusal = judge(_picture(state), intent, now_ns)
+    refusal = judge(_picture(state, now_ns), intent, now_ns)
     if refusal is None:
         # Counted at once: the next intent is judged as if this one were live already.
         if intent.intent_id not in state.ended:
@@ -199,13 +201,16 @@ def _fill(state: State, fill: Fill) -> None:
         if known is not None:
             left = max(known.left - fill.quantity, Decimal(0))
             state.orders[fill.intent_id] = Resting(known.intent, left, known.is_unknown)
-    for posting in fill.postings:
-        if posting.account == "asset":
-            total = state.totals.get(posting.asset, Decimal(0))
-            state.totals[posting.asset] = total + posting.amount
+    state.accounts = holdings.post(state.accounts, fill.postings, fill.at_ns)
 
 
-def _picture(state: State) -> Picture:
+def _state_balances(state: State, stated: Balances | Opening) -> None:
+    state.accounts = holdings.state(state.accounts, stated.balances, stated.at_ns)
+    if isinstance(stated, Opening):
+        state.accounts = holdings.post(state.accounts, stated.postings, stated.at_ns)
+
+
+def _picture(state: State, now_ns: int) -> Picture:
     return Picture(
         limits=state.limits,
         rules=state.rules,
@@ -214,7 +219,7 @@ def _picture(state: State) -> Picture:
         fees=state.fees,
         orders=state.orders,
         held=state.held,
-        totals=state.totals,
+        totals={a: held.shown(a, now_ns).total for a, held in state.accounts.items()},
         sent_ns=state.sent_ns,
         trading=state.trading,
         pauses=state.pauses,
@@ -225,7 +230,7 @@ def _picture(state: State) -> Picture:
 
 def _risk_state(state: State, now_ns: int) -> Publish:
     """Say how much of each limit is used: the worst pair, the worst order."""
-    limits, picture = state.limits, _picture(state)
+    limits, picture = state.limits, _picture(state, now_ns)
     positions = (position_in_try(picture, pair) for pair in state.marks)
     largest = max(
         (r.left * r.intent.limit_price for r in state.orders.values()), default=Decimal(0)
@@ -240,7 +245,7 @@ def _risk_state(state: State, now_ns: int) -> Publish:
         ),
         LimitUse(
             "cash_reserve_min_try",
-            state.totals.get(Asset("TRY"), Decimal(0)),
+            picture.totals.get(Asset("TRY"), Decimal(0)),
             limits.cash_reserve_min_try,
         ),
         LimitUse("open_orders_max", Decimal(len(state.orders)), Decimal(limits.open_orders_max)),
@@ -271,6 +276,7 @@ def actor(limits: RiskLimits, fees: dict[Pair, FeeRates]) -> Actor[State]:
             OrderNotSent,
             OrderAbsent,
             Fill,
+            Opening,
             Balances,
             TradingStateChanged,
             PauseChanged,

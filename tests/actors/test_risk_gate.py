@@ -375,6 +375,19 @@ def test_a_fill_moves_what_the_account_holds() -> None:
     assert room.judge(make.intent(4, side=Side.SELL, limit_price=2_500_020)) is None
 
 
+def test_a_fill_that_the_balances_had_already_is_not_counted_twice() -> None:
+    room, order = Room(TRY=100_000), make.intent(1)
+    room.bus.advance(0.001)
+    room.hold(TRY="97499.99", BTC="0.001")  # Read after the match, said before the fill.
+    room.bus.advance(0.001)
+
+    room.bus.say_fact(make.fill(order, at_ns=room.bus.now_ns))
+
+    sell = make.intent(2, side=Side.SELL, limit_price=2_500_000)
+    assert room.judge(make.with_changes(sell, {"quantity": "0.0011"})) is Rule.NOT_ENOUGH_BASE
+    assert room.judge(make.intent(3, side=Side.SELL, limit_price=2_500_000)) is None
+
+
 def test_orders_of_the_last_minute_are_limited() -> None:
     room = Room(RiskLimits(orders_per_minute_max=3))
     for number in range(3):
