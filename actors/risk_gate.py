@@ -5,7 +5,6 @@ Says    ApprovedOrder or RefuseIntent to execution, IntentVerdict to the asker, 
 Never   remembers a verdict: execution does; every asking is judged and passed on
 """
 
-from collections import Counter
 from decimal import Decimal
 from typing import assert_never
 
@@ -91,7 +90,7 @@ class State(Struct, kw_only=True):
     pauses: dict[Scope, int | None] = field(default_factory=dict)
     silent: tuple[str, ...] = ("market_data", "execution")
     is_caught_up: bool = False
-    refusals: Counter[Rule] = field(default_factory=Counter)
+    refusals: dict[Rule, int] = field(default_factory=dict)  # By gate or execution.
 
 
 def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901
@@ -173,14 +172,15 @@ def _judged(state: State, intent: OrderIntent, now_ns: int) -> Ask:
         approved = ApprovedOrder(intent=intent, approved_ns=now_ns)
         return Ask("execution", approved, intent.intent_id)
     rule, detail = refusal
-    state.refusals[rule] += 1
     refused = RefuseIntent(intent=intent, rule=rule, detail=detail)
     return Ask("execution", refused, intent.intent_id)
 
 
 def _answered(state: State, verdict: IntentVerdict) -> tuple[Answer, ...]:
+    """Pass a verdict on; a refusal is counted here, once, however often it was asked for."""
     if verdict.rule is not None:
         state.orders.pop(verdict.intent_id, None)
+        state.refusals[verdict.rule] = state.refusals.get(verdict.rule, 0) + 1
     return (Answer(verdict.intent_id, verdict),)
 
 

@@ -97,7 +97,7 @@ class LimitUse(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RiskState(Message, frozen=True, kw_only=True, array_like=True, tag="risk_state"):
-    """How much of each limit is used; refusals counted by rule since start."""
+    """How much of each limit is used; refusals counted by rule since start, one an intent."""
 
     limits: tuple[LimitUse, ...]
     refusals: tuple[tuple[Rule, int], ...]

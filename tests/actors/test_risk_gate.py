@@ -15,6 +15,7 @@ from btcbot.domain.messages import (
     IntentVerdict,
     OrderIntent,
     RefuseIntent,
+    RiskState,
     Scope,
 )
 from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
@@ -400,6 +401,32 @@ def test_orders_of_the_last_minute_are_limited() -> None:
     room.bus.advance(60)
     room.begin()
     assert room.judge(make.intent(2, expires_ns=START_NS + 70 * SECOND_NS)) is None
+
+
+def test_it_says_every_second_how_much_of_each_limit_is_used() -> None:
+    room = Room(RiskLimits(open_orders_max=7), TRY=6_000)
+    order = make.intent(1)
+    assert room.judge(order) is None
+    second = make.intent(2)
+    assert room.judge(second) is Rule.DUPLICATE_SLOT
+    room.bus.say_fact(make.submitting(order))
+    room.bus.advance(1)
+    room.answer(second, Rule.DUPLICATE_SLOT)
+
+    room.bus.advance(1.9)
+
+    said = room.bus.heard(RiskState)
+    uses = {use.name: (use.used, use.limit) for use in said[-1].limits}
+    assert [state.at_ns - START_NS for state in said] == [SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS]
+    assert said[0].refusals == ()
+    assert uses == {
+        "order_notional_max_try": (Decimal("2500.01"), LIMITS.order_notional_max_try),
+        "position_notional_max_try": (Decimal("2500.01"), LIMITS.position_notional_max_try),
+        "cash_reserve_min_try": (6_000, LIMITS.cash_reserve_min_try),
+        "open_orders_max": (1, 7),
+        "orders_per_minute_max": (1, LIMITS.orders_per_minute_max),
+    }
+    assert said[-1].refusals == ((Rule.DUPLICATE_SLOT, 1),)
 
 
 def test_a_new_life_knows_what_the_last_one_knew_of_orders_money_and_pauses(room: Room) -> None:
