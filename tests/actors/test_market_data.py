@@ -170,6 +170,17 @@ def test_a_top_that_only_is_confirmed_is_said_again_once_a_second(room: Room) ->
     assert len({top.confirmed_ns for top in again}) == len(again)
 
 
+def test_changes_beneath_the_top_confirm_it_and_it_is_said_again_once_a_second(room: Room) -> None:
+    for number in range(1, 41):
+        room.bus.advance(0.25)
+        room.change(100 + number, bids=[(2_499_000, number)])
+
+    for said in (room.tops[1:], room.marks[1:]):
+        assert 9 <= len(said) <= 11
+        assert {top.changed_ns for top in said} == {START_NS}
+    assert room.tops[-1].confirmed_ns > START_NS + 9 * SECOND_NS
+
+
 def test_what_no_frame_confirms_is_not_said_again_and_turns_stale(room: Room) -> None:
     room.bus.advance(5)
     assert room.status().status is FeedStatus.LIVE
@@ -313,6 +324,19 @@ def test_while_the_socket_is_down_the_book_is_read_and_says_that_it_is_a_fallbac
     room.bus.advance(1)
     assert room.status().status is FeedStatus.LIVE
     assert room.tops[-1].bid == 2_499_990
+
+
+def test_a_fallback_that_reads_the_same_book_confirms_it(room: Room) -> None:
+    room.see(FeedDown(reason="gone"))
+    for _ in range(5):
+        room.bus.advance(2)
+        room.see(rest_book())
+    room.bus.advance(1)
+
+    assert room.status().status is FeedStatus.FALLBACK
+    assert {top.bid for top in room.tops[1:]} == {2_499_980}
+    assert room.tops[-1].confirmed_ns == START_NS + 10 * SECOND_NS
+    assert room.tops[-1].changed_ns == START_NS + 2 * SECOND_NS
 
 
 def test_a_frame_does_not_confirm_a_fallback(room: Room) -> None:
