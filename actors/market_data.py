@@ -220,6 +220,8 @@ def _trades(state: State, seen: TradesSeen, now_ns: int) -> tuple[Struct, ...]:
         effects.append(Publish(f"trade.{seen.pair}", gap))
     is_first = seen.is_backlog and not feed.last_trade_id  # History, not news.
     for row in fresh:
+        if row.trade_id <= feed.last_trade_id:
+            continue  # Twice in one frame.
         feed.last_trade_id = row.trade_id
         if not is_first:
             trade = Trade(

@@ -382,6 +382,15 @@ def said_trades(room: Room) -> list[int]:
     return [trade.trade_id for trade in room.bus.heard(Trade)]
 
 
+def test_each_trade_is_said_once_however_often_it_is_seen(room: Room) -> None:
+    room.see(trades(1, 2), trades(2, 3), trades(1, 2, 3, is_backlog=True), trades(4, 4))
+
+    assert said_trades(room) == [1, 2, 3, 4]
+    assert not room.bus.heard(TradesGap)
+    [first, *_] = room.bus.heard(Trade)
+    assert (first.event_ns, first.received_ns, first.side) == (START_NS - 1, START_NS, Side.BUY)
+
+
 def test_the_first_backlog_is_history_and_no_news(room: Room) -> None:
     room.see(trades(1, 2, 3, is_backlog=True), trades(4))
 
