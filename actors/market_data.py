@@ -259,12 +259,12 @@ def _tick(state: State, now_ns: int) -> tuple[Struct, ...]:
             feed.top = _confirmed(feed.top, feed.confirmed_ns)
             feed.said_ns = feed.confirmed_ns
             effects.append(Publish(f"top.{feed.pair}", feed.top))
-        if feed.book.is_void and state.is_up and now_ns - feed.joined_ns > REJOIN_NS:
+        if _is_wanting(state, feed) and state.is_up and now_ns - feed.joined_ns > REJOIN_NS:
             feed.joined_ns = now_ns
             effects.append(Join(feed.pair))
         effects += _mark(feed, now_ns) if _is_usable(feed, now_ns) else ()
     if state.fallback_due_ns <= now_ns:
-        void = [f for f in state.feeds.values() if f.book.is_void and state.instruments]
+        void = [f for f in state.feeds.values() if state.instruments and _is_wanting(state, f)]
         if void and now_ns - max(f.joined_ns for f in void) > REJOIN_NS // 2:
             state.fallback_due_ns = now_ns + FALLBACK_EVERY_NS
             effects += [ReadBook(feed.pair) for feed in void]
@@ -274,6 +274,11 @@ def _tick(state: State, now_ns: int) -> tuple[Struct, ...]:
     if state.instruments:
         effects.append(_say_rules(state, now_ns))
     return (*effects, *_say_feeds(state, now_ns))
+
+
+def _is_wanting(state: State, feed: Feed) -> bool:
+    """Return whether a book is void that the exchange can give, as far as is known."""
+    return feed.book.is_void and (not state.instruments or feed.pair in state.instruments)
 
 
 def _is_usable(feed: Feed, now_ns: int) -> bool:

@@ -138,6 +138,16 @@ def test_a_pair_the_exchange_does_not_have_is_named_with_what_may_be_meant(
     assert [record.message for record in caplog.records] == ["unknown_pair"]
 
 
+def test_the_exchange_is_not_asked_for_the_book_of_a_pair_it_does_not_have() -> None:
+    room = Room(Pair("BTCTYR"))
+    room.see(RULES, FeedUp(session=1))
+    mark = len(room.begun)
+
+    room.bus.advance(30)
+
+    assert {type(effect) for effect in room.begun[mark:]} == {ReadRules}
+
+
 # --- books ----------------------------------------------------------------------------------------
 
 
