@@ -164,6 +164,12 @@ class Stage:
 
     def play(self, events: Iterable[Happening]) -> int:
         """Let every event happen at its time, then let open orders settle; return how many."""
+        count = self.follow(events)
+        self.bus.run_until(self.clock.now_ns() + SETTLE_NS)
+        return count
+
+    def follow(self, events: Iterable[Happening]) -> int:
+        """Let every event happen at its time; return how many."""
         clock, run_until, happen = self.clock, self.bus.run_until, self.feed.happen
         exchange, count = self.exchange, 0
         for event in events:
@@ -174,7 +180,6 @@ class Stage:
             count += 1
             if exchange.events:
                 self.venue.ring()
-        self.bus.run_until(self.clock.now_ns() + SETTLE_NS)
         return count
 
     def _skip_silence(self, until_ns: int) -> None:
