@@ -1,6 +1,7 @@
 """The strategy actor on the bus: when it wishes, when it must not, and what a wish occupies."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -11,11 +12,11 @@ from msgspec import Struct
 
 from actors import strategy
 from btcbot.domain.facts import Fact, Fill
-from btcbot.domain.messages import OrderIntent, Scope
+from btcbot.domain.messages import BookTop, OrderIntent, Scope
 from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
 from btcbot.ledger.positions import Holding, book
 from btcbot.strategies import profit_aware
-from btcbot.strategies.contract import NO_HOLDING
+from btcbot.strategies.contract import NO_HOLDING, MarketView, Strategy, Want
 from bus.actor import Ask, CaughtUp, PeerBack, RequestExpired
 from tests import builders as make
 from tests.builders import BTCTRY, ETHTRY, FEES, SECOND_NS, START_NS
@@ -30,6 +31,27 @@ PEERS: Final = ("market_data", "risk_gate", "execution")
 BUY_SLOT, SELL_SLOT = "profit_aware:BTCTRY:buy", "profit_aware:BTCTRY:sell"
 
 
+class Greedy:
+    """A strategy that wants to buy twice and to sell on every quote, whatever stands already."""
+
+    NAME = "profit_aware"
+    Params = profit_aware.Params
+
+    def start(self, _params: Any) -> None:
+        return None
+
+    def decide(
+        self, state: None, _params: Any, _view: MarketView, top: BookTop, _now_ns: int
+    ) -> tuple[None, tuple[Want, ...]]:
+        def want(side: Side) -> Want:
+            return Want(
+                pair=top.pair, side=side, quantity=make.intent().quantity, limit_price=top.ask,
+                reason="more", life_ns=SECOND_NS,
+            )  # fmt: skip
+
+        return state, (want(Side.BUY), want(Side.BUY), want(Side.SELL))
+
+
 class Room:
     """The strategy between three peers that say only what a test lets them say."""
 
@@ -40,9 +62,11 @@ class Room:
             self.bus.start(peer.actor)
         self.begin()
 
-    def begin(self, setup: strategy.Setup = SETUP) -> None:
+    def begin(self, setup: strategy.Setup = SETUP, hosts: Strategy | None = None) -> None:
         """Begin a life of the strategy, and let it hear what the market says every second."""
-        self.bus.start(strategy.actor(setup, FEES))
+        actor = strategy.actor(setup, FEES)
+        handle = strategy.make_handle(hosts) if hosts else actor.handle
+        self.bus.start(replace(actor, handle=handle))
         self.bus.publish("market_data", "rules", make.instrument_rules())
         self.feed(FeedStatus.LIVE)
 
@@ -193,6 +217,24 @@ def test_it_wishes_nothing_while_its_slot_is_asked_for_or_live(room: Room) -> No
 
     room.bus.say_fact(make.closed(wish))
     assert room.wish().slot == wish.slot
+
+
+def test_a_strategy_that_wants_ever_more_gets_one_wish_a_slot(room: Room) -> None:
+    room.begin(hosts=Greedy())
+
+    room.quote()
+    room.quote()
+
+    assert [wish.slot for wish in room.wishes] == [BUY_SLOT, SELL_SLOT]
+
+
+def test_in_reduce_the_wishes_to_buy_of_a_strategy_are_dropped(room: Room) -> None:
+    room.begin(hosts=Greedy())
+    room.bus.say_fact(make.trading(TradingState.REDUCE))
+
+    room.quote()
+
+    assert [wish.side for wish in room.wishes] == [Side.SELL]
 
 
 def test_a_wish_that_is_late_is_still_open(room: Room) -> None:
