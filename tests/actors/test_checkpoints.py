@@ -15,9 +15,7 @@ from btcbot.domain.words import Side
 from bus.actor import PeerLost
 from tests import builders as make
 from tests.builders import BTCTRY
-from tests.stages import market, stage
-
-MY_PID = 4242
+from tests.stages import MY_PID, market, stage
 
 
 @pytest.fixture(scope="module")
