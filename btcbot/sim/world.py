@@ -210,6 +210,7 @@ class World:
     def setup(self) -> Setup:
         gate = GateLimits(
             order_notional_max_try=LIMITS.order_notional_max_try,
+            position_notional_max_try=LIMITS.position_notional_max_try,
             open_orders_max=LIMITS.open_orders_max,
             orders_per_minute_max=LIMITS.orders_per_minute_max,
             price_collar_bps=LIMITS.price_collar_bps,
