@@ -5,6 +5,7 @@ judgement of an answer, is the code that trades.
 """
 
 import asyncio
+import random
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -39,12 +40,19 @@ class Network(Protocol):
         """Return what opens a WebSocket when it is entered."""
         ...
 
+    def jitter(self) -> random.Random:
+        """Return what spreads repeats in time, and decides nothing else."""
+        ...
+
 
 class Internet:
     """The machine's network."""
 
     def transport(self) -> httpx.AsyncBaseTransport | None:
         return None
+
+    def jitter(self) -> random.Random:
+        return random.Random()
 
     async def connect(self, host: str, port: int) -> socket.socket:
         """Try every address of `host`. Raises OSError of the last one."""

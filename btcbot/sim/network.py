@@ -42,6 +42,9 @@ class SimulatedNetwork:
     def transport(self) -> CallTransport:
         return CallTransport(self._call)
 
+    def jitter(self) -> random.Random:
+        return self._draw
+
     async def connect(self, host: str, port: int) -> socket.socket:
         """Return our end of a pair; the other belongs to the exchange."""
         del host, port
