@@ -138,6 +138,13 @@ class MemoryBus:
             self._put(hosted, message)
         self._tell_watchers(name, PeerBack(source=name, epoch=hosted.epoch, pid=0))
 
+    def tell_of_peer(self, source: str, to: str, *, is_lost: bool) -> None:
+        """Let `to` notice that `source` fell silent, or is back, if it minds."""
+        at, hearer = self._hosted[source], self._hosted[to]
+        if source in (*hearer.actor.needs, *hearer.actor.watches):
+            back = PeerBack(source=source, epoch=at.epoch, pid=0)
+            self._put(hearer, PeerLost(source=source) if is_lost else back)
+
     def is_hosted(self, name: str) -> bool:
         """Return whether an actor of this name lives here now."""
         return name in self._hosted and not self._hosted[name].is_down

@@ -2,16 +2,39 @@
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+from msgspec import Struct
 
 from btcbot.cli import exits
 from btcbot.cli.common import Options, common, stop
 
 if TYPE_CHECKING:
     from btcbot.sim.campaign import Campaign
+    from btcbot.sim.lines import Cut
     from btcbot.sim.run import Report
+
+
+COMPLETE: Final = 1_000  # So many seeds must show everything that happens sometimes.
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """What to run."""
+
+    first: int
+    count: int
+    kills: int | None
+    only: tuple[str, ...]
+    twice: bool
+    stops: bool
+
+    def cuts(self, kills: int) -> "list[Cut]":
+        """Return where to kill."""
+        from btcbot.sim import lines
+
+        everywhere = lines.cuts(lines.reached(), self.first if self.twice else 0, again=self.twice)
+        return lines.chosen(lines.within(everywhere, self.only), kills, self.first)
 
 
 @click.command("sim")
@@ -31,12 +54,18 @@ if TYPE_CHECKING:
     "--line-kills", "kills", type=click.IntRange(0), metavar="N",
     help="Kill execution at N lines of its code as well, chosen by the seed; 0: at every line.",
 )  # fmt: skip
+@click.option(
+    "--lines-of", "only", multiple=True, metavar="PATH",
+    help="Only lines of the files whose path begins so.",
+)  # fmt: skip
 @click.option("--twice", is_flag=True, help="Each line kill once more within the recovery after.")
+@click.option("--stop", "stops", is_flag=True, help="Stop at the first failure; do not shrink it.")
 @click.option("--jobs", default=os.cpu_count() or 1, show_default=True, type=click.IntRange(1, 64))
 @common
 def command(  # noqa: PLR0913 - one parameter an option
     options: Options, *, seed: int, count: int, removed: tuple[str, ...],
-    trading_s: float | None, kills: int | None, twice: bool, jobs: int,
+    trading_s: float | None, kills: int | None, only: tuple[str, ...], twice: bool, stops: bool,
+    jobs: int,
 ) -> None:  # fmt: skip
     """Run the fleet against a failing world, in virtual time, from a seed.
 
@@ -50,7 +79,10 @@ def command(  # noqa: PLR0913 - one parameter an option
         return
     if removed or trading_s is not None:
         stop(exits.USAGE, "btcbot: --without and --for are for one seed")
-    _many(options, (seed, count), (kills, twice), jobs)
+    if only and kills is None:
+        stop(exits.USAGE, "btcbot: --lines-of is for --line-kills")
+    work = Work(first=seed, count=count, kills=kills, only=only, twice=twice, stops=stops)
+    _many(options, work, jobs)
 
 
 def _one(options: Options, seed: int, removed: tuple[str, ...], trading_s: float | None) -> None:
@@ -75,36 +107,35 @@ def _one(options: Options, seed: int, removed: tuple[str, ...], trading_s: float
         stop(exits.PROBLEM, f"btcbot: {len(report.violations)} promises broken")
 
 
-def _many(
-    options: Options, seeds: tuple[int, int], kills: tuple[int | None, bool], jobs: int
-) -> None:
-    from btcbot.sim import campaign, lines
+def _many(options: Options, work: Work, jobs: int) -> None:
+    from btcbot.sim import campaign
 
     began, whole = time.monotonic(), campaign.Campaign()
-    first, count = seeds
-    for number, report in enumerate(campaign.seeds(first, count, jobs) if count else ()):
+    for number, report in enumerate(campaign.seeds(work.first, work.count, jobs), start=1):
         whole.add(report)
-        if number % campaign.AGAIN_EVERY == 0 and not _is_equal(report):
+        if number % campaign.AGAIN_EVERY == 1 and not _is_equal(report):
             whole.unequal.append(report.plan.seed)
-        if number % 100 == 99:
-            options.note(f"{number + 1} seeds, {len(whole.failed)} failed")
-    seeds_s = time.monotonic() - began
-    wanted, is_again = kills
-    cut_count = 0
-    if wanted is not None:
-        cuts = lines.cuts(lines.reached(), first if is_again else 0, again=is_again)
-        chosen = lines.chosen(cuts, wanted, first)
-        for report in campaign.line_kills(chosen, jobs):
-            cut_count += 1
+        if number % 100 == 0:
+            options.note(f"{number} seeds, {len(whole.failed)} failed")
+        if whole.failed and work.stops:
+            break
+    seeds_s, seed_count = time.monotonic() - began, whole.runs
+    if work.kills is not None and not (whole.failed and work.stops):
+        for report in campaign.line_kills(work.cuts(work.kills), jobs):
             whole.add(report)
-    document = _summary(whole, seeds_s, cut_count, time.monotonic() - began - seeds_s)
+            if report.violations and work.stops:
+                break
+    document = _summary(whole, seeds_s, whole.runs - seed_count, time.monotonic() - began - seeds_s)
     options.show(document, lambda: _tell_summary(document))
-    _judge(options, whole, is_complete=count >= 1_000)
+    _judge(options, whole, work)
 
 
-def _judge(options: Options, whole: "Campaign", *, is_complete: bool) -> None:
+def _judge(options: Options, whole: "Campaign", work: Work) -> None:
     from btcbot.sim.campaign import shrink
 
+    if work.stops and whole.failed:
+        first = whole.failed[0]
+        stop(exits.PROBLEM, f"btcbot: seed {first.plan.seed}: {first.violations[0]}")
     for report in whole.failed[:3]:
         small = shrink(report)
         options.note(f"shrunk: {_repeat(report, small)}\n  {small.violations[0]}")
@@ -114,7 +145,7 @@ def _judge(options: Options, whole: "Campaign", *, is_complete: bool) -> None:
             f"btcbot: failing seeds {[r.plan.seed for r in whole.failed][:20]}, "
             f"seeds that differ when run again {whole.unequal[:20]}",
         )
-    if is_complete and whole.missing:
+    if work.count >= COMPLETE and whole.missing:
         stop(exits.PROBLEM, f"btcbot: never seen: {'; '.join(whole.missing)}")
 
 

@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from btcbot.sim.lines import Cut, kill_at
 from btcbot.sim.plan import Plan, draw, without
 from btcbot.sim.run import Report, simulate
 
+T = TypeVar("T")
 AGAIN_EVERY: Final = 100  # One seed in so many runs a second time, under another hash seed.
 MUST_HAPPEN: Final = (
     "an outcome is unknown",
@@ -39,6 +40,20 @@ MUST_HAPPEN: Final = (
     "trading is HALTED",
     "an approval expired on its way",
     "a person's trade is booked",
+    "a book is read again from a snapshot",
+    "the exchange executes more than was ordered",
+    "an overfill is noticed",
+    "another btcbot is noticed",
+    "the machine froze between two effects",
+    "an order is not sent: its stamp is too old",
+    "the disk was full when an order was to be written down",
+    "somebody makes the kill file",
+    "two actors were parted",
+    "everything was started again",
+    "unknown, then refused by a late answer",
+    "fate listing_stale",
+    "fate listing_short",
+    "fate cancel_lost",
 )
 
 
@@ -74,12 +89,12 @@ def run_seed(seed: int) -> Report:
 
 def seeds(first: int, count: int, jobs: int) -> Iterator[Report]:
     """Yield a report per seed, in order."""
-    yield from _pool(jobs).map(run_seed, range(first, first + count), chunksize=4)
+    yield from _mapped(run_seed, range(first, first + count), jobs)
 
 
 def line_kills(cuts: Sequence[Cut], jobs: int) -> Iterator[Report]:
     """Yield a report per cut, in order."""
-    yield from _pool(jobs).map(kill_at, cuts, chunksize=4)
+    yield from _mapped(kill_at, cuts, jobs)
 
 
 def trace_elsewhere(seed: int) -> str:
@@ -92,13 +107,13 @@ def trace_elsewhere(seed: int) -> str:
     return done.stdout.strip()
 
 
-def shrink(report: Report) -> Report:
+def shrink(report: Report, run: Callable[[Plan], Report] = simulate) -> Report:
     """Return the report of the smallest plan found that still fails: fewer faults, less time."""
     best, is_smaller = report, True
     while is_smaller:
         is_smaller = False
         for plan in _smaller(best.plan):
-            found = simulate(plan)
+            found = run(plan)
             if found.violations:
                 best, is_smaller = found, True
                 break
@@ -114,5 +129,10 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
         yield without(plan, fault)
 
 
-def _pool(jobs: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+def _mapped(run: Callable[[T], Report], what: Iterable[T], jobs: int) -> Iterator[Report]:
+    """Yield what `run` makes of each, in order; who stops listening ends the rest."""
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    try:
+        yield from pool.map(run, what, chunksize=4)
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -6,10 +6,14 @@ from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any, Final
 
+from btcbot.domain.ids import IntentId, client_order_id, instance_tag
 from btcbot.domain.words import TradingState
 from btcbot.sim.loop import SECOND_NS
-from btcbot.sim.world import PROCESSES, World
+from btcbot.sim.setup import PROCESSES
+from btcbot.sim.world import World
 
+OTHER_BOT: Final = client_order_id(instance_tag("another"), IntentId(26 * "a"))
+STEP_MAX_NS: Final = 10 * SECOND_NS
 STATES: Final = (TradingState.PAUSED, TradingState.LIVE, TradingState.KILLED, TradingState.REDUCE)
 Work = Coroutine[Any, Any, None]
 Make = Callable[[World, random.Random, float, int], Work]
@@ -79,7 +83,39 @@ def _fail_disk(world: World, draw: random.Random, at_s: float, _number: int) -> 
 
 
 def _fill_disk(world: World, draw: random.Random, at_s: float, _number: int) -> Work:
-    return _switched(world.disk, "is_full", at_s, draw.uniform(1, 20))
+    return _switched(world.disk, "is_full", at_s, draw.uniform(0.5, 6))
+
+
+def _restart_all(world: World, _draw: random.Random, at_s: float, _number: int) -> Work:
+    return _at(at_s, world.restart_all)
+
+
+async def _part(world: World, draw: random.Random, at_s: float, _number: int) -> None:
+    one, other = draw.sample(PROCESSES, 2)
+    lasts_s = draw.uniform(0.2, 20)
+    await asyncio.sleep(at_s)
+    world.lines.part(one, other)
+    await asyncio.sleep(lasts_s)
+    world.lines.join(one, other)
+
+
+def _make_kill_file(world: World, _draw: random.Random, at_s: float, _number: int) -> Work:
+    def call() -> None:
+        world.kill_file.touch()
+        world.watch.sometimes["somebody makes the kill file"] += 1
+
+    return _at(at_s, call)
+
+
+async def _overfill(world: World, _draw: random.Random, at_s: float, _number: int) -> None:
+    await asyncio.sleep(at_s)
+    while not world.host.overfill(world.prefix):  # noqa: ASYNC110 - virtual time is cheap
+        await asyncio.sleep(1)
+    world.watch.sometimes["the exchange executes more than was ordered"] += 1
+
+
+def _other_bot(world: World, _draw: random.Random, at_s: float, _number: int) -> Work:
+    return _at(at_s, partial(world.host.trade_as, OTHER_BOT))
 
 
 def _cut_sockets(world: World, _draw: random.Random, at_s: float, _number: int) -> Work:
@@ -94,9 +130,12 @@ def _step_clock(world: World, draw: random.Random, at_s: float, _number: int) ->
     step_ns = round(draw.uniform(-10, 10) * SECOND_NS)
 
     def call() -> None:
-        world.host.clock.offset_ns += step_ns
+        clock = world.host.clock
+        clock.offset_ns = min(max(clock.offset_ns + step_ns, -STEP_MAX_NS), STEP_MAX_NS)
 
-    return _at(at_s, call)
+    # Books begin by our clock, trades are stamped by the exchange's: a person's trade that is
+    # stamped before the books began is in their first balance.
+    return _at(max(at_s, 2 * STEP_MAX_NS / SECOND_NS), call)
 
 
 def _jump(world: World, _draw: random.Random, at_s: float, _number: int) -> Work:
@@ -108,7 +147,7 @@ def _trade_by_hand(world: World, _draw: random.Random, at_s: float, _number: int
 
 
 def _command(world: World, _draw: random.Random, at_s: float, number: int) -> Work:
-    return _at(at_s, partial(world.command, number, world.draws["operator"].choice(STATES)))
+    return _at(at_s, partial(world.people.command, number, world.draws["operator"].choice(STATES)))
 
 
 _MAKERS: Final[dict[str, Make]] = {
@@ -116,6 +155,8 @@ _MAKERS: Final[dict[str, Make]] = {
     "other_kills": _kill_other,
     "power_cuts": _cut_power,
     "pauses": _pause,
+    "restarts": _restart_all,
+    "partitions": _part,
     "disk_failures": _fail_disk,
     "disk_full": _fill_disk,
     "read_unauthorised": _host("is_refusing_keys", 20),
@@ -125,5 +166,8 @@ _MAKERS: Final[dict[str, Make]] = {
     "clock_steps": _step_clock,
     "jumps": _jump,
     "strangers": _trade_by_hand,
+    "kill_files": _make_kill_file,
+    "overfill": _overfill,
+    "foreign": _other_bot,
     "commands": _command,
 }

@@ -6,14 +6,16 @@ the exchange did with a request is decided by its API alone, at the moment when 
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from btcbot.btcturk.auth import KeyPair, is_signed
-from btcbot.domain.ids import Asset, Pair
+from btcbot.domain.ids import Asset, OrderId, Pair
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.words import Side
 from btcbot.sim.plan import Plan
@@ -24,11 +26,17 @@ from btcbot.simulation.server import Answer, Api, Asked
 from btcbot.simulation.sockets import Hub
 from bus.clock import ManualClock
 
-KEYS: Final = KeyPair("simulated-key", "c2ltdWxhdGVkLXNlY3JldC1vZi10aGUta2V5LXBhaXI=")
+SECRET: Final = "c2ltdWxhdGVkLXNlY3JldC1vZi10aGUta2V5LXBhaXI="  # noqa: S105 - opens nothing
+KEYS: Final = KeyPair("simulated-key", SECRET)
 PAIRS: Final = (Pair("BTCTRY"), Pair("ETHTRY"))
 BALANCES: Final = {
     Asset("TRY"): Decimal(100_000), Asset("BTC"): Decimal("0.01"), Asset("ETH"): Decimal("0.2"),
 }  # fmt: skip
+LITTLE: Final = Decimal(10_000)  # TRY of an account with little cash.
+PAST_MINUTES: Final = 60
+STALE_S: Final = 10.0
+SHOWN_MAX: Final = 40  # A minute of batches.
+LISTINGS: Final = ("/api/v1/openOrders", "/api/v1/allOrders")
 SECOND_NS: Final = 1_000_000_000
 BATCH_S: Final = 1.52
 NEAR_S: Final = 0.02  # One way, at the least.
@@ -41,6 +49,7 @@ GARBLED: Final = (
     Answer(200, b'{"success": true, "data": {"id": ', None),
     Answer(500, b'{"data":null,"success":false,"message":"SYSTEM_ERROR","code":1000}', None),
     Answer(200, b'{"success": true, "message": "SUCCESS", "code": 0, "data": null}', None),
+    Answer(400, b'{"data":null,"success":false,"message":"FAILED_FOR_A_NEW_REASON","code":9999}'),
 )
 MAINTENANCE: Final = Answer(503, b"<html>maintenance</html>", {"Content-Type": "text/html"})
 UNAUTHORISED: Final = Answer(
@@ -74,16 +83,17 @@ class Host:
     """One exchange with one account, and the faults of `plan` while `is_failing`."""
 
     def __init__(self, plan: Plan, clock: ManualClock, draw: random.Random) -> None:
-        self.plan, self._draw = plan, draw
+        self.plan, self._draw, self.pairs = plan, draw, PAIRS[: plan.pairs]
         self.clock = ExchangeClock(clock)
         self.sandbox = Sandbox(
-            [DOCUMENTED[pair] for pair in PAIRS[: plan.pairs]],
-            BALANCES,
+            [DOCUMENTED[pair] for pair in self.pairs],
+            BALANCES | ({Asset("TRY"): LITTLE} if plan.has_little_cash else {}),
             self.clock.now_ns(),
             seed=plan.seed,
             cancel_delay_ns=round(plan.cancel_slow_s * SECOND_NS),
             trades_delay_ns=round(plan.fills_lag_s * SECOND_NS),
             lists_delay_ns=round(plan.lists_lag_s * SECOND_NS),
+            minutes=PAST_MINUTES,
         )
         self.exchange = self.sandbox.exchange
         self.hub = Hub(self.sandbox, lambda key, n, s: key == KEYS.key and is_signed(KEYS, n, s))
@@ -93,6 +103,10 @@ class Host:
         self.is_refusing_keys = False
         self.is_silent = False  # Sockets stay open and say nothing.
         self.on_fate: Callable[[str], None] = lambda _name: None
+        self.overfilled: list[OrderId] = []
+        self.shown = {pair: deque[tuple[Decimal, Decimal]](maxlen=SHOWN_MAX) for pair in self.pairs}
+        self._listed: dict[str, tuple[float, Answer]] = {}  # Listings as they were answered last.
+        self._show()
 
     # --- the market ---------------------------------------------------------------------------
 
@@ -108,8 +122,15 @@ class Host:
             else:
                 self.sandbox.settle(self.clock.now_ns())
             if not self.is_silent:
+                self._show()
                 self.hub.tell_now()
                 self.hub.tell_batch(self.clock.now_ns())
+
+    def _show(self) -> None:
+        """Remember the best prices that somebody is shown now."""
+        for pair, shown in self.shown.items():
+            (bid, *_), (ask, *_) = self.sandbox.window(pair)
+            shown.append((bid[0], ask[0]))
 
     def jump(self) -> None:
         """Move the market by up to a half at once."""
@@ -120,19 +141,42 @@ class Host:
 
     def trade_by_hand(self) -> None:
         """Let the account's owner place an order past the bot, without a label of ours."""
-        pair = self._draw.choice(PAIRS[: self.plan.pairs])
+        self._place("a-person", Decimal("1.001"))
+
+    def trade_as(self, label: str) -> None:
+        """Let another bot rest an order on this account."""
+        self._place(label, Decimal("0.9"))
+
+    def _place(self, label: str, of_ask: Decimal) -> None:
+        pair = self._draw.choice(self.pairs)
         market = self.exchange.markets[pair]
-        price = market.rules.price_up(market.ask * Decimal("1.001"))
+        price = market.rules.price_up(market.ask * of_ask)
         quantity = market.rules.quantity_down(Decimal(150) / price)
         new = NewOrder(
             pair=pair, side=Side.BUY, method="limit", quantity=quantity, price=price,
-            stop_price=Decimal(0), client_id="a-person",
+            stop_price=Decimal(0), client_id=label,
         )  # fmt: skip
         try:
             self.exchange.submit(new, self.clock.now_ns())
         except Rejected:
             return
         self.sandbox.settle(self.clock.now_ns())
+
+    def overfill(self, prefix: str) -> bool:
+        """Execute a step more of a filled order of ours than it was for; False: there is none."""
+        account = self.exchange.account
+        filled = [o for o in self.orders_of(prefix) if not o.left and o.side is Side.BUY]
+        if not filled:
+            return False
+        order = filled[-1]
+        rules = self.exchange.markets[order.pair].rules
+        now_ns = self.clock.now_ns()
+        account.execute(order, rules, order.price, rules.step, now_ns, is_maker=False)
+        order.left = Decimal(0)
+        account.end(order, rules, now_ns)
+        order.status = "Closed"
+        self.overfilled.append(order.id)
+        return True
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -144,6 +188,8 @@ class Host:
             return Fate("well", near)
         if plan.beyond_bounds and draw.random() < 0.3:
             return Fate("beyond_bounds", near, draw.uniform(70, 140), None)
+        if draw.random() < plan.submit_stalled:
+            return Fate("submit_stalled", draw.uniform(1, 9))
         slow = draw.uniform(1, ACCEPT_MAX_S) if draw.random() < plan.submit_slow else 0.0
         ends = {
             "submit_lost": Fate("submit_lost", near, 0, None),
@@ -182,10 +228,8 @@ class Host:
         draw, plan = self._draw, self.plan
         await asyncio.sleep(draw.uniform(NEAR_S, 0.08))
         is_private = asked.path.startswith("/api/v1/")
-        if self.is_maintained:
-            return MAINTENANCE
-        if self.is_refusing_keys and is_private:
-            return UNAUTHORISED
+        if self.is_maintained or (self.is_refusing_keys and is_private):
+            return MAINTENANCE if self.is_maintained else UNAUTHORISED
         if self.is_failing:
             if asked.method == "DELETE" and draw.random() < plan.cancel_lost:
                 self.on_fate("cancel_lost")
@@ -196,8 +240,26 @@ class Host:
                 return await self._failed(asked)
             if draw.random() < plan.read_slow:
                 await asyncio.sleep(draw.uniform(0.5, 6))
-        answer = self.api.answer(asked, self.clock.now_ns())
+        answer = self._listed_late(asked, self.api.answer(asked, self.clock.now_ns()))
         await asyncio.sleep(draw.uniform(NEAR_S, 0.08))
+        return answer
+
+    def _listed_late(self, asked: Asked, answer: Answer) -> Answer:
+        """Return a listing as it was a moment ago, or without some of its rows."""
+        plan = self.plan
+        if asked.path == "/api/v2/orderbook":
+            self._show()
+        if not (plan.read_stale or plan.read_short) or asked.path not in LISTINGS:
+            return answer
+        what, now_s = f"{asked.path}?{asked.query}", self.clock.monotonic_ns() / SECOND_NS
+        then_s, earlier = self._listed.get(what, (now_s, answer))
+        if self.is_failing and self._draw.random() < plan.read_stale and now_s - then_s < STALE_S:
+            self.on_fate("listing_stale")
+            return earlier
+        self._listed[what] = now_s, answer
+        if self.is_failing and self._draw.random() < plan.read_short:
+            self.on_fate("listing_short")
+            return _shortened(answer, self._draw)
         return answer
 
     async def _failed(self, asked: Asked) -> Answer:
@@ -218,3 +280,14 @@ class Host:
         """Return every order whose label starts with `prefix`."""
         orders = self.exchange.account.orders.values()
         return [order for order in orders if order.client_id.startswith(prefix)]
+
+
+def _shortened(answer: Answer, draw: random.Random) -> Answer:
+    """Return a listing that lacks rows which are there."""
+    found = msgspec.json.decode(answer.body)
+    listed = found.get("data") if isinstance(found, dict) else None
+    sides = [listed] if isinstance(listed, list) else list((listed or {}).values())
+    for rows in sides:
+        if isinstance(rows, list):
+            rows[:] = [row for row in rows if draw.random() < 0.5]
+    return Answer(answer.status, msgspec.json.encode(found), answer.headers)

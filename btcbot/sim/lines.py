@@ -16,7 +16,8 @@ from msgspec import Struct
 import btcbot
 from btcbot.sim.plan import Plan
 from btcbot.sim.run import Report, simulate
-from btcbot.sim.world import Killed, Tracer, World
+from btcbot.sim.seams import Killed, Tracer
+from btcbot.sim.world import World
 
 ROOT: Final = Path(btcbot.__file__).parent.parent
 WATCHED: Final = (
@@ -60,6 +61,11 @@ def cuts(seen: Counter[Line], seed: int, *, again: bool) -> list[Cut]:
             draw.randint(1, 400) if again else 0)
         for file, line in sorted(seen)
     ]  # fmt: skip
+
+
+def within(all_cuts: list[Cut], files: tuple[str, ...]) -> list[Cut]:
+    """Return the cuts in `files`, each a beginning of a path; none given: all of them."""
+    return [cut for cut in all_cuts if not files or cut.file.startswith(files)]
 
 
 def kill_at(cut: Cut) -> Report:

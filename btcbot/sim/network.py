@@ -128,6 +128,7 @@ class _Line:
         self._loop.call_later(fate.arrives_s, self._arrive, asked, fate)
 
     def _arrive(self, asked: Asked, fate: Fate) -> None:
+        """Let the exchange take it up, and judge its signature by the time that it is."""
         if fate.name == "submit_reset":
             self._close()
         elif self._host.is_refused(asked):

@@ -17,16 +17,19 @@ MINUTE_S: Final = 60.0
 class Plan(Struct, frozen=True, kw_only=True):
     """Rates are probabilities per event; counts are for the whole run; times are virtual seconds.
 
-    Every field but the first three is a fault: 0 means that it does not happen.
+    Every field but the first four is a fault: 0 means that it does not happen.
     """
 
     seed: int
     trading_s: float = 180.0
     pairs: int = 1
+    has_little_cash: bool = False  # Of TRY, beyond the reserve: that limit is met.
     # Processes.
     execution_kills: int = 0
     other_kills: int = 0
     pauses: int = 0  # SIGSTOP of any actor, 0.1 to 30 s.
+    freezes: float = 0.0  # Of the whole machine, between two effects of execution, 0.1 to 8 s.
+    restarts: int = 0  # Of every process at once; the disk keeps everything.
     power_cuts: int = 0
     kills_in_recovery: float = 0.0
     kills_between_effects: float = 0.0  # Of execution, after a commit and before what follows.
@@ -36,9 +39,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     bus_drop: float = 0.0
     bus_repeat: float = 0.0
     bus_delay: float = 0.0
+    partitions: int = 0  # Two actors do not hear each other, 0.2 to 20 s.
     # Submits.
     submit_lost: float = 0.0  # It never arrives; the socket stays silent.
     submit_reset: float = 0.0  # Before it is accepted.
+    submit_stalled: float = 0.0  # Waits on its way to the exchange, past the stamp's window or not.
     submit_slow: float = 0.0  # It arrives late, up to a third of the absence bound.
     submit_silent: float = 0.0  # Accepted; no answer, ever.
     submit_late: float = 0.0  # Accepted; the answer comes after 4 to 100 s.
@@ -50,6 +55,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     read_slow: float = 0.0
     read_unauthorised: int = 0  # Bursts of 401.
     maintenance: int = 0  # Windows of 503.
+    read_stale: float = 0.0  # A listing as it was up to 10 s ago.
+    read_short: float = 0.0  # A listing that lacks rows.
     cancel_lost: float = 0.0
     cancel_slow_s: float = 0.0
     fills_lag_s: float = 0.0
@@ -63,31 +70,40 @@ class Plan(Struct, frozen=True, kw_only=True):
     clock_steps: int = 0  # The exchange's clock against ours.
     jumps: int = 0
     commands: int = 0  # pause, resume, kill, cancel.
+    kill_files: int = 0  # Somebody makes run/KILL.
     strangers: int = 0  # Orders that a person places on the account by hand.
-    beyond_bounds: bool = False  # Accepts later than assumed: must end in HALTED, not in doubles.
+    loose_gate: bool = False  # risk_gate lets everything pass: execution is alone.
+    # What breaks an assumption: must end in HALTED, and never in a second order.
+    beyond_bounds: bool = False  # Accepts later than assumed.
+    overfill: bool = False  # Executes more than was ordered.
+    foreign: bool = False  # Another btcbot trades on the account.
 
     @property
     def faults(self) -> dict[str, float]:
         """Return the faults that are on."""
-        given = {"seed", "trading_s", "pairs"}
+        given = {"seed", "trading_s", "pairs", "has_little_cash"}
         return {name: value for name, value in asdict(self).items() if value and name not in given}
 
 
 # Name, whether a count, and the largest value drawn.
 _DRAWN: Final[tuple[tuple[str, bool, float], ...]] = (
-    ("execution_kills", True, 4),
+    ("execution_kills", True, 3),
     ("other_kills", True, 4),
     ("pauses", True, 3),
+    ("freezes", False, 0.02),
+    ("restarts", True, 1),
     ("power_cuts", True, 2),
     ("kills_in_recovery", False, 0.5),
-    ("kills_between_effects", False, 0.02),
+    ("kills_between_effects", False, 0.01),
     ("disk_failures", True, 2),
     ("disk_full", True, 1),
-    ("bus_drop", False, 0.3),
-    ("bus_repeat", False, 0.1),
+    ("bus_drop", False, 0.2),
+    ("bus_repeat", False, 0.2),
     ("bus_delay", False, 0.1),
+    ("partitions", True, 2),
     ("submit_lost", False, 0.2),
     ("submit_reset", False, 0.2),
+    ("submit_stalled", False, 0.1),
     ("submit_slow", False, 0.2),
     ("submit_silent", False, 0.2),
     ("submit_late", False, 0.2),
@@ -96,7 +112,9 @@ _DRAWN: Final[tuple[tuple[str, bool, float], ...]] = (
     ("submit_cut", False, 0.2),
     ("read_fails", False, 0.1),
     ("read_slow", False, 0.1),
-    ("read_unauthorised", True, 2),
+    ("read_stale", False, 0.1),
+    ("read_short", False, 0.1),
+    ("read_unauthorised", True, 1),
     ("maintenance", True, 2),
     ("cancel_lost", False, 0.2),
     ("cancel_slow_s", False, 5.0),
@@ -109,8 +127,11 @@ _DRAWN: Final[tuple[tuple[str, bool, float], ...]] = (
     ("clock_steps", True, 2),
     ("jumps", True, 3),
     ("commands", True, 5),
+    ("kill_files", True, 2),
     ("strangers", True, 2),
 )
+# Each of these is on in so many of a thousand seeds.
+_SELDOM: Final = {"beyond_bounds": 20, "overfill": 20, "foreign": 20, "loose_gate": 300}
 
 
 def draw(seed: int) -> Plan:
@@ -121,8 +142,10 @@ def draw(seed: int) -> Plan:
         is_on, size = chance.random() < 0.5, chance.random()
         if is_on:
             found[name] = 1 + int(size * most) if is_count else round(size * most, 4)
-    found["beyond_bounds"] = chance.random() < 0.02
-    found["pairs"] = 2 if chance.random() < 0.2 else 1
+    for name, of_a_thousand in _SELDOM.items():
+        found[name] = chance.random() < of_a_thousand / 1_000
+    found["pairs"] = 2 if chance.random() < 0.5 else 1
+    found["has_little_cash"] = chance.random() < 0.5
     found["trading_s"] = round(60 + 240 * chance.random() ** 2)
     return msgspec.convert({"seed": seed, **found}, Plan)
 

@@ -9,6 +9,8 @@ import contextlib
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +21,9 @@ from btcbot.orders.recovery import desk_of
 from btcbot.sim.faults import scheduled
 from btcbot.sim.loop import VirtualLoop
 from btcbot.sim.plan import Plan
-from btcbot.sim.world import PROCESSES, REST_S, START_NS, World
+from btcbot.sim.setup import PROCESSES, REST_S, START_NS
+from btcbot.sim.world import World
+from btcbot.strategies.contract import NO_HOLDING
 from bus.clock import ManualClock
 
 QUIET_S: Final = 5.0  # Nothing moves for this long: the world is at rest.
@@ -61,7 +65,7 @@ async def _course(
     driver = asyncio.create_task(_guarded(world))
     market = asyncio.create_task(world.host.live())
     world.start()
-    faults = [asyncio.create_task(work) for work in scheduled(world)]
+    faults = [asyncio.create_task(work) for work in (*scheduled(world), world.people.on_duty())]
     rest_s = -1.0
     try:
         await _passing(plan.trading_s, driver, market)
@@ -99,6 +103,8 @@ async def _settle(world: World, *tasks: asyncio.Task[None]) -> float:
     world.is_failing = host.is_failing = False
     host.is_maintained = host.is_refusing_keys = host.is_silent = False
     world.disk.is_full, world.disk.fails_at = False, 0
+    for one, other in combinations(PROCESSES, 2):
+        world.lines.join(one, other)
     for name in PROCESSES:
         if world.is_up(name):
             world.bus.wake(name)
@@ -108,7 +114,7 @@ async def _settle(world: World, *tasks: asyncio.Task[None]) -> float:
             TradingState.LIVE, TradingState.REDUCE,
         }:  # fmt: skip
             number += 1
-            world.command(1_000 + number, TradingState.PAUSED)
+            world.people.command(1_000 + number, TradingState.PAUSED)
         await _passing(QUIET_S, *tasks)
         took_s += QUIET_S
         up = all(map(world.is_up, PROCESSES))
@@ -127,6 +133,24 @@ def _judge(world: World) -> None:
     if world.desk.first_reads:
         watch.broken("L1", f"still reading: {world.desk.first_reads}")
     _judge_replay(world)
+    _judge_hearers(world)
+
+
+def _judge_hearers(world: World) -> None:
+    """Hold what each actor made of the facts it heard against what was written (I10)."""
+    desk, bus = world.desk, world.bus
+    booked = {a: row.booked for a, row in bus.state("accounting").accounts.items() if row.booked}
+    if booked != {asset: total for asset, total in desk.ledger.items() if total}:
+        world.watch.broken("I10", f"accounting has {booked}, the books say {desk.ledger}")
+    view, gate = bus.state("strategy"), bus.state("risk_gate")
+    for pair in desk.setup.pairs:
+        ours = desk.positions.get(pair, Decimal(0))
+        wanted = view.view.holdings.get(pair, NO_HOLDING).quantity
+        if wanted != ours or gate.held.get(pair, Decimal(0)) != ours:
+            said = f"strategy says {wanted}, risk_gate {gate.held.get(pair)}"
+            world.watch.broken("I10", f"{pair}: held are {ours}; {said}")
+    if gate.orders:
+        world.watch.broken("I10", f"risk_gate believes in {sorted(gate.orders)}")
 
 
 def _judge_replay(world: World) -> None:

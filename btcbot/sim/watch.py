@@ -12,12 +12,14 @@ from typing import Any, Protocol
 import msgspec
 
 from btcbot.domain.facts import (
+    Discrepancy,
     EpochStarted,
     Fact,
     Fill,
     IntentRefused,
     OrderAbsent,
     OrderAcked,
+    OrderClosed,
     OrderClosing,
     OrderNotSent,
     OrderRejected,
@@ -26,14 +28,19 @@ from btcbot.domain.facts import (
     OrderZombie,
     TradingStateChanged,
 )
-from btcbot.domain.ids import IntentId
-from btcbot.domain.words import OrderState, Rule, TradingState
+from btcbot.domain.ids import Asset, IntentId, Pair
+from btcbot.domain.messages import BookTop
+from btcbot.domain.money import BPS_IN_ONE
+from btcbot.domain.words import OrderState, Rule, Side, TradingState
 from btcbot.orders.state import Desk
-from btcbot.sim.host import Host
+from btcbot.orders.state import Order as LiveOrder
+from btcbot.sim.host import KEYS, SECRET, Host
 from btcbot.simulation.account import Order
 from btcbot.store.reader import Reader
 
 SAFE = (TradingState.PAUSED, TradingState.KILLED, TradingState.HALTED)
+SECRETS = (b"X-Signature", KEYS.key.encode(), SECRET.encode())
+APPROVED_FOR_NS = 500_000_000
 
 
 class Now(Protocol):
@@ -50,8 +57,11 @@ class Watch:
         self.posts: Counter[str] = Counter()
         self.fence: str = ""  # The command after whose answer no POST may leave; empty: none.
         self._intents: Counter[IntentId] = Counter()
+        self._last_side, self._last_pair = Side.SELL, Pair("")
         self._unknown: dict[IntentId, int] = {}
         self._sent: dict[IntentId, OrderSubmitting] = {}
+        self._absent_labels: dict[str, None] = {}
+        self._alarms: list[str] = []
         self._fills: dict[tuple[int, int, str], Fill] = {}
         self._followed: dict[type[Fact], Callable[[Any], None]] = {
             OrderSubmitting: self._submitting,
@@ -60,8 +70,10 @@ class Watch:
             OrderAbsent: self._absent,
             OrderRejected: self._rejected,
             OrderClosing: self._closing,
-            OrderNotSent: self._counted("an order is not sent"),
-            OrderZombie: self._counted("an order believed absent is found"),
+            OrderClosed: self._closed,
+            OrderNotSent: self._not_sent,
+            OrderZombie: self._zombie,
+            Discrepancy: self._alarmed,
             IntentRefused: self._refused,
             Fill: self._filled,
             TradingStateChanged: self._trading,
@@ -104,9 +116,10 @@ class Watch:
         self._judge_exposure(desk)
 
     def _judge_exposure(self, desk: Desk) -> None:
-        """Hold every limit of the hard gate against the exchange's orders and our doubts (I5)."""
+        """Hold every limit of the hard gate against all that may live, doubts in full (I5)."""
         gate = desk.setup.gate
         live = [desk.orders[intent_id] for intent_id in desk.live]
+        self._judge_worst(desk, live)
         if len(live) > gate.open_orders_max:
             self.broken("I5", f"{len(live)} live orders; allowed are {gate.open_orders_max}")
         for order in live:
@@ -120,6 +133,35 @@ class Watch:
             if row.is_open and row.id not in known and not label_known:
                 self.broken("I5", f"{row.client_id} is open and counted nowhere")
 
+    def _judge_worst(self, desk: Desk, live: list[LiveOrder]) -> None:
+        """Let every order that may live be filled, and see what is held and left then."""
+        gate, cash = desk.setup.gate, desk.ledger.get(Asset("TRY"), Decimal(0))
+        buys = [order for order in live if order.intent.side is Side.BUY]
+        for order in buys:
+            rate = 1 + desk.setup.fees[Asset("TRY")].taker_bps / BPS_IN_ONE
+            cash -= order.left * order.intent.limit_price * rate
+        if buys and cash < gate.cash_reserve_min_try and self._last_side is Side.BUY:
+            self.broken("I5", f"{cash} TRY would be left; at least {gate.cash_reserve_min_try}")
+        for pair in desk.setup.pairs:
+            lefts = (order.left for order in buys if order.intent.pair == pair)
+            held = sum(lefts, start=desk.positions.get(pair, Decimal(0)))
+            is_new = self._last_side is Side.BUY and self._last_pair == pair
+            worth = held * desk.marks[pair].ask if is_new else 0
+            if worth > gate.position_notional_max_try:
+                self.broken("I5", f"{held} of {pair} would be held")
+
+    # --- messages -----------------------------------------------------------------------------
+
+    def priced(self, top: BookTop) -> None:
+        """Judge prices as market_data says them: the exchange has shown them lately (I10)."""
+        if (top.bid, top.ask) not in self._host.shown[top.pair]:
+            self.broken("I10", f"{top.pair}: {top.bid}/{top.ask} was never shown of late")
+
+    def looked_at(self, name: str, frame: bytes) -> None:
+        """Judge what an actor hears, as bytes: no secret, and nothing that was signed (I15)."""
+        if any(secret in frame for secret in SECRETS):
+            self.broken("I15", f"{name} was told a secret: {frame[:80]!r}")
+
     # --- facts --------------------------------------------------------------------------------
 
     def heard(self, fact: Fact) -> None:
@@ -131,6 +173,12 @@ class Watch:
     def _submitting(self, fact: OrderSubmitting) -> None:
         self._intents[fact.intent.intent_id] += 1
         self._sent[fact.intent.intent_id] = fact
+        self._last_side, self._last_pair = fact.intent.side, fact.intent.pair
+        if not 0 <= fact.at_ns - fact.approved_ns <= APPROVED_FOR_NS:
+            age_ms = (fact.at_ns - fact.approved_ns) // 10**6
+            self.broken("I14", f"{fact.client_order_id} was approved {age_ms} ms ago")
+        if fact.at_ns >= fact.intent.expires_ns:
+            self.broken("I14", f"{fact.client_order_id} is submitted past its time")
         if self._intents[fact.intent.intent_id] > 1:
             self.broken("I1", f"{fact.client_order_id} is submitted a second time")
 
@@ -150,14 +198,40 @@ class Watch:
         if fact.epoch > 1:
             self.sometimes["execution starts again"] += 1
 
-    def _counted(self, name: str) -> Callable[[Fact], None]:
-        def follow(_fact: Fact) -> None:
-            self.sometimes[name] += 1
+    def _not_sent(self, fact: OrderNotSent) -> None:
+        self.sometimes["an order is not sent"] += 1
+        if "we were paused" in fact.detail:
+            self.sometimes["an order is not sent: its stamp is too old"] += 1
+        label = self._label(fact.intent_id)
+        if self.posts[label]:
+            self.broken("I1", f"{label} is called not sent, and its bytes left")
 
-        return follow
+    def _zombie(self, fact: OrderZombie) -> None:
+        self.sometimes["an order believed absent is found"] += 1
+        if not self._host.plan.beyond_bounds:
+            label = self._label(fact.intent_id)
+            self.broken("I1", f"{label} was called gone, and lives as {fact.order_id}")
+
+    def _alarmed(self, fact: Discrepancy) -> None:
+        self._alarms.append(fact.subject)
+        if fact.subject.startswith("overfill of"):
+            self.sometimes["an overfill is noticed"] += 1
+        if "another btcbot" in fact.detail:
+            self.sometimes["another btcbot is noticed"] += 1
 
     def _trading(self, fact: TradingStateChanged) -> None:
         self.sometimes[f"trading is {fact.state}"] += 1
+        plan = self._host.plan
+        has_cause = plan.beyond_bounds or plan.overfill or plan.foreign
+        if fact.state is TradingState.HALTED and not has_cause:
+            self.broken("I13", f"halted without a cause: {fact.reason}")
+
+    def _label(self, intent_id: IntentId) -> str:
+        return self._sent[intent_id].client_order_id
+
+    def _orders(self, intent_id: IntentId) -> list[Order]:
+        """Return what the exchange has under an intent's label."""
+        return self._host.orders_of(self._label(intent_id))
 
     def _acked(self, fact: OrderAcked) -> None:
         began_ns = self._unknown.get(fact.intent_id)
@@ -177,11 +251,26 @@ class Watch:
         booked = (f.quantity for f in self._fills.values() if f.intent_id == fact.intent_id)
         if sum(booked, start=Decimal(0)) != fact.executed:
             self.sometimes["the trade list lags an order's end"] += 1
+        for order in self._orders(fact.intent_id):
+            if order.is_open:
+                self.broken("I8", f"{order.client_id} is called over, and is open")
+
+    def _closed(self, fact: OrderClosed) -> None:
+        """Its successor is sized by what this says: it must be all there was."""
+        label = self._label(fact.intent_id)
+        for order in self._orders(fact.intent_id):
+            traded = sum(
+                (t.quantity for t in self._host.exchange.account.trades if t.order_id == order.id),
+                start=Decimal(0),
+            )
+            if traded != fact.filled and order.id not in self._host.overfilled:
+                self.broken("I8", f"{label} closed with {fact.filled}; {traded} was executed")
 
     def _absent(self, fact: OrderAbsent) -> None:
         self.sometimes["unknown, then proven absent"] += 1
-        label = self._sent[fact.intent_id].client_order_id if fact.intent_id in self._sent else ""
-        there = list(self._host.orders_of(label)) if label else []
+        label = self._label(fact.intent_id)
+        self._absent_labels[label] = None
+        there = self._orders(fact.intent_id)
         if there and not self._host.plan.beyond_bounds:
             self.broken("I1", f"{label} is called absent, and is order {there[0].id}")
 
@@ -221,11 +310,19 @@ class Watch:
         for row in theirs:
             if row.is_open:
                 self.broken("L1", f"{row.client_id} is still open on the exchange")
+            if row.client_id in self._absent_labels and not self._host.plan.beyond_bounds:
+                self.broken("I1", f"{row.client_id} was called absent, and is order {row.id}")
         self._compare_fills(theirs)
+        self._judge_alarms()
         for asset, balance in self._host.exchange.balances().items():
             ours = desk.ledger.get(asset, Decimal(0))
             if ours != balance.total:
                 self.broken("I3", f"{asset}: books {ours}, exchange {balance.total}")
+
+    def _judge_alarms(self) -> None:
+        """See that what broke an assumption was noticed."""
+        if self._host.overfilled and not any(a.startswith("overfill of") for a in self._alarms):
+            self.broken("I2", f"nobody noticed the overfill of {self._host.overfilled}")
 
     def is_at_rest(self, desk: Desk) -> bool:
         """Return whether nothing is open, in doubt, or unread, by the exchange's truth too."""

@@ -12,56 +12,55 @@ import contextlib
 import hashlib
 import random
 import shutil
-import sys
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final
+from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from actors import CODEC, accounting, execution, market_data, risk_gate, strategy
 from btcbot.btcturk.feed import BtcturkFeed
 from btcbot.btcturk.venue import BtcturkVenue
-from btcbot.domain.facts import FACTS
-from btcbot.domain.ids import Asset, Pair, instance_tag
+from btcbot.domain.feed import BookRead
+from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import default_fees
-from btcbot.domain.messages import CommandDone, SetTradingState
-from btcbot.domain.words import TradingState
-from btcbot.orders.bounds import OrderBounds
-from btcbot.orders.lifecycle import IN_DOUBT
+from btcbot.domain.messages import BookTop, CommandDone
 from btcbot.orders.recovery import desk_of
-from btcbot.orders.state import Desk, GateLimits, Setup
-from btcbot.risk.limits import RiskLimits
+from btcbot.orders.state import Desk, Setup
 from btcbot.sim import restless
-from btcbot.sim.host import KEYS, PAIRS, Host
+from btcbot.sim.host import KEYS, PAIRS, SECRET, Host
 from btcbot.sim.loop import SECOND_NS, VirtualLoop
 from btcbot.sim.network import SimulatedLink, SimulatedNetwork
+from btcbot.sim.people import People
 from btcbot.sim.plan import Plan
-from btcbot.sim.watch import SAFE, Watch
-from btcbot.store.vfs import Disk
+from btcbot.sim.seams import (
+    BusFaults,
+    Died,
+    Killed,
+    Tracer,
+    changed,
+    encode,
+    is_expected,
+    is_submit,
+    stamped,
+    tracing,
+)
+from btcbot.sim.setup import (
+    ALL_KINDS,
+    GREEDY,
+    LIMITS,
+    LOOSE,
+    PROCESSES,
+    RESTART_S,
+    TAG,
+    setup_of,
+)
+from btcbot.sim.watch import Watch
+from btcbot.store.vfs import DISK_IS_FULL, Disk
 from btcbot.store.writer import Writer
 from bus.actor import Actor
 from bus.clock import ManualClock
 from bus.memory import MemoryBus
-
-Tracer = Callable[[FrameType, str, Any], Any]
-START_NS: Final = 1_790_000_000_000_000_000
-TAG: Final = instance_tag("simulation")
-PROCESSES: Final = ("execution", "market_data", "risk_gate", "accounting", "strategy")
-RESTART_S: Final = (1.0, 2.0)  # What supervisord takes.
-REST_S: Final = 420.0  # After the faults stop: the absence bound, its sweeps, and a margin.
-BOUNDS: Final = OrderBounds(absence_wait_s=60, fills_interval_s=5)
-LIMITS: Final = RiskLimits(
-    order_notional_max_try=Decimal(650), position_notional_max_try=Decimal(3_000),
-    open_orders_max=6, orders_per_minute_max=60,
-)  # fmt: skip
-
-
-class Killed(Exception):
-    """A process ends here, as by `kill -9`; its seams are dead already."""
 
 
 class World:
@@ -75,11 +74,12 @@ class World:
         }
         self.host = Host(plan, loop_clock, self.draws["host"])
         self.disk = Disk(f"disk-{plan.seed}-{id(self):x}", self.draws["disk"])
-        self.bus = MemoryBus(loop_clock, CODEC, faults=BusFaults(plan, self), keeps_log=False)
+        self.lines = BusFaults(plan, self)
+        self.bus = MemoryBus(loop_clock, CODEC, faults=self.lines, keeps_log=False)
         self.watch = Watch(self.host, loop_clock)
         self.host.on_fate = self._fated
-        self.disk.on_trouble = self._noted
-        self.kill_file = folder / "KILL"
+        self.disk.on_trouble = self.noted
+        self.kill_file = stamped(folder / "KILL", loop_clock)
         self.writer: Writer | None = None
         self.trace = hashlib.blake2b(digest_size=16)
         self.handled = 0
@@ -89,9 +89,10 @@ class World:
         self._restarts: set[str] = set()
         self._woken = asyncio.Event()
         self._is_over = False
-        for kind in FACTS:
-            self.bus.tap(kind, self.watch.heard)
-        self.bus.tap(CommandDone, self._command_done)
+        self.committed = 0  # The last fact that the disk was said to have.
+        self.people = People(self)
+        self.bus.tap(CommandDone, self.people.answered)
+        self.bus.tap(BookTop, self.watch.priced)
 
     # --- the course of a run ------------------------------------------------------------------
 
@@ -111,7 +112,7 @@ class World:
             due_ns = self.bus.next_ns
             timer = None
             if due_ns is not None:
-                timer = loop.call_at(loop.seconds_at(due_ns), self._woken.set)
+                timer = loop.call_at(loop.seconds_at(due_ns), self.wake)
             await self._woken.wait()
             if timer is not None:
                 timer.cancel()
@@ -151,14 +152,15 @@ class World:
                 )  # fmt: skip
                 actor: Actor[Any] = market_data.actor(self.pairs, feed.start)
             case "risk_gate":
-                actor = risk_gate.actor(LIMITS, fees)
+                actor = risk_gate.actor(LOOSE if self.plan.loose_gate else LIMITS, fees)
             case "accounting":
                 actor = accounting.actor()
             case _:
-                setup = strategy.Setup(name=restless.NAME, params=restless.Settings())
+                params = GREEDY if self.plan.loose_gate else restless.Settings()
+                setup = strategy.Setup(name=restless.NAME, params=params)
                 actor = strategy.actor(setup, fees, restless)
         self.bus.start(self._guarded(actor))
-        self._woken.set()
+        self.wake()
 
     def start_execution(self) -> None:
         """Recover from the disk and begin the next life; dies of what it finds, if it must."""
@@ -169,7 +171,7 @@ class World:
             with self._traced("execution"):
                 actor = self._recovered()
             if is_killed:
-                self._noted("killed inside recovery")
+                self.noted("killed inside recovery")
                 self.go_dead("execution")
                 self.bury("execution", Killed("at the end of recovery"))
                 return
@@ -178,20 +180,21 @@ class World:
             self.bury("execution", death)
         else:
             self.bus.start(self._guarded(actor))
-            self._woken.set()
+            self.wake()
 
     def _recovered(self) -> Actor[Desk]:
         self.writer = None
         writer = Writer(str(self.folder / "btcbot.db"), vfs=self.disk.name)
         self.writer = writer
         writer.verify()
+        self._hear_what_survived(writer)
         found = writer.reader.recover()
         desk = desk_of(self.setup, found)
         writer.epoch = desk.epoch
         network = self._network("execution")
         venue = BtcturkVenue(
             addresses=("http://exchange", "ws://exchange/ws"),
-            credentials=(KEYS.key, "c2ltdWxhdGVkLXNlY3JldC1vZi10aGUta2V5LXBhaXI="),
+            credentials=(KEYS.key, SECRET),
             deliver=self._to("execution", network),
             kill_file=self.kill_file,
             clock=self.clock,
@@ -201,6 +204,16 @@ class World:
         performer = execution.Performer(writer, venue, self.kill_file, deliver)
         return execution.actor(desk, performer, writer.reader.facts_after)
 
+    def _hear_what_survived(self, writer: Writer) -> None:
+        """See that every acknowledged fact is there; follow those whose commit was cut short."""
+        if writer.head < self.committed:
+            lost = f"{self.committed - writer.head} of {self.committed} acknowledged facts"
+            self.watch.broken("I7", f"{lost} are lost")
+        while self.committed < writer.head:
+            rows, self.committed = writer.reader.facts_after(self.committed, ALL_KINDS, 500)
+            for _, fact in rows:
+                self.watch.heard(fact)
+
     def links(self) -> Iterator[SimulatedLink]:
         """Yield every open WebSocket of the fleet."""
         for network in self._networks.values():
@@ -208,16 +221,12 @@ class World:
 
     @property
     def setup(self) -> Setup:
-        gate = GateLimits(
-            order_notional_max_try=LIMITS.order_notional_max_try,
-            position_notional_max_try=LIMITS.position_notional_max_try,
-            open_orders_max=LIMITS.open_orders_max,
-            orders_per_minute_max=LIMITS.orders_per_minute_max,
-            price_collar_bps=LIMITS.price_collar_bps,
-            cash_reserve_min_try=LIMITS.cash_reserve_min_try,
-        )
-        fees = {Asset("TRY"): default_fees(Asset("TRY"))}
-        return Setup(tag=TAG, mode="sandbox", pairs=self.pairs, bounds=BOUNDS, gate=gate, fees=fees)
+        return setup_of(self.pairs)
+
+    @property
+    def prefix(self) -> str:
+        """Return how every label of ours begins."""
+        return f"b1-{TAG}-"
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -252,7 +261,7 @@ class World:
         if name == "execution" and self.writer is not None:
             self.writer.close()
             self.writer = None
-        if not isinstance(why, Killed) and not _is_expected(why):
+        if not isinstance(why, Killed) and not is_expected(why):
             self.watch.broken("no traceback", f"{name} died of {type(why).__name__}: {why}")
         self._restarts.add(name)
         if self.bus.is_hosted(name):
@@ -269,12 +278,18 @@ class World:
         else:
             self.start_actor(name)
 
+    def restart_all(self) -> None:
+        """End every process; supervisord starts them again."""
+        for name in PROCESSES:
+            self.kill(name)
+        self.noted("everything was started again")
+
     def cut_power(self) -> None:
         """Let the machine lose power: every process is gone, and what was not synced may be."""
         for name in PROCESSES:
             self.kill(name)
         self.disk.cut_power()
-        self._noted("power was cut")
+        self.noted("power was cut")
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -289,12 +304,14 @@ class World:
         def deliver(message: Struct) -> None:
             if not network.is_dead and self.bus.is_hosted(name):
                 self.bus.deliver(name, message)
-                self._woken.set()
+                self.wake()
 
         return deliver
 
     def _bytes_left(self, data: bytes) -> None:
         assert self.writer is not None, "bytes of a dead process"
+        if self.kill_file.exists():
+            self.watch.broken("I4", f"bytes left while {self.kill_file.name} exists: {data[:20]!r}")
         self.watch.post_left(data, self.desk, self.writer.reader)
 
     def _guarded(self, actor: Actor[Any]) -> Actor[Any]:
@@ -302,8 +319,7 @@ class World:
         handle, perform, name = actor.handle, actor.perform, actor.name
 
         def witnessed(state: Any, message: Struct, now_ns: int) -> Any:  # noqa: ANN401 - a Step
-            self.handled += 1
-            self.trace.update(name.encode() + _encode(message))
+            self._look(name, message)
             try:
                 with self._traced(name):
                     return handle(state, message, now_ns)
@@ -312,121 +328,62 @@ class World:
                 raise Died(name, error) from error
 
         def performed(effect: Struct) -> None:
-            assert perform is not None
+            assert perform is not None, f"{name} performs nothing"
             try:
                 self._between_effects(name, effect)
                 with self._traced(name):
                     perform(effect)
+                self._follow(effect)
             except Exception as error:
+                if isinstance(error, DISK_IS_FULL) and is_submit(effect):
+                    self.noted("the disk was full when an order was to be written down")
                 self.go_dead(name)
                 raise Died(name, error) from error
 
-        return _changed(actor, handle=witnessed, perform=performed if perform else None)
+        return changed(actor, handle=witnessed, perform=performed if perform else None)
+
+    def _look(self, name: str, message: Struct) -> None:
+        self.handled += 1
+        if isinstance(message, BookRead):
+            self.noted("a book is read again from a snapshot")
+        frame = encode(message)
+        self.trace.update(name.encode() + frame)
+        self.watch.looked_at(name, frame)
+
+    def _follow(self, effect: Struct) -> None:
+        """Note what the disk was said to have."""
+        if isinstance(effect, execution.Persist):
+            self.committed = effect.first + len(effect.facts) - 1
+            for fact in effect.facts:
+                self.watch.heard(fact)
 
     def _traced(self, name: str) -> contextlib.AbstractContextManager[None]:
         traced = name == "execution" and self.tracer is not None
-        return _tracing(self.tracer) if traced else contextlib.nullcontext()
+        return tracing(self.tracer) if traced else contextlib.nullcontext()
 
     def _between_effects(self, name: str, effect: Struct) -> None:
         """Kill or pause execution after what it committed, before what follows."""
         if name != "execution" or not self.is_failing:
             return
         if isinstance(effect, execution.Persist):
-            self.trace.update(_encode(effect))
+            self.trace.update(encode(effect))
             return
         draw, plan = self.draws["faults"], self.plan
+        if plan.freezes and draw.random() < plan.freezes:
+            self.noted("the machine froze between two effects")
+            self.clock.advance(ns=round(draw.uniform(0.1, 8) * SECOND_NS))
         if plan.kills_between_effects and draw.random() < plan.kills_between_effects:
             self.watch.sometimes["killed between a commit and what follows"] += 1
             self.go_dead(name)
             raise Killed(f"before {type(effect).__name__}")
 
     def _fated(self, name: str) -> None:
-        self._noted(f"fate {name}")
+        self.noted(f"fate {name}")
 
-    def _noted(self, what: str) -> None:
-        self.watch.sometimes[what] += 1
-
-    def _command_done(self, done: CommandDone) -> None:
-        """Put up a fence at an answered pause or kill; take it down at an answered resume."""
-        if done.refused or not done.command_id.startswith("sim-"):
-            return
-        is_safe = done.command_id.rpartition("-")[2] in SAFE
-        self.watch.fence = done.command_id if is_safe else ""
-
-    def command(self, number: int, state: TradingState) -> None:
-        """Ask execution for a trading state, as control would."""
-        if not self.is_up("execution"):
-            return
-        self._noted(f"asked for {state}")
-        doubtful = [
-            o for o in map(self.desk.orders.get, self.desk.live) if o and o.state in IN_DOUBT
-        ]
-        if state is TradingState.KILLED and doubtful:
-            self._noted("asked to kill with an order in doubt")
-        command = SetTradingState(
-            command_id=f"sim-{number}-{state}", state=state, by="the simulation",  # type: ignore[arg-type]
-            reason="a simulated person", acknowledge=str(self.desk.trading_seq),
-        )  # fmt: skip
-        self.bus.ask("execution", command.command_id, command)
-        if state not in SAFE:
-            self.watch.fence = ""  # From here on it may be lifted: the answer comes after the deed.
+    def wake(self) -> None:
+        """Let the bus look again for what is due."""
         self._woken.set()
 
-
-@contextlib.contextmanager
-def _tracing(tracer: Tracer | None) -> Iterator[None]:
-    """Let `tracer` see what is called inside; a debugger or coverage has its own back after."""
-    before = sys.gettrace()
-    sys.settrace(tracer)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
-
-
-class Died(Exception):
-    """An actor's code raised; carries who and what."""
-
-    def __init__(self, name: str, why: Exception) -> None:
-        super().__init__(f"{name}: {why}")
-        self.name, self.why = name, why
-
-
-class BusFaults:
-    """Loses, repeats and delays what is sent between actors."""
-
-    def __init__(self, plan: Plan, world: World) -> None:
-        self._plan, self._world = plan, world
-        self._is_quiet = not (plan.bus_drop or plan.bus_repeat or plan.bus_delay)
-
-    def copies(self, source: str, to: str, message: Struct) -> tuple[int, ...]:
-        """Return the delays of the copies that arrive, in ns; none: it is lost."""
-        del to, message
-        if self._is_quiet or not self._world.is_failing:
-            return (0,)
-        draw, plan = self._world.draws["bus"], self._plan
-        if draw.random() < plan.bus_drop:
-            if source == "facts":
-                self._world.watch.sometimes["facts were lost and caught up"] += 1
-            return ()
-        delay_ns = 0
-        if draw.random() < plan.bus_delay:
-            delay_ns = round(min(draw.expovariate(10), 0.5) * SECOND_NS)
-        return (delay_ns, delay_ns + 1_000_000) if draw.random() < plan.bus_repeat else (delay_ns,)
-
-
-def _is_expected(why: BaseException) -> bool:
-    """Return whether an actor may die of `why`: a disk that failed, nothing of ours."""
-    return type(why).__module__ == "apsw"
-
-
-def _changed(actor: Actor[Any], **changes: Any) -> Actor[Any]:  # noqa: ANN401
-    fields = {name: getattr(actor, name) for name in actor.__dataclass_fields__}
-    return Actor(**{**fields, **changes})
-
-
-def _hook(value: Any) -> Any:  # noqa: ANN401 - whatever msgspec does not know
-    return str(value)
-
-
-_encode = msgspec.msgpack.Encoder(enc_hook=_hook, decimal_format="string").encode
+    def noted(self, what: str) -> None:
+        """Count something that must happen sometimes."""
+        self.watch.sometimes[what] += 1

@@ -68,8 +68,12 @@ class Sandbox:
         cancel_delay_ns: int = 0,
         trades_delay_ns: int = 0,
         lists_delay_ns: int = 0,
+        minutes: int = MINUTES_MAX,
     ) -> None:
-        """Begin, or go on from `state`, whose balances then count. Raises StateError."""
+        """Begin, or go on from `state`, whose balances then count. Raises StateError.
+
+        `minutes`: how much of a past is made up.
+        """
         rules = {row.pair: row for row in instruments}
         fees = {row.quote: default_fees(row.quote) for row in rules.values()}
         self.exchange = Exchange(
@@ -84,7 +88,7 @@ class Sandbox:
         if source is not None:
             prices[source.pair] = source.start
         self.histories = {
-            pair: History(row, past(row, prices[pair], seed, MINUTES_MAX), now_ns // TID_NS, now_ns)
+            pair: History(row, past(row, prices[pair], seed, minutes), now_ns // TID_NS, now_ns)
             for pair, row in rules.items()
         }
         played = source.pair if source else None

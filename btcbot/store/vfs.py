@@ -13,6 +13,8 @@ from typing import Final
 import apsw
 
 SECTOR: Final = 512
+DISK_IS_FULL: Final = apsw.FullError
+DISK_FAILED: Final = (apsw.IOError, apsw.FullError, apsw.CantOpenError, apsw.ReadOnlyError)
 
 
 class Unsynced:

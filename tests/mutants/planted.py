@@ -21,10 +21,13 @@ import click
 import msgspec
 from msgspec import Struct
 
+from btcbot.cli import exits
+
 ROOT: Final = Path(__file__).parents[2]
 TABLE: Final = Path(__file__).with_name("mutants.toml")
 COPIED: Final = ("actors", "bus", "btcbot", "tests", "scripts", "docs", "pyproject.toml")
 LONGEST_S: Final = 900.0
+LINE_MAX: Final = 200
 
 
 class Change(Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,7 +37,7 @@ class Change(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Mutant(Struct, frozen=True, forbid_unknown_fields=True):
-    """`must_fail`: argument lists for Python, each tried until one exits with another code than 0.
+    """`must_fail`: argument lists for Python, tried until one fails as it does on a finding.
 
     `within`: what the first of them amounts to, for people.
     """
@@ -65,8 +68,8 @@ def caught_by(mutant: Mutant) -> str:
         for change in mutant.changes:
             _plant(folder / change.file, change, mutant)
         for arguments in mutant.must_fail:
-            if _fails(arguments, folder):
-                return " ".join(arguments)
+            if said := _failure(arguments, folder):
+                return f"{' '.join(arguments)}: {said}"
     return ""
 
 
@@ -80,16 +83,21 @@ def _plant(path: Path, change: Change, mutant: Mutant) -> None:
     path.write_text(text.replace(change.old, change.new), encoding="utf-8")
 
 
-def _fails(arguments: list[str], folder: Path) -> bool:
+def _failure(arguments: list[str], folder: Path) -> str:
+    """Return what the command found; "" when it found nothing."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
             [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True,
-            timeout=LONGEST_S, check=False,
+            text=True, timeout=LONGEST_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return True  # It hangs: the code as it is does not.
-    return done.returncode != 0
+        return "it hangs"  # The code as it is does not.
+    found = exits.PROBLEM if "sim" in arguments else 1
+    if done.returncode not in (0, found):
+        raise RuntimeError(f"{arguments}: exit {done.returncode}\n{done.stderr[-2_000:]}")
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    return said[-1][:LINE_MAX] if done.returncode == found else ""
 
 
 def judged(names: list[str]) -> Iterator[tuple[Mutant, str, float]]:

@@ -1,0 +1,46 @@
+"""What every simulated world has in common: bounds, limits, names and the time it begins."""
+
+from decimal import Decimal
+from typing import Final
+
+from btcbot.domain.facts import FACTS
+from btcbot.domain.ids import Asset, Pair, instance_tag
+from btcbot.domain.instruments import default_fees
+from btcbot.orders.bounds import OrderBounds
+from btcbot.orders.state import GateLimits, Setup
+from btcbot.risk.limits import RiskLimits
+from btcbot.sim import restless
+
+START_NS: Final = 1_790_000_000_000_000_000
+TAG: Final = instance_tag("simulation")
+ALL_KINDS: Final = tuple(str(kind.__struct_config__.tag) for kind in FACTS)
+PROCESSES: Final = ("execution", "market_data", "risk_gate", "accounting", "strategy")
+RESTART_S: Final = (1.0, 2.0)  # What supervisord takes.
+ON_DUTY_S: Final = (4.0, 12.0)  # How often a person looks whether it trades.
+REST_S: Final = 420.0  # After the faults stop: the absence bound, its sweeps, and a margin.
+BOUNDS: Final = OrderBounds(absence_wait_s=60, fills_interval_s=5)
+LIMITS: Final = RiskLimits(
+    order_notional_max_try=Decimal(650), position_notional_max_try=Decimal(2_000),
+    open_orders_max=6, orders_per_minute_max=60, cash_reserve_min_try=Decimal(9_000),
+)  # fmt: skip
+# What a risk_gate that lets everything pass is given; `setup_of` keeps to the limits above.
+LOOSE: Final = RiskLimits(
+    order_notional_max_try=Decimal(10**9), position_notional_max_try=Decimal(10**9),
+    open_orders_max=40, orders_per_minute_max=120, cash_reserve_min_try=Decimal(0),
+    price_collar_bps=Decimal(9_000), book_age_max_ms=5_000,
+)  # fmt: skip
+GREEDY: Final = restless.Settings(notional_max=Decimal(900))
+
+
+def setup_of(pairs: tuple[Pair, ...]) -> Setup:
+    """Return what is fixed for execution, whose own gate keeps to `LIMITS`."""
+    gate = GateLimits(
+        order_notional_max_try=LIMITS.order_notional_max_try,
+        position_notional_max_try=LIMITS.position_notional_max_try,
+        open_orders_max=LIMITS.open_orders_max,
+        orders_per_minute_max=LIMITS.orders_per_minute_max,
+        price_collar_bps=LIMITS.price_collar_bps,
+        cash_reserve_min_try=LIMITS.cash_reserve_min_try,
+    )
+    fees = {Asset("TRY"): default_fees(Asset("TRY"))}
+    return Setup(tag=TAG, mode="sandbox", pairs=pairs, bounds=BOUNDS, gate=gate, fees=fees)
