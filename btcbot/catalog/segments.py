@@ -160,7 +160,8 @@ class SegmentWriter:
         self._descriptor = -1
         self._period, self._size, self._records = 0, 0, 0
         self.path: Path | None = None  # The segment that is open.
-        self.lost, self._lost_since_ns = 0, 0
+        self.kept, self.lost = 0, 0  # Records of this life.
+        self._untold, self._lost_since_ns = 0, 0  # Lost, and not said in any opening yet.
 
     @property
     def is_full(self) -> bool:
@@ -179,8 +180,9 @@ class SegmentWriter:
 
     def lose(self, count: int, now_ns: int) -> None:
         """Count records that nobody kept; the next segment begins with how many."""
-        if not self.lost:
+        if not self._untold:
             self._lost_since_ns = now_ns
+        self._untold += count
         self.lost += count
 
     def flush(self, now_ns: int) -> tuple[Acknowledged, ...]:
@@ -201,6 +203,7 @@ class SegmentWriter:
                 self._write(_Kind.RECORDS, zlib.compress(_encode(records), 1))
                 self._records += len(records)
                 written += len(records)
+                self.kept += len(records)
                 assert self.path is not None, "wrote to no segment"
                 done.append(Acknowledged(self.path, self._size, self._records))
         except OSError:
@@ -238,12 +241,12 @@ class SegmentWriter:
         self._named_ns, self._period = named_ns, period
         self.path, self._size, self._records = path, 0, 0
         opening = Opening(
-            VERSION, self._writer, self._life_ns, self._number, first_ns, self.lost,
+            VERSION, self._writer, self._life_ns, self._number, first_ns, self._untold,
             self._lost_since_ns,
         )  # fmt: skip
         self._write(_Kind.OPENING, _encode(opening))
         self._number += 1
-        self.lost = self._lost_since_ns = 0
+        self._untold = self._lost_since_ns = 0
 
     def _seal(self, now_ns: int) -> None:
         self._write(_Kind.SEALING, _encode(Sealing(self._records, now_ns)))
