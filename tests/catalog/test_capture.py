@@ -2,6 +2,7 @@
 
 import json
 import logging
+import random
 import shlex
 import shutil
 import subprocess
@@ -91,6 +92,18 @@ async def test_a_segment_is_sealed_when_its_time_has_passed(tmp_path: Path) -> N
 
 
 @pytest.mark.asyncio
+async def test_a_segment_of_the_configured_size_is_followed_by_another(tmp_path: Path) -> None:
+    with capture(tmp_path, rotate_mb=1) as hear:
+        for number in range(30):
+            hear("ws.public", 1, _noise(100_000 + number))
+            hear.flush()
+
+    sizes = [path.stat().st_size for path in segments(tmp_path / "market_data")]
+    assert len(sizes) == 3
+    assert max(sizes) < 1_200_000
+
+
+@pytest.mark.asyncio
 async def test_an_answer_that_holds_a_secret_is_not_kept_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -128,8 +141,6 @@ def a_day_each(root: Path, writer: str, days: list[int]) -> list[Path]:
 
 
 def _noise(size: int) -> bytes:
-    import random
-
     return random.Random(size).randbytes(size)
 
 
