@@ -37,14 +37,15 @@ def breaking(folder: Path, how: str) -> tuple[Callable[[], Any], Callable[[], An
     if how == "forbidden":
         return lambda: folder.chmod(0o500), lambda: folder.chmod(0o700)
     filler = folder / "filler"
-    return lambda: filler.write_bytes(bytes(6_500_000)), filler.unlink
+    return lambda: filler.write_bytes(bytes(6_000_000)), filler.unlink
 
 
 async def main(folder: Path, how: str, heard: Heard) -> dict[str, Any]:
     break_it, mend_it = breaking(folder, how)
     bounds = CaptureBounds(disk_free_min_mb=4 if how == "floor" else 0)
     noise = random.Random(1)
-    break_it()
+    if how == "forbidden":  # An open file may be written whatever its folder says.
+        break_it()
     capture = Capture(folder / "raw", "market_data", bounds, SystemClock(), look_s=0.05)
 
     async def feed_until(is_so: Callable[[], bool]) -> int:
@@ -56,7 +57,11 @@ async def main(folder: Path, how: str, heard: Heard) -> dict[str, Any]:
                 await asyncio.sleep(0.002)
         return sent
 
-    sent = await feed_until(lambda: capture.lost > 100)
+    sent = 0
+    if how != "forbidden":
+        sent += await feed_until(lambda: capture.kept > 20)
+        break_it()
+    sent += await feed_until(lambda: capture.lost > 100)
     trouble = capture.trouble
     kept = capture.kept
     mend_it()

@@ -73,19 +73,22 @@ def test_it_keeps_the_public_channels_of_the_pairs_until_it_is_told_to_end(
     said.unlink()
 
 
-def test_each_segment_begins_with_whole_books_so_that_it_can_be_used_alone(
+def test_a_later_segment_has_whole_books_and_rules_so_that_it_can_be_used_alone(
     exchange: str, home: Path
 ) -> None:
     folder = home / "data/raw/record"
-    with program(
-        "record", settings=settings(home, exchange, BTCBOT__CAPTURE__ROTATE_S="2")
-    ) as recorder:
-        wait_for(lambda: len(segments(folder)) >= 4, "the fourth segment")
-        end(recorder)
 
-    for path in segments(folder)[1:-1]:
-        books = [one.payload for one in read(path) if one.payload.startswith(b"[431,")]
-        assert {json.loads(book)[1]["PS"] for book in books} == {"BTCTRY", "ETHTRY"}
+    def is_whole(path: Path) -> bool:
+        records = list(read(path))
+        books = [one.payload for one in records if one.payload.startswith(b"[431,")]
+        pairs = {json.loads(book)[1]["PS"] for book in books}
+        sources = {one.source for one in records}
+        return pairs == {"BTCTRY", "ETHTRY"} and "rest GET /api/v2/server/exchangeinfo" in sources
+
+    often = settings(home, exchange, BTCBOT__CAPTURE__ROTATE_S="3")
+    with program("record", settings=often) as recorder:
+        wait_for(lambda: any(map(is_whole, segments(folder)[1:])), "a whole later segment")
+        assert end(recorder) == exits.OK
 
 
 def test_what_was_acknowledged_survives_kill_9(exchange: str, home: Path) -> None:
