@@ -73,6 +73,38 @@ def test_what_was_flushed_reads_back_as_it_was_heard(tmp_path: Path) -> None:
     assert done.segment.name == "20260101T120000.000000000Z.seg"
 
 
+RECORDS = st.builds(
+    Captured,
+    received_ns=st.integers(NOON, NOON + 3 * HOUR),  # In any order: clocks are set back.
+    source=st.text(max_size=20),
+    session=st.integers(0, 5),
+    payload=st.binary(max_size=300),
+    monotonic_ns=st.integers(0, 2**63 - 1),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(heard=st.lists(st.lists(RECORDS, max_size=5), max_size=6), turns=st.integers(0, 63))
+def test_whatever_is_heard_and_whenever_it_is_flushed_it_reads_back_in_order(
+    heard: list[list[Captured]], turns: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        one = writer(Path(folder))
+        for number, block in enumerate(heard):
+            for record in block:
+                one.append(record)
+            (one.rotate if turns >> number & 1 else one.flush)(NOON)
+        one.close(NOON)
+
+        made = segments.segments(Path(folder))
+        assert [record for path in made for record in read(path)] == [
+            record for block in heard for record in block
+        ]
+        assert all(verify(path).is_sound for path in made)
+        for path in made:
+            assert len({record.received_ns // HOUR for record in read(path)}) == 1
+
+
 def test_nothing_is_made_before_something_is_heard(tmp_path: Path) -> None:
     one = writer(tmp_path / "raw")
     assert one.flush(NOON) == one.close(NOON) == ()
