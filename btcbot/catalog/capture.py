@@ -162,7 +162,10 @@ class Capture:
             )
             return
         self._is_stopped = False
-        if self._segments.is_over(self._clock.now_ns()):
+        now_ns = self._clock.now_ns()
+        if self._segments.is_over(now_ns):
+            self.flush()  # What waits may begin the next segment, which is not to be ended.
+        if self._segments.is_over(now_ns):
             self._do(self._segments.rotate)
         self._later(self._prune)
 

@@ -19,7 +19,7 @@ from btcbot.catalog.bounds import CaptureBounds
 from btcbot.catalog.capture import FLUSH_S, WITHHELD, Capture, capturing
 from btcbot.catalog.disk import prune
 from btcbot.catalog.segments import Captured, SegmentWriter, read, segments, verify
-from bus.clock import SystemClock
+from bus.clock import ManualClock, SystemClock
 from tests.btcturk.servers import until
 
 CLOCK = SystemClock()
@@ -89,6 +89,23 @@ async def test_a_segment_is_sealed_when_its_time_has_passed(tmp_path: Path) -> N
 
         hear("ws.public", 1, b"y")
     assert len(segments(tmp_path / "market_data")) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_record_that_waits_when_time_has_passed_begins_the_next_segment(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock(DAY_NS)
+    hear = Capture(tmp_path, "market_data", CaptureBounds(disk_free_min_mb=0), clock, look_s=0.01)
+    hear("ws.public", 1, b"x")
+    hear.flush()
+    clock.advance(seconds=3_600)
+    hear("ws.public", 1, b"y")
+
+    await until(lambda: hear.kept == 2)
+
+    assert [verify(path).is_sealed for path in segments(hear.folder)] == [True, False]
+    hear.close()
 
 
 @pytest.mark.asyncio
