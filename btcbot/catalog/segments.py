@@ -1,16 +1,14 @@
 """Raw segments: what an exchange said, byte for byte, and when it was heard.
 
-A segment is a file of blocks: magic, kind, size, CRC-32 of kind, size and body, then the body. The
-first block opens it (who writes, since when, what was lost before), then come blocks of records (a
-msgpack array, zlib level 1), the last seals it. Every block stands on its own, is written by one
-call and never changed, and after a failed write nothing more goes to that file. So a process may
-die at any moment: what was flushed reads back, and what is torn is a tail.
+A segment is a file of blocks. The first opens it (who writes, since when, what was lost before),
+then come blocks of records (a msgpack array, zlib level 1), the last seals it. Every block stands
+on its own, is written by one call and never changed, and after a failed write nothing more goes to
+that file. So a process may die at any moment: what was flushed reads back, what is torn is a tail.
 
 One writer per folder. A segment holds one period of UTC, an hour unless told otherwise, at most.
 """
 
 import os
-import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,6 +21,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from btcbot.catalog.blocks import Block, pack, scan
+
 VERSION: Final = 1
 SUFFIX: Final = ".seg"
 SECOND_NS: Final = 1_000_000_000
@@ -31,9 +31,6 @@ SEGMENT_MAX: Final = 64 << 20
 PENDING_MAX: Final = 256 << 10  # Payload bytes after which a flush is due: some ms of compression.
 PAYLOAD_MAX: Final = 16 << 20  # Twice the longest REST answer that is read at all.
 BLOCK_MAX: Final = PENDING_MAX + PAYLOAD_MAX + (1 << 20)
-_MAGIC: Final = b"\x89bcr"
-_HEAD: Final = struct.Struct("<4sBII")  # Magic, kind, size, CRC.
-_COVERED: Final = struct.Struct("<BI")  # What of it the CRC covers.
 
 
 class _Kind(IntEnum):
@@ -254,11 +251,11 @@ class SegmentWriter:
         self._seal_file(descriptor, self._folder)
 
     def _write(self, kind: int, body: bytes) -> None:
-        head = _HEAD.pack(_MAGIC, kind, len(body), _crc(kind, body))
-        view = memoryview(head + body)
+        block = pack(kind, body)
+        view = memoryview(block)
         while view:
             view = view[os.write(self._descriptor, view) :]
-        self._size += len(head) + len(body)
+        self._size += len(block)
 
     def _abandon(self) -> None:
         """Leave the open segment as it was after its last whole block; never return to it."""
@@ -293,10 +290,10 @@ def verify(path: Path) -> Report:
     records, end = 0, 0
     times: list[int] = []
     damaged: list[tuple[int, int]] = []
-    for (start, after), found in _scan(path, raw):
-        if start > end:
-            damaged.append((end, start))
-        end = after
+    for block, found in _scan(path, raw):
+        if block.start > end:
+            damaged.append((end, block.start))
+        end = block.end
         if isinstance(found, Opening):
             opening = found
         elif isinstance(found, Sealing):
@@ -347,37 +344,15 @@ _sealing_of = msgspec.msgpack.Decoder(Sealing).decode
 _Found = list[Captured] | Opening | Sealing
 
 
-def _crc(kind: int, body: bytes) -> int:
-    return zlib.crc32(body, zlib.crc32(_COVERED.pack(kind, len(body))))
-
-
-def _scan(path: Path, raw: bytes) -> Iterator[tuple[tuple[int, int], _Found]]:
-    """Yield each good block with its (start, end); what lies between them is not readable."""
-    at = 0
-    while (at := raw.find(_MAGIC, at)) >= 0:
-        block = _block(path, raw, at)
-        if block is None:
-            at += 1
-            continue
-        found, end = block
-        yield (at, end), found
-        at = end
-
-
-def _block(path: Path, raw: bytes, at: int) -> tuple[_Found, int] | None:
-    """Return what the block at `at` holds and where it ends; None unless it is whole and good."""
-    if len(raw) - at < _HEAD.size:
-        return None
-    _, kind, size, crc = _HEAD.unpack_from(raw, at)
-    end = at + _HEAD.size + size
-    body = raw[at + _HEAD.size : end]
-    if len(body) < size or _crc(kind, body) != crc:
-        return None
-    try:
-        found = _decoded(path, kind, body)
-    except (msgspec.MsgspecError, zlib.error):  # Whole, but nothing that a writer of ours wrote.
-        return None
-    return None if found is None else (found, end)
+def _scan(path: Path, raw: bytes) -> Iterator[tuple[Block, _Found]]:
+    """Yield each block that can be read; what lies between them cannot."""
+    for block in scan(raw):
+        try:
+            found = _decoded(path, block.kind, block.body)
+        except (msgspec.MsgspecError, zlib.error):
+            continue  # Whole, but nothing that a writer of ours wrote.
+        if found is not None:
+            yield block, found
 
 
 def _decoded(path: Path, kind: int, body: bytes) -> _Found | None:
