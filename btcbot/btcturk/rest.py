@@ -16,6 +16,8 @@ from btcbot.btcturk import wire
 from btcbot.btcturk.auth import KeyPair
 from btcbot.btcturk.client import httpx
 from btcbot.btcturk.grammar import start
+from btcbot.btcturk.hear import Hear, nobody
+from btcbot.btcturk.hear import reply as tell
 from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
 
 TRY_S: Final = 4.0
@@ -57,8 +59,10 @@ class Rest:
         keys: KeyPair | None = None,
         stamp: Stamp | None = None,
         budget: RateBudget | None = None,
+        hear: Hear = nobody,
     ) -> None:
-        self._base, self._monotonic = base, monotonic
+        """`hear` is told every reply as it came."""
+        self._base, self._monotonic, self._hear = base, monotonic, hear
         self._keys, self._stamp = keys, stamp
         self._budget = budget if budget is not None else RateBudget()
         tls = tls_context(is_secure=base.startswith("https:"))
@@ -128,6 +132,8 @@ class Rest:
                 client.stream(method, path, params=params, headers=headers) as reply,
             ):
                 body = await _body(reply)
+                target = reply.request.url.raw_path.decode("ascii")
+                tell(self._hear, f"{method} {target}", reply.status_code, body)
         except TimeoutError:
             detail = f"no answer from {self._base} in {TRY_S:.0f} s"
             raise RestError(detail, is_passing=True) from None
