@@ -5,6 +5,7 @@ judgement of an answer, is the code that trades.
 """
 
 import asyncio
+import random
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -28,6 +29,11 @@ class Link(Protocol):
 
 
 class Network(Protocol):
+    @property
+    def chance(self) -> random.Random:
+        """What spreads repeats and connections in time, and decides nothing else."""
+        ...
+
     def transport(self) -> httpx.AsyncBaseTransport | None:
         """Return what carries reads and cancels; None: httpx's own."""
 
@@ -42,6 +48,9 @@ class Network(Protocol):
 
 class Internet:
     """The machine's network."""
+
+    def __init__(self) -> None:
+        self.chance = random.Random()
 
     def transport(self) -> httpx.AsyncBaseTransport | None:
         return None

@@ -6,7 +6,6 @@ Cancels have connections of their own, so reads that hang cannot hold one up.
 """
 
 import asyncio
-import random
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -71,7 +70,7 @@ class Rest:
         network = network or Internet()
         self._reads = _client(base, tls, network.transport())
         self._cancels = _client(base, tls, network.transport())
-        self._jitter = random.Random()  # Only ever spreads repeats in time.
+        self._jitter = network.chance
 
     async def get(
         self,

@@ -27,6 +27,7 @@ class SimulatedNetwork:
 
     def __init__(self, host: Host, draw: random.Random, on_bytes: BytesLeft) -> None:
         self._host, self._draw, self._on_bytes = host, draw, on_bytes
+        self.chance = random.Random(draw.random())
         self._ours: list[socket.socket] = []
         self.links: list[SimulatedLink] = []
         self.is_dead = False

@@ -10,12 +10,13 @@ handles and its inbox are dead first, so that no `finally` tidies up what a real
 import asyncio
 import contextlib
 import hashlib
+import os
 import random
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
+from pathlib import Path, PosixPath
 from types import FrameType
 from typing import Any, Final
 
@@ -60,6 +61,17 @@ LIMITS: Final = RiskLimits(
 )  # fmt: skip
 
 
+class KillSwitch(PosixPath):
+    """A file whose time of making is virtual: it names the command that it is."""
+
+    clock: ManualClock
+
+    def touch(self, mode: int = 0o666, exist_ok: bool = True) -> None:  # noqa: FBT001, FBT002 - Path's
+        """Make it now, by the world's clock."""
+        super().touch(mode, exist_ok)
+        os.utime(self, ns=(self.clock.now_ns(), self.clock.now_ns()))
+
+
 class Killed(Exception):
     """A process ends here, as by `kill -9`; its seams are dead already."""
 
@@ -79,7 +91,8 @@ class World:
         self.watch = Watch(self.host, loop_clock)
         self.host.on_fate = self._fated
         self.disk.on_trouble = self._noted
-        self.kill_file = folder / "KILL"
+        self.kill_file = KillSwitch(folder / "KILL")
+        self.kill_file.clock = loop_clock
         self.writer: Writer | None = None
         self.trace = hashlib.blake2b(digest_size=16)
         self.handled = 0
