@@ -122,8 +122,7 @@ def _read_routine(turn: Turn) -> None:
         _read(turn, "fills", ReadFills(_fills_since_ms(desk, turn.now_ns)), fills_every * SECOND)
     else:
         desk.first_reads = tuple(read for read in desk.first_reads if read != "fills")
-    balances_every = 5 if desk.mismatch else bounds.balances_interval_s
-    _read(turn, "balances", ReadBalances(), balances_every * SECOND)
+    _read(turn, "balances", ReadBalances(), bounds.balances_interval_s * SECOND)
     for pair in desk.setup.pairs:
         has_live = any(live_orders(desk, pair))
         every = bounds.open_orders_interval_s if has_live else 12 * bounds.open_orders_interval_s

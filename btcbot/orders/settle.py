@@ -33,6 +33,7 @@ QUIET_NS = 5_000_000_000  # How long nothing must have changed before balances a
 # While an order is in one of these, the exchange may have moved money we cannot know of yet.
 _UNSETTLED = (OrderState.SENDING, OrderState.UNKNOWN, OrderState.CLOSING, OrderState.ZOMBIE)
 
+FILLS_OF_NS = 3_000_000_000  # Twenty of these reads a minute are what the budget has for them.
 BOOKS = "books and balances"
 
 PostFill = Callable[[VenueFill, Instrument], tuple[Posting, ...]]
@@ -84,6 +85,7 @@ def take_balances(turn: Turn, message: BalancesRead, post: PostOpening) -> None:
         desk.mismatch = None
     elif desk.mismatch != message.balances:
         desk.mismatch = message.balances  # Two equal reads: one may fall into an update.
+        desk.due["balances"] = turn.now_ns + QUIET_NS
     else:
         alarm(turn, TradingState.REDUCE, BOOKS, said_of(wrong))
 
@@ -175,6 +177,8 @@ def _close(turn: Turn, order: Order) -> None:
         )
         quiet_ns = turn.now_ns + QUIET_NS + 1
         desk.due["balances"] = min(desk.due.get("balances", quiet_ns), quiet_ns)
-    elif order.order_id is not None and "fills_of" not in desk.waiting:
-        desk.waiting["fills_of"] = turn.now_ns
+        return
+    _hold_against(turn, order)
+    if order.order_id is not None and desk.due.get("fills_of", 0) <= turn.now_ns:
+        desk.due["fills_of"] = turn.now_ns + FILLS_OF_NS
         turn.ask(ReadFills(0, order.order_id))
