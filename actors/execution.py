@@ -18,7 +18,9 @@ from typing import assert_never
 from msgspec import Struct, convert
 
 from actors import CODEC
+from btcbot.btcturk.hear import Hear
 from btcbot.btcturk.venue import BtcturkVenue
+from btcbot.catalog.capture import capturing
 from btcbot.config import Config
 from btcbot.domain.facts import Fact, Posting
 from btcbot.domain.ids import Asset, CommandId, instance_tag
@@ -59,7 +61,7 @@ from btcbot.orders.accept import take_approval, take_refusal
 from btcbot.orders.recovery import begin, desk_of
 from btcbot.orders.state import Desk, GateLimits, Setup, learn_rules
 from btcbot.orders.turn import Turn
-from btcbot.secret import read_secret
+from btcbot.secret import leaks, read_secret
 from btcbot.store.database import StoreError
 from btcbot.store.writer import Writer
 from bus.actor import (
@@ -375,6 +377,12 @@ def _journal(config: Config) -> Writer:
 
 
 async def _serve(config: Config, writer: Writer, desk: Desk) -> None:
+    # A proxy's error page may echo what was asked, headers and all: no such answer is kept.
+    with capturing(config.raw, "execution", config.capture, SystemClock(), is_secret=leaks) as hear:
+        await _trade(config, writer, desk, hear)
+
+
+async def _trade(config: Config, writer: Writer, desk: Desk, hear: Hear) -> None:
     kill_file = config.run / "KILL"
     key_file, secret_file = config.key_files
     venues: list[BtcturkVenue] = []
@@ -386,6 +394,7 @@ async def _serve(config: Config, writer: Writer, desk: Desk) -> None:
             deliver=deliver,
             kill_file=kill_file,
             clock=SystemClock(),
+            hear=hear,
         )
         venues.append(venue)
         return actor(desk, Performer(writer, venue, kill_file, deliver), writer.reader.facts_after)

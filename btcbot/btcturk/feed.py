@@ -9,6 +9,7 @@ from msgspec import Struct
 from btcbot.btcturk import frames, wire
 from btcbot.btcturk.drift import Drift
 from btcbot.btcturk.grammar import WireError
+from btcbot.btcturk.hear import Hear, nobody
 from btcbot.btcturk.network import Network
 from btcbot.btcturk.rest import Rest, RestError
 from btcbot.btcturk.rules import instruments
@@ -34,7 +35,7 @@ DETAIL_MAX = 300
 class BtcturkFeed:
     """Starts what market_data asks for; whatever is heard is delivered to its inbox."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what differs between one feed and another
         self,
         rest_url: str,
         ws_url: str,
@@ -43,10 +44,14 @@ class BtcturkFeed:
         *,
         silence_s: float = SILENCE_S,
         network: Network | None = None,
+        hear: Hear = nobody,
     ) -> None:
-        """Open the socket. A session without a frame for `silence_s` is given up."""
-        self._deliver = deliver
-        self._rest = Rest(rest_url, monotonic, network=network)
+        """Open the socket. A session without a frame for `silence_s` is given up.
+
+        `hear` is told every frame and reply as it came.
+        """
+        self._deliver, self._hear = deliver, hear
+        self._rest = Rest(rest_url, monotonic, network=network, hear=hear)
         self._drift = Drift(lambda what: log.warning("exchange_drift", extra={"error": what}))
         self._joined: dict[Pair, None] = {}
         self._session = 0
@@ -93,6 +98,7 @@ class BtcturkFeed:
             yield from _joins(pair, again=False)
 
     def _frame(self, frame: bytes) -> None:
+        self._hear("ws.public", self._session, frame)
         try:
             kind, body = frames.split(frame)
             message = frames.public(kind, body)

@@ -29,6 +29,11 @@ class Link(Protocol):
 
 
 class Network(Protocol):
+    @property
+    def chance(self) -> random.Random:
+        """What spreads repeats and connections in time, and decides nothing else."""
+        ...
+
     def transport(self) -> httpx.AsyncBaseTransport | None:
         """Return what carries reads and cancels; None: httpx's own."""
 
@@ -40,19 +45,15 @@ class Network(Protocol):
         """Return what opens a WebSocket when it is entered."""
         ...
 
-    def jitter(self) -> random.Random:
-        """Return what spreads repeats in time, and decides nothing else."""
-        ...
-
 
 class Internet:
     """The machine's network."""
 
+    def __init__(self) -> None:
+        self.chance = random.Random()
+
     def transport(self) -> httpx.AsyncBaseTransport | None:
         return None
-
-    def jitter(self) -> random.Random:
-        return random.Random()
 
     async def connect(self, host: str, port: int) -> socket.socket:
         """Try every address of `host`. Raises OSError of the last one."""

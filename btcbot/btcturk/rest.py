@@ -15,6 +15,8 @@ from btcbot.btcturk import wire
 from btcbot.btcturk.auth import KeyPair
 from btcbot.btcturk.client import httpx
 from btcbot.btcturk.grammar import start
+from btcbot.btcturk.hear import Hear, nobody
+from btcbot.btcturk.hear import reply as tell
 from btcbot.btcturk.network import Internet, Network
 from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
 
@@ -49,7 +51,7 @@ class RestError(Exception):
 class Rest:
     """BTCTurk's REST, public and (with a key) private."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what differs between one client and another
         self,
         base: str,
         monotonic: Monotonic,
@@ -58,15 +60,17 @@ class Rest:
         stamp: Stamp | None = None,
         budget: RateBudget | None = None,
         network: Network | None = None,
+        hear: Hear = nobody,
     ) -> None:
-        self._base, self._monotonic = base, monotonic
+        """`hear` is told every reply as it came."""
+        self._base, self._monotonic, self._hear = base, monotonic, hear
         self._keys, self._stamp = keys, stamp
         self._budget = budget if budget is not None else RateBudget()
         tls = tls_context(is_secure=base.startswith("https:"))
         network = network or Internet()
         self._reads = _client(base, tls, network.transport())
         self._cancels = _client(base, tls, network.transport())
-        self._jitter = network.jitter()
+        self._jitter = network.chance
 
     async def get(
         self,
@@ -131,6 +135,8 @@ class Rest:
                 client.stream(method, path, params=params, headers=headers) as reply,
             ):
                 body = await _body(reply)
+                target = reply.request.url.raw_path.decode("ascii")
+                tell(self._hear, f"{method} {target}", reply.status_code, body)
         except TimeoutError:
             detail = f"no answer from {self._base} in {TRY_S:.0f} s"
             raise RestError(detail, is_passing=True) from None

@@ -66,7 +66,7 @@ class Socket:
         self._connection: Link | None = None
         self._budget = RateBudget()
         self._blocked_s = 0.0
-        self._pauses = Pauses(self._network.jitter())
+        self._pauses = Pauses(self._network.chance)
         self._tasks = Tasks()
         self._tasks.start(self._keep(), on_down)
 

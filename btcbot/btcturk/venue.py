@@ -10,6 +10,8 @@ from btcbot.btcturk.auth import KeyPair
 from btcbot.btcturk.classify import classify
 from btcbot.btcturk.drift import Drift
 from btcbot.btcturk.grammar import WireError
+from btcbot.btcturk.hear import Hear, nobody
+from btcbot.btcturk.hear import reply as tell
 from btcbot.btcturk.network import Network
 from btcbot.btcturk.pool import SubmitPool
 from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
@@ -65,22 +67,30 @@ class BtcturkVenue:
         clock: Clock,
         waits: Waits | None = None,
         network: Network | None = None,
+        hear: Hear = nobody,
     ) -> None:
         """`addresses`: REST and WebSocket. `credentials`: key and secret, as BTCTurk shows them.
 
+        `hear` is told every frame and reply as it came: never what we send, nor its headers.
         Raises ValueError, which quotes neither, when these cannot be a key and a secret.
         """
         rest_url, ws_url = addresses
         self._keys = KeyPair(*credentials)
         self._deliver, self._kill_file, self._clock = deliver, kill_file, clock
+        self._hear, self._session = hear, 0
         self._offset_ms = 0
         self._last_stamp_ms = 0
         self._budget = RateBudget()
         self._drift = Drift(lambda what: log.warning("exchange_drift", extra={"error": what}))
         self._rest = Rest(
-            rest_url, clock.monotonic_ns, keys=self._keys, stamp=self._stamp,
-            budget=self._budget, network=network,
-        )  # fmt: skip
+            rest_url,
+            clock.monotonic_ns,
+            keys=self._keys,
+            stamp=self._stamp,
+            budget=self._budget,
+            network=network,
+            hear=hear,
+        )
         self._reads = Reads(self._rest, clock, self._drift)
         self._tasks = Tasks()
         self._pool = SubmitPool(
@@ -166,6 +176,7 @@ class BtcturkVenue:
 
     def _post_of(self, effect: Submit) -> Post:
         def on_reply(reply: Reply) -> None:
+            tell(self._hear, f"POST {ORDER_PATH}", reply.status, reply.body)
             if reply.status == 429:
                 wait_s = retry_after_s(reply.retry_after)
                 self._budget.close("submit", wait_s, self._clock.monotonic_ns())
@@ -238,9 +249,11 @@ class BtcturkVenue:
         return self._last_stamp_ms
 
     def _login(self) -> Iterator[str]:
+        self._session += 1
         yield frames.login(self._keys.login(self._now_ms()))
 
     def _frame(self, frame: bytes) -> None:
+        self._hear("ws.private", self._session, frame)
         try:
             kind, body = frames.split(frame)
             if kind == 114:

@@ -27,6 +27,8 @@ class SimulatedNetwork:
 
     def __init__(self, host: Host, draw: random.Random, on_bytes: BytesLeft) -> None:
         self._host, self._draw, self._on_bytes = host, draw, on_bytes
+        self.chance = random.Random(draw.random())
+        self.chance = random.Random(draw.random())
         self._ours: list[socket.socket] = []
         self.links: list[SimulatedLink] = []
         self.is_dead = False
@@ -41,9 +43,6 @@ class SimulatedNetwork:
 
     def transport(self) -> CallTransport:
         return CallTransport(self._call)
-
-    def jitter(self) -> random.Random:
-        return self._draw
 
     async def connect(self, host: str, port: int) -> socket.socket:
         """Return our end of a pair; the other belongs to the exchange."""

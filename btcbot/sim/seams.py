@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import PosixPath
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,17 @@ Tracer = Callable[[FrameType, str, Any], Any]
 
 class Killed(Exception):
     """A process ends here, as by `kill -9`; its seams are dead already."""
+
+
+class KillSwitch(PosixPath):
+    """A file whose time of making is virtual: it names the command that it is."""
+
+    clock: ManualClock
+
+    def touch(self, mode: int = 0o666, exist_ok: bool = True) -> None:  # noqa: FBT001, FBT002 - Path's
+        """Make it now, by the world's clock."""
+        super().touch(mode, exist_ok)
+        os.utime(self, ns=(self.clock.now_ns(), self.clock.now_ns()))
 
 
 @contextlib.contextmanager
@@ -101,18 +112,6 @@ def is_submit(effect: Struct) -> bool:
     """Return whether `effect` writes down that an order is being sent."""
     facts = effect.facts if isinstance(effect, execution.Persist) else ()
     return any(isinstance(fact, OrderSubmitting) for fact in facts)
-
-
-def stamped(path: Path, clock: ManualClock) -> Path:
-    """Return `path`, which is touched in virtual time: that time names a command."""
-
-    class Stamped(type(path)):  # type: ignore[misc]
-        def touch(self, mode: int = 0o666, exist_ok: bool = True) -> None:  # noqa: FBT001, FBT002 - pathlib's
-            super().touch(mode, exist_ok)
-            os.utime(self, ns=(clock.now_ns(), clock.now_ns()))
-
-    stamped: Path = Stamped(path)
-    return stamped
 
 
 def changed(actor: Actor[Any], **changes: Any) -> Actor[Any]:  # noqa: ANN401

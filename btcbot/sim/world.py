@@ -37,12 +37,12 @@ from btcbot.sim.seams import (
     BusFaults,
     Died,
     Killed,
+    KillSwitch,
     Tracer,
     changed,
     encode,
     is_expected,
     is_submit,
-    stamped,
     tracing,
 )
 from btcbot.sim.setup import (
@@ -79,7 +79,8 @@ class World:
         self.watch = Watch(self.host, loop_clock)
         self.host.on_fate = self._fated
         self.disk.on_trouble = self.noted
-        self.kill_file = stamped(folder / "KILL", loop_clock)
+        self.kill_file = KillSwitch(folder / "KILL")
+        self.kill_file.clock = loop_clock
         self.writer: Writer | None = None
         self.trace = hashlib.blake2b(digest_size=16)
         self.handled = 0
