@@ -9,6 +9,7 @@ from btcbot.domain.facts import Discrepancy, OrderAbsent, OrderCancelRequested
 from btcbot.domain.ids import OrderId
 from btcbot.domain.venue import (
     AllOrdersRead,
+    BalancesRead,
     Cancel,
     FillsRead,
     OpenOrdersRead,
@@ -101,25 +102,29 @@ def test_a_sweep_begun_without_a_clock_proves_nothing() -> None:
 
 
 def test_a_sweep_reads_one_thing_after_another_has_come_back() -> None:
+    """Each read is asked for by the answer before it, and one asked for earlier does not do."""
     floor = in_doubt()
     floor.mute = (ReadOpenOrders, ReadAllOrders, ReadFills, ReadBalances)
-    floor.drop()
-    for _ in range(20):  # The first tick begins the sweep.
-        if any(ReadOpenOrders(WANTED.pair) == e for e in floor.asked):
-            break
-        floor.wait(0.5)
-    floor.now_ns += 1
-    floor.drop()
+    floor.wait(10)
+    pair, since_ms = WANTED.pair, floor.order(WANTED).stamp_ms - 60_000
+    balances = tuple(floor.balances)
 
-    floor.hear(OpenOrdersRead(pair=WANTED.pair, orders=(), asked_ns=floor.now_ns))
-    assert floor.asked == [ReadAllOrders(WANTED.pair, OrderId(0))]
-    floor.now_ns += 1
-    floor.hear(
-        AllOrdersRead(pair=WANTED.pair, orders=(), is_complete=True, asked_ns=floor.now_ns - 1)
-    )  # Asked for by nobody, before the sweep could have seen anything.
-    assert len(floor.asked) == 1 or floor.asked[1:] == [
-        ReadFills(floor.order(WANTED).stamp_ms - 60_000)
-    ]
+    def next_after(kind: type, **fields: object) -> list[object]:
+        floor.now_ns += 1_000
+        asked_ns = floor.desk.hunts[pair].stage_ns
+        floor.drop()
+        floor.hear(kind(asked_ns=asked_ns - 1, **fields))
+        assert not floor.asked
+        floor.hear(kind(asked_ns=asked_ns, **fields))
+        return list(floor.asked)
+
+    assert next_after(OpenOrdersRead, pair=pair, orders=()) == [ReadAllOrders(pair, OrderId(0))]
+    found = next_after(AllOrdersRead, pair=pair, orders=(), is_complete=True)
+    assert found == [ReadFills(since_ms)]
+    assert next_after(FillsRead, order_id=None, fills=()) == [ReadBalances()]
+    assert next_after(BalancesRead, balances=balances) == [ReadBalances()]
+    assert next_after(BalancesRead, balances=balances) == []
+    assert not floor.desk.hunts
 
 
 def test_reads_that_were_asked_before_the_sweep_do_not_count() -> None:
