@@ -164,8 +164,9 @@ def _hold_against(turn: Turn, order: Order) -> None:
 
 def _close(turn: Turn, order: Order) -> None:
     desk = turn.desk
-    if order.filled == order.executed:
-        is_full = order.filled == order.intent.quantity
+    if order.executed is not None and order.filled >= order.executed:
+        _hold_against(turn, order)  # More than was executed: over all the same, with an alarm.
+        is_full = order.filled >= order.intent.quantity
         turn.say(
             OrderClosed(
                 intent_id=order.intent.intent_id,

@@ -172,6 +172,19 @@ def test_more_than_the_exchange_said_was_executed_stops_everything(when: str) ->
     assert sum(f.quantity for f in floor.said(Fill)) == Decimal("0.0005")
 
 
+@pytest.mark.parametrize(("left", "how"), [("0", "filled"), ("0.0006", "canceled")])
+def test_an_order_that_was_filled_beyond_its_end_is_over_all_the_same(left: str, how: str) -> None:
+    floor = placed()
+    end(floor, left=left, status="Closed" if left == "0" else "Canceled")
+    fill(floor, 1, "0.0012" if left == "0" else "0.0005")
+    floor.wait(10)
+
+    [closed] = floor.said(OrderClosed)
+    assert closed.reason == how
+    assert floor.is_in(TradingState.HALTED)
+    assert not floor.desk.live  # Else no kill could ever be complete.
+
+
 def test_a_trade_of_a_person_moves_our_books_and_none_of_our_orders() -> None:
     floor = placed()
     floor.trades.append(trade(1, 99, quantity="0.5", price="2000000"))
