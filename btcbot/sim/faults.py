@@ -63,14 +63,9 @@ def _cut_power(world: World, _draw: random.Random, at_s: float, _number: int) ->
 
 
 async def _pause(world: World, draw: random.Random, at_s: float, _number: int) -> None:
-    name, lasts_s = draw.choice(PROCESSES), draw.uniform(0.1, 30)
+    name, lasts_s = draw.choice(PROCESSES), 0.1 * 300 ** draw.random()  # Most are short.
     await asyncio.sleep(at_s)
-    if world.is_up(name):
-        world.watch.sometimes[f"{name} is paused"] += 1
-        world.bus.pause(name)
-        await asyncio.sleep(lasts_s)
-        if world.is_up(name):
-            world.bus.wake(name)
+    world.pause(name, lasts_s)
 
 
 def _fail_disk(world: World, draw: random.Random, at_s: float, _number: int) -> Work:

@@ -28,6 +28,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     execution_kills: int = 0
     other_kills: int = 0
     pauses: int = 0  # SIGSTOP of any actor, 0.1 to 30 s.
+    pauses_at_approval: float = 0.0  # SIGSTOP of execution as an approval comes, 0.3 to 3 s.
     freezes: float = 0.0  # Of the whole machine, between two effects of execution, 0.1 to 8 s.
     restarts: int = 0  # Of every process at once; the disk keeps everything.
     power_cuts: int = 0
@@ -89,7 +90,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 _DRAWN: Final[tuple[tuple[str, bool, float], ...]] = (
     ("execution_kills", True, 3),
     ("other_kills", True, 4),
-    ("pauses", True, 3),
+    ("pauses", True, 5),
+    ("pauses_at_approval", False, 0.1),
     ("freezes", False, 0.02),
     ("restarts", True, 1),
     ("power_cuts", True, 2),
@@ -99,7 +101,7 @@ _DRAWN: Final[tuple[tuple[str, bool, float], ...]] = (
     ("disk_full", True, 1),
     ("bus_drop", False, 0.2),
     ("bus_repeat", False, 0.2),
-    ("bus_delay", False, 0.1),
+    ("bus_delay", False, 0.3),
     ("partitions", True, 2),
     ("submit_lost", False, 0.2),
     ("submit_reset", False, 0.2),

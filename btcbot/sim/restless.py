@@ -17,6 +17,7 @@ from btcbot.strategies.contract import NO_HOLDING, NO_WANTS, MarketView, Want, s
 
 NAME = "restless"
 SECOND_NS: Final = 1_000_000_000
+FAR: Final = Decimal(-80) / 10_000
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +54,8 @@ def decide(
     if slot_of(NAME, top.pair, side) in view.live:
         return state, NO_WANTS
     reach = Decimal(draw[2] - 128) / 40_000  # Up to 32 bps before or behind the touch.
+    if draw[5] < 64:
+        reach = FAR  # It rests until its time is over.
     notional = 110 + (params.notional_max - 110) * draw[3] / 255
     if side is Side.BUY:
         price = rules.price_up(top.ask * (1 + reach))

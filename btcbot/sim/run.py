@@ -17,6 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 from btcbot.domain.words import TradingState
+from btcbot.orders.commands import STOPPED
 from btcbot.orders.recovery import desk_of
 from btcbot.sim.faults import scheduled
 from btcbot.sim.loop import VirtualLoop
@@ -26,6 +27,7 @@ from btcbot.sim.world import World
 from btcbot.strategies.contract import NO_HOLDING
 from bus.clock import ManualClock
 
+KILL_TAKES_S: Final = 90.0  # A key that was refused is tried again after a minute.
 QUIET_S: Final = 5.0  # Nothing moves for this long: the world is at rest.
 
 
@@ -109,6 +111,7 @@ async def _settle(world: World, *tasks: asyncio.Task[None]) -> float:
         if world.is_up(name):
             world.bus.wake(name)
     took_s, number = 0.0, 0
+    was_killed = world.is_up("execution") and world.desk.trading in STOPPED
     while took_s < REST_S:
         if world.is_up("execution") and world.desk.trading in {
             TradingState.LIVE, TradingState.REDUCE,
@@ -117,6 +120,8 @@ async def _settle(world: World, *tasks: asyncio.Task[None]) -> float:
             world.people.command(1_000 + number, TradingState.PAUSED)
         await _passing(QUIET_S, *tasks)
         took_s += QUIET_S
+        if was_killed and took_s == KILL_TAKES_S:
+            watch.nothing_rests(world.prefix)
         up = all(map(world.is_up, PROCESSES))
         if up and watch.is_at_rest(world.desk):
             return took_s

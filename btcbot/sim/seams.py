@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from actors import execution
 from btcbot.domain.facts import OrderSubmitting
+from btcbot.domain.messages import ApprovedOrder
 from btcbot.sim.loop import SECOND_NS
 from btcbot.sim.plan import Plan
 from btcbot.store.vfs import DISK_FAILED
@@ -65,7 +66,8 @@ class BusFaults:
     def __init__(self, plan: Plan, world: "World") -> None:
         self._plan, self._world = plan, world
         self.cuts: set[frozenset[str]] = set()  # Pairs of actors that do not hear each other.
-        self._is_quiet = not (plan.bus_drop or plan.bus_repeat or plan.bus_delay or plan.partitions)
+        faults = ("bus_drop", "bus_repeat", "bus_delay", "partitions", "pauses_at_approval")
+        self._is_quiet = not any(getattr(plan, name) for name in faults)
 
     def part(self, one: str, other: str) -> None:
         """Let two actors not hear each other; each is told as silence tells it."""
@@ -86,20 +88,21 @@ class BusFaults:
 
     def copies(self, source: str, to: str, message: Struct) -> tuple[int, ...]:
         """Return the delays of the copies that arrive, in ns; none: it is lost."""
-        del message
         if self._is_quiet or not self._world.is_failing:
             return (0,)
         cuts = self.cuts
         if cuts and frozenset(("execution" if source == "facts" else source, to)) in cuts:
             return ()
         draw, plan = self._world.draws["bus"], self._plan
+        if isinstance(message, ApprovedOrder) and draw.random() < plan.pauses_at_approval:
+            self._world.pause(to, 0.3 * 10 ** draw.random())
         if draw.random() < plan.bus_drop:
             if source == "facts":
                 self._world.watch.sometimes["facts were lost and caught up"] += 1
             return ()
         delay_ns = 0
         if draw.random() < plan.bus_delay:
-            delay_ns = round(min(draw.expovariate(10), 0.5) * SECOND_NS)
+            delay_ns = round(min(draw.expovariate(4), 1.5) * SECOND_NS)
         return (delay_ns, delay_ns + 1_000_000) if draw.random() < plan.bus_repeat else (delay_ns,)
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from btcbot.domain.facts import (
     Discrepancy,
@@ -28,9 +29,11 @@ from btcbot.domain.facts import (
     OrderZombie,
     TradingStateChanged,
 )
+from btcbot.domain.feed import BookRead
 from btcbot.domain.ids import Asset, IntentId, Pair
 from btcbot.domain.messages import BookTop
 from btcbot.domain.money import BPS_IN_ONE
+from btcbot.domain.venue import Outcome, Submitted
 from btcbot.domain.words import OrderState, Rule, Side, TradingState
 from btcbot.orders.state import Desk
 from btcbot.orders.state import Order as LiveOrder
@@ -40,6 +43,7 @@ from btcbot.store.reader import Reader
 
 SAFE = (TradingState.PAUSED, TradingState.KILLED, TradingState.HALTED)
 SECRETS = (b"X-Signature", KEYS.key.encode(), SECRET.encode())
+MINUTE_NS = 60_000_000_000
 APPROVED_FOR_NS = 500_000_000
 
 
@@ -157,6 +161,15 @@ class Watch:
         if (top.bid, top.ask) not in self._host.shown[top.pair]:
             self.broken("I10", f"{top.pair}: {top.bid}/{top.ask} was never shown of late")
 
+    def came(self, message: Struct) -> None:
+        """Count what an actor hears now and then."""
+        if isinstance(message, BookRead):
+            self.sometimes["a book is read again from a snapshot"] += 1
+        elif isinstance(message, Submitted) and message.outcome is Outcome.ACKED:
+            began_ns = self._unknown.get(message.intent_id)
+            if began_ns is not None and self._clock.now_ns() - began_ns > MINUTE_NS:
+                self.sometimes["a late answer after a minute"] += 1
+
     def looked_at(self, name: str, frame: bytes) -> None:
         """Judge what an actor hears, as bytes: no secret, and nothing that was signed (I15)."""
         if any(secret in frame for secret in SECRETS):
@@ -239,8 +252,6 @@ class Watch:
             return
         how = "found" if fact.found else "acknowledged by a late answer"
         self.sometimes[f"unknown, then {how}"] += 1
-        if not fact.found and fact.at_ns - began_ns > 60 * 10**9:
-            self.sometimes["a late answer after a minute"] += 1
         order = self._host.exchange.order(fact.order_id)
         if fact.found and order is not None and not order.left:
             self.sometimes["unknown, then found filled"] += 1
@@ -323,6 +334,12 @@ class Watch:
         """See that what broke an assumption was noticed."""
         if self._host.overfilled and not any(a.startswith("overfill of") for a in self._alarms):
             self.broken("I2", f"nobody noticed the overfill of {self._host.overfilled}")
+
+    def nothing_rests(self, prefix: str) -> None:
+        """See that a kill has reached every order (I4)."""
+        for row in self._host.orders_of(prefix):
+            if row.is_open and row.cancel_ns is None:
+                self.broken("I4", f"{row.client_id} rests long after the kill")
 
     def is_at_rest(self, desk: Desk) -> bool:
         """Return whether nothing is open, in doubt, or unread, by the exchange's truth too."""

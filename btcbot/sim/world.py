@@ -21,7 +21,6 @@ from msgspec import Struct
 from actors import CODEC, accounting, execution, market_data, risk_gate, strategy
 from btcbot.btcturk.feed import BtcturkFeed
 from btcbot.btcturk.venue import BtcturkVenue
-from btcbot.domain.feed import BookRead
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import default_fees
 from btcbot.domain.messages import BookTop, CommandDone
@@ -77,7 +76,7 @@ class World:
         self.lines = BusFaults(plan, self)
         self.bus = MemoryBus(loop_clock, CODEC, faults=self.lines, keeps_log=False)
         self.watch = Watch(self.host, loop_clock)
-        self.host.on_fate = self._fated
+        self.host.on_fate = lambda name: self.noted(f"fate {name}")
         self.disk.on_trouble = self.noted
         self.kill_file = KillSwitch(folder / "KILL")
         self.kill_file.clock = loop_clock
@@ -279,6 +278,18 @@ class World:
         else:
             self.start_actor(name)
 
+    def pause(self, name: str, lasts_s: float) -> None:
+        """Stop an actor as SIGSTOP does, and let it go on later."""
+        if self.is_up(name):
+            self.noted(f"{name} is paused")
+            self.bus.pause(name)
+            asyncio.get_running_loop().call_later(lasts_s, self._go_on, name)
+
+    def _go_on(self, name: str) -> None:
+        if self.is_up(name) and not self._is_over:
+            self.bus.wake(name)
+            self.wake()
+
     def restart_all(self) -> None:
         """End every process; supervisord starts them again."""
         for name in PROCESSES:
@@ -345,8 +356,7 @@ class World:
 
     def _look(self, name: str, message: Struct) -> None:
         self.handled += 1
-        if isinstance(message, BookRead):
-            self.noted("a book is read again from a snapshot")
+        self.watch.came(message)
         frame = encode(message)
         self.trace.update(name.encode() + frame)
         self.watch.looked_at(name, frame)
@@ -377,9 +387,6 @@ class World:
             self.watch.sometimes["killed between a commit and what follows"] += 1
             self.go_dead(name)
             raise Killed(f"before {type(effect).__name__}")
-
-    def _fated(self, name: str) -> None:
-        self.noted(f"fate {name}")
 
     def wake(self) -> None:
         """Let the bus look again for what is due."""
