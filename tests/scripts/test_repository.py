@@ -16,6 +16,8 @@ SCRIPTS = (
     "scripts/check",
     "scripts/venv",
     "scripts/lock",
+    "scripts/mutants",
+    "scripts/sim-nightly",
     "scripts/recorder-kills",
     ".ci/run",
 )
