@@ -20,7 +20,11 @@ def test_a_second_execution_ends_before_it_opens_anything(tmp_path: Path) -> Non
         done = subprocess.run(
             [sys.executable, "-m", "btcbot.cli.main", "actor", "execution"],
             cwd=ROOT,
-            env={**os.environ, "BTCBOT__HOME": str(home)},
+            env={
+                **os.environ,
+                "BTCBOT__HOME": str(home),
+                "BTCBOT__EXCHANGE__API_KEY_FILE": str(tmp_path / "no-such-key"),
+            },
             capture_output=True,
             text=True,
             timeout=60,
@@ -29,7 +33,7 @@ def test_a_second_execution_ends_before_it_opens_anything(tmp_path: Path) -> Non
     finally:
         os.close(held)
 
-    assert done.returncode == 75, done.stderr
+    assert done.returncode == 75, done.stderr  # 78 if it had looked for its key.
     assert not (home / "btcbot.db").exists()
     assert not [path.name for path in home.iterdir() if path.name.startswith("btcbot.db")]
     assert not [path for path in (home / "run").iterdir() if path.is_socket()]

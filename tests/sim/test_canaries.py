@@ -3,6 +3,7 @@
 A checker that cannot fail proves nothing, so each promise is broken on purpose and must be missed.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -185,6 +186,19 @@ def tell_a_secret(world: World) -> None:
     )
 
 
+def forget_facts(world: World) -> None:
+    """Let a life acknowledge what the next one does not find."""
+    loop = asyncio.get_running_loop()
+    loop.call_later(20, lambda: setattr(world, "committed", world.committed + 100))
+    loop.call_later(20, world.kill, "execution")
+
+
+def ignore_cancels(world: World) -> None:
+    """Let an exchange hear cancels and do nothing, while somebody kills."""
+    world.host.exchange.cancel = lambda *_: None  # type: ignore[method-assign]
+    asyncio.get_running_loop().call_later(20, world.kill_file.touch)
+
+
 CANARIES = {
     "a POST leaves twice": Canary("I1", send_twice),
     "one POST makes two orders": Canary("I1", open_two_orders),
@@ -195,8 +209,10 @@ CANARIES = {
         "I3", lose_money_later, replace(CALM, strangers=1)
     ),
     "a POST leaves after a pause was answered": Canary("I4", stay_paused),
+    "a kill does not reach an order": Canary("I4", ignore_cancels),
     "an order above the limit leaves": Canary("I5", posted(lower_the_limit)),
     "more is spent than may be": Canary("I5", posted(ask_for_more_cash)),
+    "what was acknowledged is gone": Canary("I7", forget_facts),
     "a disk lies about its syncs": Canary(
         "no traceback", lie_about_syncs, replace(CALM, power_cuts=2)
     ),
