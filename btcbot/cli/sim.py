@@ -115,6 +115,8 @@ def _many(options: Options, work: Work, jobs: int) -> None:
         whole.add(report)
         if number % campaign.AGAIN_EVERY == 1 and not _is_equal(report):
             whole.unequal.append(report.plan.seed)
+        for violation in report.violations[:1]:
+            options.note(f"seed {report.plan.seed}: {violation}")
         if number % 100 == 0:
             options.note(f"{number} seeds, {len(whole.failed)} failed")
         if whole.failed and work.stops:

@@ -54,6 +54,9 @@ MUST_HAPPEN: Final = (
     "fate listing_stale",
     "fate listing_short",
     "fate cancel_lost",
+    "fate cancel_blocked",
+    "fate too_many_requests",
+    "fate frame_garbled",
 )
 
 

@@ -14,7 +14,10 @@ from btcbot.sim.world import World
 
 OTHER_BOT: Final = client_order_id(instance_tag("another"), IntentId(26 * "a"))
 STEP_MAX_NS: Final = 10 * SECOND_NS
-STATES: Final = (TradingState.PAUSED, TradingState.LIVE, TradingState.KILLED, TradingState.REDUCE)
+STATES: Final = (
+    TradingState.PAUSED, TradingState.PAUSED, TradingState.REDUCE, TradingState.KILLED,
+    TradingState.LIVE,
+)  # fmt: skip
 Work = Coroutine[Any, Any, None]
 Make = Callable[[World, random.Random, float, int], Work]
 

@@ -52,6 +52,12 @@ GARBLED: Final = (
     Answer(400, b'{"data":null,"success":false,"message":"FAILED_FOR_A_NEW_REASON","code":9999}'),
 )
 MAINTENANCE: Final = Answer(503, b"<html>maintenance</html>", {"Content-Type": "text/html"})
+TOO_MANY: Final = Answer(
+    429, b'{"message":"TOO_MANY_REQUESTS","success":false,"code":429}', {"Retry-After": "2"}
+)
+BLOCKED: Final = Answer(
+    400, b'{"data":null,"success":false,"message":"ORDER_CANCEL_BLOCKED","code":1231}'
+)
 UNAUTHORISED: Final = Answer(
     401, b'{"success":true,"message":"Unauthorized - Invalid Signature","code":1037,"data":null}'
 )
@@ -60,11 +66,14 @@ UNAUTHORISED: Final = Answer(
 class ExchangeClock:
     """The exchange's own idea of the time."""
 
-    def __init__(self, clock: ManualClock) -> None:
+    def __init__(self, clock: ManualClock, drift_ppm: float) -> None:
         self._clock, self.offset_ns = clock, 0
+        self._began_ns, self._drift_ppb = clock.now_ns(), round(drift_ppm * 1_000)
 
     def now_ns(self) -> int:
-        return self._clock.now_ns() + self.offset_ns
+        now_ns = self._clock.now_ns()
+        drifted_ns = (now_ns - self._began_ns) * self._drift_ppb // 10**9
+        return now_ns + drifted_ns + self.offset_ns
 
     def monotonic_ns(self) -> int:
         return self._clock.monotonic_ns()
@@ -84,7 +93,7 @@ class Host:
 
     def __init__(self, plan: Plan, clock: ManualClock, draw: random.Random) -> None:
         self.plan, self._draw, self.pairs = plan, draw, PAIRS[: plan.pairs]
-        self.clock = ExchangeClock(clock)
+        self.clock = ExchangeClock(clock, plan.clock_drift_ppm)
         self.sandbox = Sandbox(
             [DOCUMENTED[pair] for pair in self.pairs],
             BALANCES | ({Asset("TRY"): LITTLE} if plan.has_little_cash else {}),
@@ -267,12 +276,15 @@ class Host:
         draw = self._draw
         if draw.random() < 0.5:
             self.api.answer(asked, self.clock.now_ns())  # It was heard; the answer is lost.
-        kind = draw.randrange(4)
+        kind = draw.randrange(5)
         if kind == 0:
             raise ConnectionResetError("the connection was cut")
         if kind == 1:
             await asyncio.sleep(3_600)
-        return draw.choice(GARBLED[:4]) if kind == 2 else MAINTENANCE
+        if kind == 2:
+            self.on_fate("too_many_requests" if asked.method == "GET" else "cancel_blocked")
+            return TOO_MANY if asked.method == "GET" else BLOCKED
+        return draw.choice(GARBLED[:4]) if kind == 3 else MAINTENANCE
 
     # --- the truth ----------------------------------------------------------------------------
 

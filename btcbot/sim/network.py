@@ -220,7 +220,16 @@ class SimulatedLink:
                     continue
                 if self._draw.random() < self._host.plan.frames_repeated:
                     self._again = frame
+                if self._draw.random() < self._host.plan.frames_garbled:
+                    self._host.on_fate("frame_garbled")
+                    return self._garbled(frame).encode()
             return frame.encode()
+
+    def _garbled(self, frame: str) -> str:
+        """Return a frame that says nothing one may believe."""
+        if self._draw.random() < 0.5:
+            return frame[: self._draw.randrange(len(frame))]
+        return frame.replace('"P":"', '"P":"NaN')
 
     async def send(self, message: str) -> None:
         await self._network.pass_if_alive()

@@ -65,10 +65,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     # Sockets.
     frames_lost: float = 0.0
     frames_repeated: float = 0.0
+    frames_garbled: float = 0.0  # Cut short, or with a price that is none.
     socket_cuts: int = 0
     socket_silence: int = 0
     # Time, market, people.
     clock_steps: int = 0  # The exchange's clock against ours.
+    clock_drift_ppm: float = 0.0  # Of the exchange's clock.
     jumps: int = 0
     commands: int = 0  # pause, resume, kill, cancel.
     kill_files: int = 0  # Somebody makes run/KILL.
@@ -124,12 +126,14 @@ _DRAWN: Final[tuple[tuple[str, bool, float], ...]] = (
     ("lists_lag_s", False, 10.0),
     ("frames_lost", False, 0.1),
     ("frames_repeated", False, 0.1),
+    ("frames_garbled", False, 0.02),
     ("socket_cuts", True, 3),
     ("socket_silence", True, 2),
     ("clock_steps", True, 2),
+    ("clock_drift_ppm", False, 500.0),
     ("jumps", True, 3),
     ("commands", True, 5),
-    ("kill_files", True, 2),
+    ("kill_files", True, 1),
     ("strangers", True, 2),
 )
 # Each of these is on in so many of a thousand seeds.
@@ -146,7 +150,7 @@ def draw(seed: int) -> Plan:
             found[name] = 1 + int(size * most) if is_count else round(size * most, 4)
     for name, of_a_thousand in _SELDOM.items():
         found[name] = chance.random() < of_a_thousand / 1_000
-    found["pairs"] = 2 if chance.random() < 0.5 else 1
+    found["pairs"] = 2 if chance.random() < 0.75 else 1
     found["has_little_cash"] = chance.random() < 0.5
     found["trading_s"] = round(60 + 240 * chance.random() ** 2)
     return msgspec.convert({"seed": seed, **found}, Plan)

@@ -48,7 +48,7 @@ def decide(
     ).digest()
     rules = view.rules.get(top.pair)
     held = view.holdings.get(top.pair, NO_HOLDING).quantity
-    if rules is None or draw[0] < 60:
+    if rules is None or draw[0] < 30:
         return state, NO_WANTS
     side = Side.SELL if held > 0 and draw[1] < 140 else Side.BUY
     if slot_of(NAME, top.pair, side) in view.live:
@@ -65,7 +65,7 @@ def decide(
         quantity = rules.quantity_down(min(held, notional / price))
     if quantity * price < rules.notional_min:
         return state, NO_WANTS
-    life_ns = (1 + draw[4] // 16) * SECOND_NS
+    life_ns = (1 + draw[4] // 32) * SECOND_NS
     want = Want(
         pair=top.pair, side=side, quantity=Quantity(quantity), limit_price=Price(price),
         reason="restless", life_ns=life_ns,
