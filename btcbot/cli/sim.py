@@ -111,20 +111,18 @@ def _many(options: Options, work: Work, jobs: int) -> None:
     from btcbot.sim import campaign
 
     began, whole = time.monotonic(), campaign.Campaign()
-    for number, report in enumerate(campaign.seeds(work.first, work.count, jobs), start=1):
+    for report in campaign.seeds(work.first, work.count, jobs):
         whole.add(report)
-        if number % campaign.AGAIN_EVERY == 1 and not _is_equal(report):
+        _note(options, whole, report)
+        if whole.runs % campaign.AGAIN_EVERY == 1 and not _is_equal(report):
             whole.unequal.append(report.plan.seed)
-        for violation in report.violations[:1]:
-            options.note(f"seed {report.plan.seed}: {violation}")
-        if number % 100 == 0:
-            options.note(f"{number} seeds, {len(whole.failed)} failed")
         if whole.failed and work.stops:
             break
     seeds_s, seed_count = time.monotonic() - began, whole.runs
     if work.kills is not None and not (whole.failed and work.stops):
         for report in campaign.line_kills(work.cuts(work.kills), jobs):
             whole.add(report)
+            _note(options, whole, report)
             if report.violations and work.stops:
                 break
     document = _summary(whole, seeds_s, whole.runs - seed_count, time.monotonic() - began - seeds_s)
@@ -132,19 +130,27 @@ def _many(options: Options, work: Work, jobs: int) -> None:
     _judge(options, whole, work)
 
 
+def _note(options: Options, whole: "Campaign", report: "Report") -> None:
+    """Tell how far it is, and what was found the moment it is found."""
+    for violation in report.violations[:1]:
+        options.note(f"{_name(report)}: {violation}")
+    if whole.runs % 100 == 0:
+        options.note(f"{whole.runs} runs, {len(whole.failed)} failed")
+
+
 def _judge(options: Options, whole: "Campaign", work: Work) -> None:
     from btcbot.sim.campaign import shrink
 
     if work.stops and whole.failed:
         first = whole.failed[0]
-        stop(exits.PROBLEM, f"btcbot: seed {first.plan.seed}: {first.violations[0]}")
-    for report in whole.failed[:3]:
+        stop(exits.PROBLEM, f"btcbot: {_name(first)}: {first.violations[0]}")
+    for report in [found for found in whole.failed if not found.cut][:3]:
         small = shrink(report)
-        options.note(f"shrunk: {_repeat(report, small)}\n  {small.violations[0]}")
+        options.note(f"shrunk: {_repeat(small)}\n  {small.violations[0]}")
     if whole.failed or whole.unequal:
         stop(
             exits.PROBLEM,
-            f"btcbot: failing seeds {[r.plan.seed for r in whole.failed][:20]}, "
+            f"btcbot: failed: {'; '.join(map(_name, whole.failed[:20])) or 'none'}; "
             f"seeds that differ when run again {whole.unequal[:20]}",
         )
     if work.count >= COMPLETE and whole.missing:
@@ -157,20 +163,23 @@ def _is_equal(report: "Report") -> bool:
     return report.trace == trace_elsewhere(report.plan.seed)
 
 
-def _repeat(report: "Report", small: "Report") -> str:
+def _name(report: "Report") -> str:
+    return f"killed at {report.cut}" if report.cut else f"seed {report.plan.seed}"
+
+
+def _repeat(small: "Report") -> str:
     """Return the command that runs the shrunk plan again."""
     from btcbot.sim.plan import draw
 
     seed, faults = small.plan.seed, small.plan.faults
     gone = [fault for fault in draw(seed).faults if fault not in faults]
     words = ["btcbot", "sim", "--seed", str(seed), "--for", f"{small.plan.trading_s:g}"]
-    del report
     return " ".join([*words, *(f"--without {fault}" for fault in gone)])
 
 
 def _as_json(report: "Report") -> dict[str, Any]:
     return {
-        "seed": report.plan.seed, "faults": report.plan.faults,
+        "seed": report.plan.seed, "killed_at": report.cut, "faults": report.plan.faults,
         "violations": list(report.violations), "sometimes": report.sometimes,
         "trace": report.trace, "messages": report.handled, "orders": report.orders,
         "fills": report.fills, "trading_state": report.trading, "rest_s": report.rest_s,

@@ -126,8 +126,6 @@ def shrink(report: Report, run: Callable[[Plan], Report] = simulate) -> Report:
 def _smaller(plan: Plan) -> Iterator[Plan]:
     if plan.trading_s > 30:
         yield replace(plan, trading_s=round(plan.trading_s / 2))
-    if plan.pairs > 1:
-        yield replace(plan, pairs=1)
     for fault in plan.faults:
         yield without(plan, fault)
 

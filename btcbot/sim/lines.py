@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 import btcbot
 from btcbot.sim.plan import Plan
@@ -39,6 +40,10 @@ class Cut(Struct, frozen=True):
     line: int
     time: int = 1
     recovery: int = 0  # The so many-th line of the next recovery too; 0: not again.
+
+    def __str__(self) -> str:
+        again = f", again {self.recovery} lines into the recovery" if self.recovery else ""
+        return f"{self.file}:{self.line}, time {self.time}{again}"
 
 
 def reached() -> Counter[Line]:
@@ -74,7 +79,7 @@ def kill_at(cut: Cut) -> Report:
     def arm(world: World) -> None:
         world.tracer = _Killer(world, cut).trace
 
-    return simulate(SCENARIO, arm)
+    return replace(simulate(SCENARIO, arm), cut=str(cut))
 
 
 class _Killer:

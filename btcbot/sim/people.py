@@ -56,13 +56,14 @@ class People:
             return
         # Nobody here deposits: who acknowledged a difference would say what is not so.
         is_halted = world.desk.trading is TradingState.HALTED and world.desk.mismatch is None
+        event = str(world.desk.trading_seq) if is_halted else ""
         world.noted(f"asked for {state}")
         live = (world.desk.orders[intent_id] for intent_id in world.desk.live)
         if state is TradingState.KILLED and any(order.state in IN_DOUBT for order in live):
             world.noted("asked to kill with an order in doubt")
         command = SetTradingState(
             command_id=CommandId(f"sim-{number}-{state}"), state=state, by="the simulation",
-            reason="a simulated person", acknowledge=str(world.desk.trading_seq) if is_halted else "",
+            reason="a simulated person", acknowledge=event,
         )  # fmt: skip
         world.bus.ask("execution", command.command_id, command)
         if state not in SAFE:

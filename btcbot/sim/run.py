@@ -43,6 +43,7 @@ class Report(Struct, frozen=True, kw_only=True):
     fills: int
     trading: str
     rest_s: float  # Virtual seconds until everything was at rest.
+    cut: str = ""  # At which line execution was killed.
 
 
 def simulate(plan: Plan, arm: Callable[[World], None] | None = None) -> Report:
