@@ -108,6 +108,7 @@ def test_a_kill_at_any_line_breaks_no_promise(cuts: list[lines.Cut], number: int
 
     assert report.violations == (), cuts[number]
     assert report.sometimes["killed at a line"] >= 1
+    assert report.cut == str(cuts[number])
 
 
 def test_lines_can_be_had_of_some_files_only(cuts: list[lines.Cut]) -> None:
