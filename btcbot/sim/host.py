@@ -35,7 +35,7 @@ BALANCES: Final = {
 LITTLE: Final = Decimal(10_000)  # TRY of an account with little cash.
 PAST_MINUTES: Final = 60
 STALE_S: Final = 10.0
-SHOWN_MAX: Final = 40  # A minute of batches.
+SHOWN_MAX: Final = 60  # Two minutes of changes; a socket that was silent begins with its last.
 LISTINGS: Final = ("/api/v1/openOrders", "/api/v1/allOrders")
 SECOND_NS: Final = 1_000_000_000
 BATCH_S: Final = 1.52
@@ -139,7 +139,8 @@ class Host:
         """Remember the best prices that somebody is shown now."""
         for pair, shown in self.shown.items():
             (bid, *_), (ask, *_) = self.sandbox.window(pair)
-            shown.append((bid[0], ask[0]))
+            if not shown or shown[-1] != (bid[0], ask[0]):
+                shown.append((bid[0], ask[0]))
 
     def jump(self) -> None:
         """Move the market by up to a half at once."""
