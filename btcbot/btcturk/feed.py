@@ -10,6 +10,7 @@ from btcbot.btcturk import frames, wire
 from btcbot.btcturk.drift import Drift
 from btcbot.btcturk.grammar import WireError
 from btcbot.btcturk.hear import Hear, nobody
+from btcbot.btcturk.network import Network
 from btcbot.btcturk.rest import Rest, RestError
 from btcbot.btcturk.rules import instruments
 from btcbot.btcturk.stream import SILENCE_S, Socket
@@ -34,7 +35,7 @@ DETAIL_MAX = 300
 class BtcturkFeed:
     """Starts what market_data asks for; whatever is heard is delivered to its inbox."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what differs between one feed and another
         self,
         rest_url: str,
         ws_url: str,
@@ -42,6 +43,7 @@ class BtcturkFeed:
         monotonic: Callable[[], int],
         *,
         silence_s: float = SILENCE_S,
+        network: Network | None = None,
         hear: Hear = nobody,
     ) -> None:
         """Open the socket. A session without a frame for `silence_s` is given up.
@@ -49,7 +51,7 @@ class BtcturkFeed:
         `hear` is told every frame and reply as it came.
         """
         self._deliver, self._hear = deliver, hear
-        self._rest = Rest(rest_url, monotonic, hear=hear)
+        self._rest = Rest(rest_url, monotonic, network=network, hear=hear)
         self._drift = Drift(lambda what: log.warning("exchange_drift", extra={"error": what}))
         self._joined: dict[Pair, None] = {}
         self._session = 0
@@ -61,6 +63,7 @@ class BtcturkFeed:
             on_frame=self._frame,
             on_down=lambda reason: deliver(FeedDown(reason=reason)),
             silence_s=silence_s,
+            network=network,
         )
 
     def start(self, effect: Struct) -> None:

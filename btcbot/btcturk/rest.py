@@ -6,7 +6,6 @@ Cancels have connections of their own, so reads that hang cannot hold one up.
 """
 
 import asyncio
-import random
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -18,6 +17,7 @@ from btcbot.btcturk.client import httpx
 from btcbot.btcturk.grammar import start
 from btcbot.btcturk.hear import Hear, nobody
 from btcbot.btcturk.hear import reply as tell
+from btcbot.btcturk.network import Internet, Network
 from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
 
 TRY_S: Final = 4.0
@@ -51,7 +51,7 @@ class RestError(Exception):
 class Rest:
     """BTCTurk's REST, public and (with a key) private."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what differs between one client and another
         self,
         base: str,
         monotonic: Monotonic,
@@ -59,6 +59,7 @@ class Rest:
         keys: KeyPair | None = None,
         stamp: Stamp | None = None,
         budget: RateBudget | None = None,
+        network: Network | None = None,
         hear: Hear = nobody,
     ) -> None:
         """`hear` is told every reply as it came."""
@@ -66,8 +67,10 @@ class Rest:
         self._keys, self._stamp = keys, stamp
         self._budget = budget if budget is not None else RateBudget()
         tls = tls_context(is_secure=base.startswith("https:"))
-        self._reads, self._cancels = _client(base, tls), _client(base, tls)
-        self._jitter = random.Random()  # Only ever spreads repeats in time.
+        network = network or Internet()
+        self._reads = _client(base, tls, network.transport())
+        self._cancels = _client(base, tls, network.transport())
+        self._jitter = network.chance
 
     async def get(
         self,
@@ -191,7 +194,9 @@ def tls_context(*, is_secure: bool) -> ssl.SSLContext:
     return context
 
 
-def _client(base: str, tls: ssl.SSLContext) -> httpx.AsyncClient:
+def _client(
+    base: str, tls: ssl.SSLContext, transport: httpx.AsyncBaseTransport | None
+) -> httpx.AsyncClient:
     limits = httpx.Limits(
         max_connections=8, max_keepalive_connections=4, keepalive_expiry=KEEP_ALIVE_S
     )
@@ -200,7 +205,8 @@ def _client(base: str, tls: ssl.SSLContext) -> httpx.AsyncClient:
         timeout=TRY_S,
         follow_redirects=False,
         trust_env=False,
-        transport=httpx.AsyncHTTPTransport(
+        transport=transport
+        or httpx.AsyncHTTPTransport(
             verify=tls, retries=0, http1=True, http2=False, trust_env=False, limits=limits
         ),
     )

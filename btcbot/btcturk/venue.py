@@ -12,6 +12,7 @@ from btcbot.btcturk.drift import Drift
 from btcbot.btcturk.grammar import WireError
 from btcbot.btcturk.hear import Hear, nobody
 from btcbot.btcturk.hear import reply as tell
+from btcbot.btcturk.network import Network
 from btcbot.btcturk.pool import SubmitPool
 from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
 from btcbot.btcturk.reads import Reads
@@ -56,7 +57,7 @@ class Clock(Protocol):
 class BtcturkVenue:
     """Performs venue effects on the running event loop; outcomes go to `deliver`."""
 
-    def __init__(  # noqa: PLR0913 - what differs between one exchange and another
+    def __init__(  # noqa: PLR0913 - what a venue is made of
         self,
         *,
         addresses: tuple[str, str],
@@ -65,6 +66,7 @@ class BtcturkVenue:
         kill_file: Path,
         clock: Clock,
         waits: Waits | None = None,
+        network: Network | None = None,
         hear: Hear = nobody,
     ) -> None:
         """`addresses`: REST and WebSocket. `credentials`: key and secret, as BTCTurk shows them.
@@ -86,13 +88,15 @@ class BtcturkVenue:
             keys=self._keys,
             stamp=self._stamp,
             budget=self._budget,
+            network=network,
             hear=hear,
         )
         self._reads = Reads(self._rest, clock, self._drift)
         self._tasks = Tasks()
         self._pool = SubmitPool(
-            rest_url, lambda count: deliver(ConnectionsIdle(count=count)), waits=waits
-        )
+            rest_url, lambda count: deliver(ConnectionsIdle(count=count)), waits=waits,
+            network=network,
+        )  # fmt: skip
         self._socket = Socket(
             ws_url,
             clock.monotonic_ns,
@@ -100,6 +104,7 @@ class BtcturkVenue:
             on_frame=self._frame,
             on_down=lambda reason: log.info("private_socket_down", extra={"error": reason}),
             silence_s=None,  # A quiet account hears nothing: polling is the authority.
+            network=network,
         )
 
     def start(self, effect: VenueEffect) -> None:  # noqa: C901 - one line each

@@ -27,12 +27,12 @@ class StoreError(Exception):
     """A database that may not be written; says what was found and what to do."""
 
 
-def open_writer(path: str) -> apsw.Connection:
+def open_writer(path: str, vfs: str = "") -> apsw.Connection:
     """Return the one writing connection, with the schema in place. Raises StoreError.
 
     ":memory:" opens the same schema without a disk. An older or newer schema is refused.
     """
-    connection = apsw.Connection(path)
+    connection = apsw.Connection(path, vfs=vfs or None)
     try:
         _prepare(connection, path)
     except (apsw.CorruptError, apsw.NotADBError) as error:

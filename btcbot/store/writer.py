@@ -54,8 +54,9 @@ _KINDS = {kind: str(kind.__struct_config__.tag) for kind in FACTS}
 class Writer:
     """Owns the writing connection of `path` (":memory:" for backtests)."""
 
-    def __init__(self, path: str) -> None:
-        self._connection = open_writer(path)
+    def __init__(self, path: str, vfs: str = "") -> None:
+        """`vfs`: a registered SQLite VFS; empty: the machine's own disk. Raises StoreError."""
+        self._connection = open_writer(path, vfs)
         self._execute = self._connection.execute
         last: list[Any] = self._execute(
             "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1"
