@@ -71,6 +71,8 @@ def open_recording(
     usual = START_PRICES[rules.pair]
     is_foreign = not usual / HOME_RANGE < recorded < usual * HOME_RANGE
     start = start_price or (usual if is_foreign else recorded)
+    if start < rules.tick:
+        raise DatasetError(f"start price {start}: the least for {rules.pair} is {rules.tick}")
     factor = start / recorded
     events = mapped(read(paths), factor, rules)
     if span_ns is not None:
@@ -89,7 +91,8 @@ def read(paths: Sequence[Path]) -> Iterator[Happening]:
             with _open(path) as file:
                 for event in _reader_of(path)(file, place):
                     if event.at_ns < place.at_ns:
-                        raise ValueError(f"time goes back, from {place.at_ns} to {event.at_ns}")
+                        spans = f"from {place.at_ns} to {event.at_ns}"
+                        raise ValueError(f"time goes {spans}; it must not go back")
                     place.at_ns = event.at_ns
                     yield event
         except DatasetError:
@@ -123,14 +126,23 @@ def mapped(events: Iterable[Happening], factor: Decimal, rules: Instrument) -> I
                 bid, ask = rules.price_down(event.bid * factor), rules.price_up(event.ask * factor)
                 bid_quantity = max(rules.quantity_down(event.bid_quantity), least)
                 ask_quantity = max(rules.quantity_down(event.ask_quantity), least)
-                yield Quoted(event.at_ns, bid, bid_quantity, ask, ask_quantity)
+                yield Quoted(event.at_ns, _above_zero(bid), bid_quantity, ask, ask_quantity)
             case Traded():
                 to_tick = rules.price_up if event.side is Side.BUY else rules.price_down
                 quantity = rules.quantity_down(event.quantity)
                 if quantity:
-                    yield Traded(event.at_ns, event.side, to_tick(event.price * factor), quantity)
+                    price = _above_zero(to_tick(event.price * factor))
+                    yield Traded(event.at_ns, event.side, price, quantity)
             case BookSet():
                 yield BookSet(event.at_ns, bids.replace(event.bids), asks.replace(event.asks))
+
+
+def _above_zero(price: Price) -> Price:
+    if not price:
+        raise DatasetError(
+            "a price falls below one tick of the pair; choose a higher --start-price"
+        )
+    return price
 
 
 def between(events: Iterable[Happening], since_ns: int, until_ns: int) -> Iterator[Happening]:
@@ -185,6 +197,8 @@ class _Side:
         for price, quantity in levels:
             known = theirs.get(price)
             tick, before = known or (self._to_tick(price), ZERO)
+            if not tick:
+                continue  # Too far down to have a price of ours.
             total = ours.get(tick, ZERO) + quantity - before
             if quantity:
                 theirs[price] = (tick, quantity)
