@@ -37,7 +37,7 @@ PAIR_COLUMNS = (
     required=True,
     multiple=True,
     type=click.Path(path_type=Path),
-    help="L2 jsonl, or csv of trades, quotes or candles; also .gz. Repeat for the next file.",
+    help="L2 jsonl, or csv or parquet of trades, quotes, candles; repeat for the next file.",
 )
 @click.option("--pair", default="BTCTRY", show_default=True, help="Whose rules and fees count.")
 @click.option(

@@ -1,8 +1,9 @@
 """Recorded markets as a stream of what happened: read lazily, checked, put in a pair's prices.
 
-Forms, told apart by name and first line, each also gzipped: full-depth JSON lines (`l2`); csv of
-trades, quotes or candles (`tables`). Several files are read one after the other. Receive time is
-the time axis: a recorder's clock has been seen more than a second behind the exchange's.
+Forms, told apart by name and first line: full-depth JSON lines (`l2`); csv of trades, quotes or
+candles (`tables`), both also gzipped; parquet of the same tables (`parquet`). Several files are
+read one after the other. Receive time is the time axis: a recorder's clock has been seen more than
+a second behind the exchange's.
 
 A foreign recording is mapped by one exact factor. Bids, and what sellers hit, are rounded down to a
 tick; asks, and what buyers lift, up; quantities stay, cut to the pair's step. Where no book was
@@ -15,6 +16,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -25,7 +27,7 @@ from msgspec import Struct
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.money import ZERO, Price, Quantity
 from btcbot.domain.words import Side
-from btcbot.simulation import l2, tables
+from btcbot.simulation import l2, parquet, tables
 from btcbot.simulation.defaults import START_PRICES
 from btcbot.simulation.events import (
     BookMoved,
@@ -42,7 +44,7 @@ __all__ = [
     "between", "first_price", "mapped", "open_recording", "read", "with_quotes",
 ]  # fmt: skip
 
-SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz")
+SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 HOME_RANGE: Final = 5  # A recording within a fifth and five times of our price is not foreign.
 _DEFECTS = (OSError, EOFError, zlib.error, csv.Error, msgspec.MsgspecError, ValueError)
 
@@ -226,7 +228,6 @@ def _update(side: dict[Decimal, Decimal], levels: RecordedLevels) -> None:
 def _reader_of(path: Path) -> Reader:
     """Return who reads this form. Raises DatasetError for a form nobody reads."""
     if not path.name.endswith(SUFFIXES):
-        # Parquet needs a columnar library, which this version does not bring.
         raise DatasetError(
             f"{path}: {path.suffix or 'a name without a suffix'} is not supported in this version;"
             f" supported: {', '.join(SUFFIXES)}"
@@ -251,7 +252,9 @@ def _reader_of(path: Path) -> Reader:
     )
 
 
-def _open(path: Path) -> io.TextIOWrapper:
+def _open(path: Path) -> AbstractContextManager[Iterable[str]]:
+    if path.suffix == ".parquet":
+        return closing(parquet.lines(path))
     if path.name.endswith(".gz"):
         return io.TextIOWrapper(gzip.open(path), encoding="utf-8", newline="")
     return path.open(encoding="utf-8", newline="")
