@@ -32,6 +32,7 @@ OURS_COMMITTING = ("committing", "risk_gate", "strategy", "source")
 RAW = ("raw_last", "raw_2", "raw_1", "raw_source")
 RAW_COMMITTING = ("raw_commit", "raw_2", "raw_1", "raw_source")
 WAIT_S = 60.0
+ORDERS_LEAST = 0.9  # Of the ticks; a machine that stalls more often measures itself.
 COMMITS = 1_000
 QUOTES = 200_000
 
@@ -200,6 +201,9 @@ def _chain(roles: tuple[str, ...], count: int, rate: int) -> float:
         }
         try:
             taken = _awaited(folder / "taken.json", processes)
+            if len(taken) < count * ORDERS_LEAST:
+                why = (folder / "taken.refused").read_text()
+                raise BenchError(f"only {len(taken)} of {count} ticks became orders: {why}")
         finally:
             for process in processes.values():
                 process.terminate()

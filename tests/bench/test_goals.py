@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 
 from btcbot import backtest
-from btcbot.bench import goals, nautilus
+from btcbot.bench import goals, nautilus, stage
 from btcbot.bench.pairs import BenchError, Figure, in_pairs, percentile
 from btcbot.cli import exits
+from btcbot.domain.ids import Pair, intent_id
+from btcbot.domain.messages import ApprovedOrder, OrderIntent, RefuseIntent
+from btcbot.domain.money import Price, Quantity
+from btcbot.domain.words import Rule, Side
 
 BTCBOT = Path(sys.executable).with_name("btcbot")
 
@@ -24,6 +28,22 @@ def figure(ratios: tuple[float, ...], limit: float | None, *, is_floor: bool) ->
         name="G0", what="", ratios=ratios, ours=1, yardstick=1, unit="", limit=limit,
         is_floor=is_floor,
     )  # fmt: skip
+
+
+def wanted(number: int) -> OrderIntent:
+    return OrderIntent(
+        intent_id=intent_id("bench", 1, number, 0), strategy="bench", slot=f"bench:{number}",
+        pair=Pair("BTCTRY"), side=Side.BUY, quantity=Quantity(Decimal(1)),
+        limit_price=Price(Decimal(1)), reason="", seen_ns=1, decided_ns=1, expires_ns=2,
+    )  # fmt: skip
+
+
+def approved(number: int) -> ApprovedOrder:
+    return ApprovedOrder(intent=wanted(number), approved_ns=1)
+
+
+def refused(number: int) -> RefuseIntent:
+    return RefuseIntent(intent=wanted(number), rule=Rule.OPEN_ORDERS, detail="40 are live")
 
 
 def test_ours_and_the_yardstick_take_turns_and_the_ratio_is_of_a_pair() -> None:
@@ -111,9 +131,9 @@ def test_the_measured_backtest_trades_at_every_cross_of_the_means() -> None:
         if n >= 1_000 and (fast > slow) is not is_long:
             crosses, is_long = crosses + 1, not is_long
 
-    stage = backtest.Stage(goals.quotes_plan(has_codec=False), quotes[0].at_ns)
-    stage.play(iter(quotes))
-    result = stage.result(0, 0)
+    played = backtest.Stage(goals.quotes_plan(has_codec=False), quotes[0].at_ns)
+    played.play(iter(quotes))
+    result = played.result(0, 0)
 
     # A cross that is taken back before the first order has settled is not traded.
     assert 0.8 * crosses <= len(result.orders) <= crosses
@@ -161,3 +181,14 @@ def test_the_command_prints_figures_and_exits_by_whether_goals_are_met(tmp_path:
     assert row["ratio"] == sorted(row["ratios"])[2]
     assert row["met"] is (row["ratio"] >= 0.6)
     assert done.returncode == (exits.OK if row["met"] else exits.PROBLEM), done.stderr
+
+
+def test_a_stall_costs_the_orders_it_refused_and_not_the_measurement(tmp_path: Path) -> None:
+    out = tmp_path / "taken.json"
+    handle, state = stage.sink(None, out), stage.Sink(3)
+
+    for message in (approved(1), refused(2), approved(3)):
+        state = handle(state, message, 1).state
+
+    assert len(json.loads(out.read_bytes())) == 2
+    assert "open_orders" in out.with_suffix(".refused").read_text(encoding="utf-8")
