@@ -237,7 +237,7 @@ def run(
     """Run `plan` over `events`. Raises DatasetError when nothing happens."""
     first = next(events, None)
     if first is None:
-        raise DatasetError("nothing happens in this data set and time range")
+        raise DatasetError("nothing happens in this data set within the time range")
     stage = Stage(plan, first.at_ns, keeps_log=keeps_log)
     count = stage.play(chain((first,), events))
     return stage.result(first.at_ns, count), stage
