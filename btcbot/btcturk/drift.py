@@ -29,6 +29,9 @@ KNOWN: Final[dict[str, frozenset[str]]] = {
         " price amount preciseAmount fee tax",
         "order_book": "timestamp bids asks",
         "time": "serverTime serverTime2",
+        "private_frame": "type id orderId timestamp numeratorSymbol denominatorSymbol amount fee"
+        " tax price orderType orderClientId preciseAmount user isBid method pair symbol clientId"
+        " pairId userId numLeft denomLeft newOrderClientId payload",
         "frame": "type CS PS P A CP AO BO channel event symbol items D I S ok message id code"
         " current min B BA AA H L LA O V AV DP NS DS PId Ord R C",
     }.items()

@@ -29,7 +29,9 @@ from btcbot.domain.venue import VenueFill, VenueOrder
 from btcbot.domain.words import Side
 
 T = TypeVar("T")
-ORDER_NOT_FOUND: Final = 1152
+# Of a read by id, and of a cancel.
+NOT_FOUND_TEXTS: Final = frozenset({"order not found", "no_order_matches_your_request"})
+NOT_FOUND_CODES: Final = frozenset({1152, 1052})
 _EMPTY: Final = frozenset({b"null", b"{}", b"[]", b'""'})
 _Symbol = Annotated[str, Meta(min_length=1, max_length=20)]
 
@@ -74,13 +76,13 @@ class Verdict(Struct):
         return bytes(self.data).replace(b" ", b"") in _EMPTY
 
     @property
-    def says_order_not_found(self) -> bool:
-        """Whether a read by id was told that there is no such order; text first, then number."""
+    def says_not_found(self) -> bool:
+        """Whether it says that it knows no such order; text first, then number."""
         if self.success is not False:
             return False
         if self.text:
-            return self.text.strip().casefold() == "order not found"
-        return self.number == ORDER_NOT_FOUND
+            return self.text.strip().casefold() in NOT_FOUND_TEXTS
+        return self.number in NOT_FOUND_CODES
 
 
 class SubmittedOrder(Struct):

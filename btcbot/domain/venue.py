@@ -45,6 +45,7 @@ class ReadOrder(Struct, frozen=True):
 
 class ReadOpenOrders(Struct, frozen=True):
     pair: Pair
+    is_settling: bool = False  # An order is in doubt: ahead of routine polling.
 
 
 class ReadAllOrders(Struct, frozen=True):
@@ -59,10 +60,11 @@ class ReadFills(Struct, frozen=True):
 
     since_ms: int
     order_id: OrderId | None = None
+    is_settling: bool = False
 
 
 class ReadBalances(Struct, frozen=True):
-    pass
+    is_settling: bool = False
 
 
 class ReadTime(Struct, frozen=True):

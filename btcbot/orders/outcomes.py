@@ -38,7 +38,7 @@ def take_submitted(turn: Turn, message: Submitted) -> None:
     order = turn.desk.orders.get(message.intent_id)
     if order is None:
         return
-    turn.desk.unauthorised = turn.desk.unauthorised + 1 if message.is_unauthorised else 0
+    turn.desk.unauthorised = _unauthorised(turn.desk.unauthorised, message)
     if order.state not in IN_DOUBT:
         _late(turn, order, message)
     elif message.outcome is Outcome.ACKED:
@@ -60,6 +60,13 @@ def take_submitted(turn: Turn, message: Submitted) -> None:
         turn.say(
             OrderUnknown(intent_id=message.intent_id, detail=message.detail, at_ns=turn.now_ns)
         )
+
+
+def _unauthorised(row: int, message: Submitted) -> int:
+    """Return how many 401s there are in a row; what was not sent or not answered says nothing."""
+    if message.is_unauthorised:
+        return row + 1
+    return 0 if message.outcome in (Outcome.ACKED, Outcome.REJECTED) else row
 
 
 def take_open_orders(turn: Turn, message: OpenOrdersRead) -> None:

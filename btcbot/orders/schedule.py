@@ -74,8 +74,10 @@ def read_soon(turn: Turn, name: str) -> None:
 def arrived(desk: Desk, name: str) -> None:
     """Note that the read `name` came back with an answer."""
     desk.waiting.pop(name, None)
-    desk.trouble = ""
-    desk.unauthorised = 0
+    desk.troubles.pop(name, None)
+    desk.troubles.pop("", None)
+    if name != "clock":  # Nobody asks for a key there.
+        desk.unauthorised = 0
     if name in desk.first_reads:
         desk.first_reads = tuple(read for read in desk.first_reads if read != name)
 
@@ -197,10 +199,10 @@ def _hunt(turn: Turn, unknown: list[Order]) -> None:
     since_ms = min(order.stamp_ms for order in unknown) - 60_000
     desk.hunts[pair] = Hunt(began_ns=turn.now_ns)
     # An order only moves open -> all -> trades, so it cannot slip between reads in this order.
-    turn.ask(ReadOpenOrders(pair))
+    turn.ask(ReadOpenOrders(pair, is_settling=True))
     turn.ask(ReadAllOrders(pair, OrderId(floor)))
-    turn.ask(ReadFills(since_ms))
-    turn.ask(ReadBalances())
+    turn.ask(ReadFills(since_ms, is_settling=True))
+    turn.ask(ReadBalances(is_settling=True))
 
 
 def hunted(turn: Turn, message: HuntRead) -> None:
@@ -240,7 +242,7 @@ def _furthered(turn: Turn, hunt: Hunt, message: HuntRead, pair: Pair) -> Hunt:
 def _witness(turn: Turn, hunt: Hunt, message: BalancesRead) -> Hunt:
     """Take a balance read into a sweep; ask for the second of the two that must be equal."""
     if hunt.balances is None:
-        turn.ask(ReadBalances())
+        turn.ask(ReadBalances(is_settling=True))
         return replace(hunt, balances=message.balances)
     agree = hunt.balances == message.balances and not differences(turn.desk)
     return replace(hunt, balances=message.balances, balances_agree=agree)

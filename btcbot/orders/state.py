@@ -133,8 +133,13 @@ class Desk(Struct, kw_only=True):
     hunts: dict[Pair, Hunt] = field(default_factory=dict)
     first_reads: tuple[str, ...] = ()  # What must still come back before READY.
     unauthorised: int = 0  # In a row.
-    trouble: str = ""  # Why reads fail; empty: they do not.
+    troubles: dict[str, str] = field(default_factory=dict)  # Why a read fails; "": any other.
     mismatch: tuple[AssetBalance, ...] | None = None  # A balance read that did not agree, once.
+
+    @property
+    def trouble(self) -> str:
+        """Why reads fail; empty: they do not."""
+        return next(iter(self.troubles.values()), "")
 
 
 def remember(memory: dict[K, V], key: K, value: V, limit: int = REMEMBERED) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from btcbot.btcturk import frames, wire
+from btcbot.btcturk import frames, private_frames, wire
 from btcbot.btcturk.auth import KeyPair
 from btcbot.btcturk.classify import classify
 from btcbot.btcturk.drift import KNOWN, unknown_fields
@@ -82,7 +82,7 @@ def test_every_frame_is_read_or_ignored(name: str) -> None:
 
     assert kind in frames.KNOWN_TYPES or kind == 111
     frames.public(kind, body)
-    bell = frames.private(kind, body)
+    bell = private_frames.private(kind, body)
     assert isinstance(bell, Doorbell) == (kind in {201, 423, 441, 451, 452, 453})
 
 

@@ -127,6 +127,8 @@ async def venue(
     try:
         while (await inbox.next(ConnectionsIdle)).count < 4:
             pass
+        made.start(ReadTime())
+        await inbox.next(TimeRead)
         yield made, inbox
     finally:
         await made.close()
