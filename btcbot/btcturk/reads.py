@@ -3,7 +3,7 @@
 from typing import Any, Final, Protocol
 
 from btcbot.btcturk import wire
-from btcbot.btcturk.drift import STATUSES, Drift
+from btcbot.btcturk.drift import METHODS, STATUSES, Drift
 from btcbot.btcturk.failures import Failure
 from btcbot.btcturk.rate_budget import Priority
 from btcbot.btcturk.rest import Params, Rest, RestError
@@ -115,6 +115,15 @@ class Reads:
         body = await self._private("balances", "/api/v1/users/balances", priority=priority)
         return BalancesRead(balances=wire.balances(body), asked_ns=asked_ns)
 
+    async def transfers(self, group: str, since_ms: int) -> tuple[wire.Transfer, ...]:
+        """Return deposits and withdrawals since then: of coins ("crypto") or of money ("fiat")."""
+        path = f"/api/v1/users/transactions/{group}"
+        found = wire.transfers(await self._private(group, path, {"startDate": since_ms}))
+        for row in found:
+            if row.kind not in ("deposit", "withdrawal"):
+                self._drift.note(f"transfer of kind {row.kind!r}")
+        return found
+
     async def time(self) -> TimeRead:
         """Measure once: a second try would stretch the trip, and with it the error."""
         sent_ns, began = self._clock.now_ns(), self._clock.monotonic_ns()
@@ -151,4 +160,6 @@ class Reads:
         for row in rows:
             if row.status not in STATUSES:
                 self._drift.note(f"order status {row.status!r}")
+            if row.method not in METHODS:
+                self._drift.note(f"order method {row.method!r}")
         return rows

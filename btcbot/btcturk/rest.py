@@ -26,6 +26,7 @@ TRIES: Final = 3
 BUDGET_WAIT_S: Final = 5.0
 BODY_MAX: Final = 8 << 20  # Exchange info has 355 KB.
 KEEP_ALIVE_S: Final = 60.0
+BARE: Final = frozenset({"ohlcs", "chart"})  # Groups of the chart host: no envelope.
 _ADVICE: Final = {
     301: "; it sends us elsewhere, and we do not follow: check the address",
     302: "; it sends us elsewhere, and we do not follow: check the address",
@@ -166,6 +167,8 @@ class Rest:
             detail += f", code {said.code_text or 'none'}: {said.text[:200] or 'no text'}"
         else:
             detail += f", not the exchange's JSON: {start(body)}" if body else ", an empty body"
+        if status == 200 and group in BARE and body[:1] in (b"[", b"{"):
+            return body
         if status == 401:
             text = said.text if said is not None else ""
             detail = f"{detail}; {remedy_of_401(group, text)}"

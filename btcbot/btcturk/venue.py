@@ -15,6 +15,7 @@ from btcbot.btcturk.classify import classify
 from btcbot.btcturk.drift import Drift
 from btcbot.btcturk.failures import Failure, remedy_of_401
 from btcbot.btcturk.grammar import WireError
+from btcbot.btcturk.order_body import order_body
 from btcbot.btcturk.pool import SubmitPool
 from btcbot.btcturk.rate_budget import PRIVATE, SECOND_NS, RateBudget, retry_after_s
 from btcbot.btcturk.reads import Reads, priority_of
@@ -24,7 +25,6 @@ from btcbot.btcturk.stream import Socket
 from btcbot.btcturk.submit import Post, Reply, Waits
 from btcbot.btcturk.tasks import Tasks
 from btcbot.btcturk.watch import Watch
-from btcbot.btcturk.wire import order_body
 from btcbot.domain.ids import OrderId
 from btcbot.domain.messages import Message, VenueState
 from btcbot.domain.venue import (
@@ -198,9 +198,7 @@ class BtcturkVenue:
                 Submitted(intent_id=effect.intent_id, outcome=Outcome.UNKNOWN, detail=detail)
             )
 
-        body = order_body(
-            effect.pair, effect.side, effect.quantity, effect.limit_price, effect.client_order_id
-        )
+        body = order_body(effect.pair, effect.terms, effect.client_order_id)
         return Post(ORDER_PATH, self._keys.headers(effect.stamp_ms), body, on_reply, on_doubt)
 
     # --- cancels and reads --------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """BTCTurk's REST answers, read strictly: text to exact decimals, ids to ints, the rest refused.
 
 Unknown fields are ignored (the exchange adds some now and then; `drift.py` counts them); what we
-use must be there and must be what the protocol says. Requests of ours are built here too.
+use must be there and must be what the protocol says.
 """
 
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ from btcbot.btcturk.grammar import (
     number,
 )
 from btcbot.domain.feed import TextLevel
-from btcbot.domain.ids import Asset, ClientOrderId, OrderId, Pair, TradeId
+from btcbot.domain.ids import Asset, OrderId, Pair, TradeId
 from btcbot.domain.messages import AssetBalance
-from btcbot.domain.money import Amount, Price, Quantity, text
+from btcbot.domain.money import ZERO, Amount, Price, Quantity
 from btcbot.domain.venue import VenueFill, VenueOrder
 from btcbot.domain.words import Side
 
@@ -86,10 +86,48 @@ class Verdict(Struct):
 
 
 class SubmittedOrder(Struct):
-    """The part of a submit's reply that proves an order."""
+    """A submit's reply; `id` and our label prove the order, the rest is what was understood."""
 
     id: Id
     newOrderClientId: str | None = None  # noqa: N815 - the exchange's names
+    pairSymbol: str | None = None  # noqa: N815
+    type: str | None = None
+    method: str | None = None
+    quantity: str | None = None
+    price: str | None = None
+    stopPrice: str | None = None  # noqa: N815
+    datetime: int | None = None
+
+
+class BalanceRow(Struct, frozen=True, kw_only=True):
+    """One asset as the exchange has it; `locked` is what orders and withdrawals hold."""
+
+    asset: Asset
+    name: str
+    total: Amount
+    free: Amount
+    locked: Amount
+    in_orders: Amount | None
+    in_withdrawals: Amount | None
+    precision: int | None
+    at_ms: int | None
+
+
+class Transfer(Struct, frozen=True, kw_only=True):
+    """A deposit or withdrawal; `amount` is negative when it left, fee and tax are costs."""
+
+    id: int
+    kind: str  # "deposit", "withdrawal".
+    asset: Asset
+    at_ms: int
+    amount: Amount
+    fee: Amount
+    tax: Amount
+    address: str | None  # None for money of a bank.
+    tag: str | None
+    tx_hash: str | None
+    confirmations: int | None
+    is_confirmed: bool
 
 
 class _Balance(Struct):
@@ -97,6 +135,27 @@ class _Balance(Struct):
     balance: str
     free: str
     locked: str
+    assetname: str = ""
+    orderFund: str | None = None  # noqa: N815
+    requestFund: str | None = None  # noqa: N815
+    precision: int | None = None
+    timestamp: Millis | None = None
+
+
+class _Transfer(Struct):
+    id: Id
+    balanceType: str  # noqa: N815
+    currencySymbol: _Symbol  # noqa: N815
+    timestamp: Millis
+    amount: str
+    fee: str
+    tax: str
+    isConfirmed: bool  # noqa: N815
+    address: str | None = None
+    tag: str | None = None
+    txHash: str | None = None  # noqa: N815
+    confirmationCount: int | None = None  # noqa: N815
+    preciseAmount: Raw = Raw(b"null")  # noqa: N815 - newer answers have it
 
 
 class _Order(Struct, rename={"order_client_id": "orderClientId", "left": "leftAmount"}):
@@ -109,6 +168,11 @@ class _Order(Struct, rename={"order_client_id": "orderClientId", "left": "leftAm
     order_client_id: str | None = None
     pairSymbol: _Symbol | None = None  # noqa: N815
     pairsymbol: _Symbol | None = None  # As some answers spell it.
+    method: str = "limit"
+    quantity: str | None = None  # A residue on a closed market order: `amount` counts.
+    stopPrice: str | None = None  # noqa: N815
+    time: Millis = 0  # Always 0 in the list of open orders.
+    updateTime: Millis = 0  # noqa: N815
 
 
 class _OpenOrders(Struct):
@@ -127,6 +191,7 @@ class _Trade(Struct):
     preciseAmount: Raw  # noqa: N815 - a JSON number, read as text: `amount` is rounded
     fee: str
     tax: str
+    amount: str  # Rounded; what counts is `preciseAmount`.
     orderClientId: str | None = None  # noqa: N815
 
 
@@ -141,6 +206,7 @@ class _Time(Struct):
 
 _verdict = msgspec.json.Decoder(Verdict).decode
 _balances = msgspec.json.Decoder(Reply[list[_Balance]]).decode
+_transfers = msgspec.json.Decoder(Reply[list[_Transfer]]).decode
 _order = msgspec.json.Decoder(Reply[_Order]).decode
 _orders = msgspec.json.Decoder(Reply[list[_Order]]).decode
 _open = msgspec.json.Decoder(Reply[_OpenOrders]).decode
@@ -148,7 +214,6 @@ _trades = msgspec.json.Decoder(Reply[list[_Trade]]).decode
 _book = msgspec.json.Decoder(Reply[_Book]).decode
 _time = msgspec.json.Decoder(_Time).decode
 _submitted = msgspec.json.Decoder(Reply[SubmittedOrder]).decode
-_encode = msgspec.json.Encoder().encode
 
 
 def verdict(body: bytes) -> Verdict | None:
@@ -177,8 +242,20 @@ def balances(body: bytes) -> tuple[AssetBalance, ...]:
 
     Free and locked must make the total: a reading amid an update does not count.
     """
-    rows = (_asset_balance(row) for row in decoded(_balances, body).data)
-    return tuple(sorted((row for row in rows if row.total or row.free), key=lambda row: row.asset))
+    rows = sorted(balance_rows(body), key=lambda row: row.asset)
+    return tuple(
+        AssetBalance(row.asset, row.total, row.free) for row in rows if row.total or row.free
+    )
+
+
+def balance_rows(body: bytes) -> tuple[BalanceRow, ...]:
+    """Return every balance with all that is told of it, as it comes. Raises WireError."""
+    return tuple(_balance_row(row) for row in decoded(_balances, body).data)
+
+
+def transfers(body: bytes) -> tuple[Transfer, ...]:
+    """Return deposits and withdrawals, of coins or of money. Raises WireError."""
+    return tuple(_transfer(row) for row in decoded(_transfers, body).data)
 
 
 def order(body: bytes) -> VenueOrder:
@@ -213,30 +290,46 @@ def levels(rows: Iterable[tuple[str, str]]) -> tuple[TextLevel, ...]:
     return tuple(row for row in (level(*pair) for pair in rows) if row.amount != "0")
 
 
-def order_body(
-    pair: Pair, side: Side, quantity: Quantity, price: Price, client_id: ClientOrderId
-) -> bytes:
-    """Return the canonical body of a limit order; amounts are strings without exponent."""
-    return _encode(
-        {
-            "pairSymbol": pair,
-            "orderType": side,
-            "orderMethod": "limit",
-            "quantity": text(quantity),
-            "price": text(price),
-            "newOrderClientId": client_id,
-        }
-    )
-
-
-def _asset_balance(row: _Balance) -> AssetBalance:
+def _balance_row(row: _Balance) -> BalanceRow:
     try:
         total, free, locked = balance(row.balance), balance(row.free), balance(row.locked)
+        parts = [
+            None if value is None else Amount(balance(value))
+            for value in (row.orderFund, row.requestFund)
+        ]
     except WireError as error:
         raise WireError(f"balance of {row.asset}: {error}") from None
     if free + locked != total:
         raise WireError(f"balance of {row.asset}: free {free} + locked {locked} is not {total}")
-    return AssetBalance(Asset(row.asset), Amount(total), Amount(free))
+    return BalanceRow(
+        asset=Asset(row.asset),
+        name=row.assetname,
+        total=Amount(total),
+        free=Amount(free),
+        locked=Amount(locked),
+        in_orders=parts[0],
+        in_withdrawals=parts[1],
+        precision=row.precision,
+        at_ms=row.timestamp,
+    )
+
+
+def _transfer(row: _Transfer) -> Transfer:
+    is_precise = bytes(row.preciseAmount) != b"null"
+    return Transfer(
+        id=row.id,
+        kind=row.balanceType,
+        asset=Asset(row.currencySymbol),
+        at_ms=row.timestamp,
+        amount=Amount(json_number(row.preciseAmount) if is_precise else number(row.amount)),
+        fee=Amount(abs(number(row.fee))),
+        tax=Amount(abs(number(row.tax))),
+        address=row.address,
+        tag=row.tag,
+        tx_hash=row.txHash,
+        confirmations=row.confirmationCount,
+        is_confirmed=row.isConfirmed,
+    )
 
 
 def _side(value: str) -> Side:
@@ -264,6 +357,10 @@ def _venue_order(row: _Order, pair: Pair | None) -> VenueOrder:
             left=Amount(number(row.left)),
             price=Price(number(row.price)),
             status=row.status,
+            method=row.method.lower(),
+            stop_price=Price(number(row.stopPrice)) if row.stopPrice else Price(ZERO),
+            created_ms=row.time,
+            updated_ms=row.updateTime,
         )
     except WireError as error:
         raise WireError(f"order {row.id}: {error}") from None
@@ -271,6 +368,7 @@ def _venue_order(row: _Order, pair: Pair | None) -> VenueOrder:
 
 def _fill(row: _Trade) -> VenueFill:
     try:
+        number(row.amount)  # Rounded: only looked at.
         return VenueFill(
             trade_id=TradeId(row.id),
             order_id=OrderId(row.orderId),

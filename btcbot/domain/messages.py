@@ -177,7 +177,8 @@ class OrderIntent(Message, frozen=True, kw_only=True, tag="order_intent"):
     """What a strategy wants; nothing is promised until the risk gate approves.
 
     `slot` is a stable name for the wish ("profit_aware:BTCTRY:buy"): at most one live order each.
-    At `expires_ns` we cancel what is left: the exchange has no time in force.
+    At `expires_ns` we cancel what is left: the exchange has no time in force. `wants_market`: at
+    once, at `limit_price` or better; whether that is a market order is execution's to say.
     """
 
     intent_id: IntentId
@@ -191,6 +192,7 @@ class OrderIntent(Message, frozen=True, kw_only=True, tag="order_intent"):
     seen_ns: int  # `confirmed_ns` of the book top it was decided on.
     decided_ns: int
     expires_ns: int
+    wants_market: bool = False
 
     @property
     def request_id(self) -> str:

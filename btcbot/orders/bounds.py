@@ -24,3 +24,6 @@ class OrderBounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     clock_interval_s: Annotated[int, Meta(ge=5, le=300)] = 30
     # No POST when our clock may be wrong by more: BTCTurk refuses stamps 5 s off.
     clock_error_max_ms: Annotated[int, Meta(ge=1, le=2_000)] = 1_000
+    # Off: what wants the market is sent as a limit order at its worst price, within the collar.
+    # On: as a market order, which only the exchange's guard of 5 % bounds.
+    market_orders: bool = False

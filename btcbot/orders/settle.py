@@ -25,6 +25,7 @@ from btcbot.domain.venue import BalancesRead, FillsRead, ReadFills, VenueFill
 from btcbot.domain.words import OrderState, TradingState
 from btcbot.orders.accept import live_orders
 from btcbot.orders.state import Desk, Order
+from btcbot.orders.terms import spends_quote
 from btcbot.orders.turn import Turn
 
 QUIET_NS = 2_000_000_000  # How long nothing must have changed before balances are compared.
@@ -117,15 +118,25 @@ def _book(turn: Turn, row: VenueFill, post: PostFill) -> None:
             at_ns=turn.now_ns,
         )
     )
-    filled = desk.orders[order.intent.intent_id].filled if order else Decimal(0)
-    if order is not None and filled > order.intent.quantity:
-        detail = f"{text(filled)} of {text(order.intent.quantity)}"
+    if order is not None:
+        _doubt_overfill(turn, desk.orders[order.intent.intent_id])
+
+
+def _doubt_overfill(turn: Turn, order: Order) -> None:
+    """Stop everything if more was executed than was sent: base, or quote where quote was sent."""
+    done, sent = order.filled, Decimal(order.intent.quantity)
+    if spends_quote(order.intent):
+        done, sent = order.cost, order.reserved
+    if done > sent:
+        detail = f"{text(done)} of {text(sent)}"
         _alarm(turn, TradingState.HALTED, f"overfill of {order.client_order_id}", detail)
 
 
 def _close(turn: Turn, order: Order) -> None:
     if order.filled == order.executed:
-        is_full = order.filled == order.intent.quantity
+        is_full = order.filled == order.intent.quantity or (
+            spends_quote(order.intent) and order.status in ("Closed", "Filled")
+        )
         turn.say(
             OrderClosed(
                 intent_id=order.intent.intent_id,

@@ -54,8 +54,8 @@ class Order(Struct, frozen=True, kw_only=True):
 
     @property
     def left(self) -> Decimal:
-        """What may still be executed, in base asset."""
-        return self.intent.quantity - self.filled
+        """What may still be executed, in base asset; a buy by quote may get a little more."""
+        return max(self.intent.quantity - self.filled, Decimal(0))
 
 
 class Hunt(Struct, frozen=True, kw_only=True):

@@ -13,9 +13,8 @@ from btcbot.btcturk import wire
 from btcbot.btcturk.grammar import WireError
 from btcbot.btcturk.rules import instruments
 from btcbot.domain.feed import TextLevel
-from btcbot.domain.ids import ClientOrderId, Pair
+from btcbot.domain.ids import Pair
 from btcbot.domain.messages import AssetBalance
-from btcbot.domain.money import Price, Quantity
 from btcbot.domain.words import Side
 
 PAIR = Pair("BTCTRY")
@@ -167,21 +166,6 @@ def test_an_order_of_a_list_that_names_no_pair_is_of_the_pair_asked_for() -> Non
 def test_an_order_with_any_wrong_part_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(WireError):
         wire.order(good(order(**changes)))
-
-
-def test_a_body_is_canonical_and_without_exponents() -> None:
-    body = wire.order_body(
-        PAIR,
-        Side.SELL,
-        Quantity(Decimal("1E-8")),
-        Price(Decimal("3.70E+6")),
-        ClientOrderId("b1-abcde-x"),
-    )
-
-    assert body == (
-        b'{"pairSymbol":"BTCTRY","orderType":"sell","orderMethod":"limit",'
-        b'"quantity":"0.00000001","price":"3700000","newOrderClientId":"b1-abcde-x"}'
-    )
 
 
 # --- balances ---------------------------------------------------------------------------------

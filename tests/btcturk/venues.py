@@ -17,6 +17,7 @@ from btcbot.domain.messages import Message
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.venue import (
     ConnectionsIdle,
+    LimitOrder,
     Submit,
     TimeRead,
 )
@@ -62,9 +63,11 @@ def submit(at_ms: int | None = None) -> Submit:
         intent_id=INTENT,
         client_order_id=CLIENT,
         pair=PAIR,
-        side=Side.BUY,
-        quantity=Quantity(Decimal("0.0001")),
-        limit_price=Price(Decimal(3_700_000)),
+        terms=LimitOrder(
+            side=Side.BUY,
+            quantity=Quantity(Decimal("0.0001")),
+            price=Price(Decimal(3_700_000)),
+        ),
         stamp_ms=CLOCK.now_ns() // 10**6 if at_ms is None else at_ms,
     )
 
