@@ -156,7 +156,8 @@ def fill(quantity: str, price: Decimal) -> FillsRead:
     row = VenueFill(
         trade_id=TradeId(1), order_id=OrderId(7), pair=PAIR, side=Side.BUY,
         client_id=client_order_id("abcde", intent().intent_id),
-        quantity=Quantity(Decimal(quantity)), price=Price(price), fee=Amount(Decimal(7)), tax=Amount(Decimal(1)), event_ns=NOW_NS,
+        quantity=Quantity(Decimal(quantity)), price=Price(price), fee=Amount(Decimal(7)),
+        tax=Amount(Decimal(1)), event_ns=NOW_NS,
     )  # fmt: skip
     return FillsRead(order_id=None, fills=(row,), asked_ns=NOW_NS)
 

@@ -400,11 +400,13 @@ def _refused(*arguments: str) -> tuple[int, str]:
 
 
 def test_answers_without_waiting_for_the_clients_acknowledgement(shared: Running) -> None:
-    began = time.monotonic()
-    for _ in range(20):
+    took = []
+    for _ in range(40):
+        began = time.monotonic()
         shared.get("/api/v2/server/ping")
+        took.append(time.monotonic() - began)
 
-    assert time.monotonic() - began < 0.4  # 20 x 40 ms, with Nagle's algorithm.
+    assert min(took) < 0.038  # Each would take 40 ms and more, with Nagle's algorithm.
 
 
 def test_holds_the_documented_key_and_balances(shared: Running) -> None:
