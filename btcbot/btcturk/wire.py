@@ -217,10 +217,14 @@ _submitted = msgspec.json.Decoder(Reply[SubmittedOrder]).decode
 
 
 def verdict(body: bytes) -> Verdict | None:
-    """Return what an answer says of itself; None when it is not a JSON object of that kind."""
+    """Return what an answer says of itself; None when it is not a JSON object of that kind.
+
+    The whole of it is looked at, not only what is used: garbled text proves nothing.
+    """
     try:
+        body.decode()
         return decoded(_verdict, body)
-    except WireError:
+    except (UnicodeDecodeError, WireError):
         return None
 
 

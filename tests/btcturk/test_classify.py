@@ -203,3 +203,10 @@ def test_an_acceptance_cut_short_or_garbled_is_never_a_refusal(
         raw[flip[0]] = flip[1]
 
     assert judge(status, bytes(raw)).outcome in {Outcome.UNKNOWN, Outcome.ACKED}
+
+
+def test_a_refusal_that_arrives_garbled_proves_nothing() -> None:
+    refusal = json.dumps(no("BALANCE_NOT_ENOUGH", 1055, details="x")).encode()
+
+    assert judge(400, refusal).outcome is Outcome.REJECTED
+    assert judge(400, refusal.replace(b"details", b"d\xd0\xe2ils")).outcome is Outcome.UNKNOWN
