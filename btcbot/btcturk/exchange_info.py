@@ -93,7 +93,7 @@ class _Symbol(Struct):
     orderMethods: list[str]  # noqa: N815
     displayFormat: str  # noqa: N815
     commissionFromNumerator: bool  # noqa: N815
-    order: int
+    order: Count
     priceRounding: bool  # noqa: N815
     isNew: bool  # noqa: N815
     marketPriceWarningThresholdPercentage: Raw = _NULL  # noqa: N815

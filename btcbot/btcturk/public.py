@@ -120,7 +120,7 @@ class _Ticker(Struct):
     dailyPercent: Raw  # noqa: N815
     denominatorSymbol: str  # noqa: N815
     numeratorSymbol: str  # noqa: N815
-    order: int | None = None
+    order: Count | None = None
 
 
 class _Book(Struct):

@@ -8,8 +8,9 @@ Cancels have connections of their own, so reads that hang cannot hold one up.
 import asyncio
 import random
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from btcbot.btcturk import wire
@@ -37,6 +38,7 @@ _ADVICE: Final = {
     503: "; it is in maintenance: see status.btcturk.com",
 }
 Stamp: TypeAlias = Callable[[], int]
+Ready: TypeAlias = Callable[[], Awaitable[None]]
 Monotonic: TypeAlias = Callable[[], int]
 Params: TypeAlias = Mapping[str, str | int]
 
@@ -50,6 +52,22 @@ class RestError(Exception):
         self.is_passing = is_passing  # Another try may do better.
 
 
+async def _always() -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """A key, the stamp of the next request, and what is waited for before one is taken.
+
+    `ready` raises RestError when nothing may be signed now.
+    """
+
+    keys: KeyPair
+    stamp: Stamp
+    ready: Ready = _always
+
+
 class Rest:
     """BTCTurk's REST, public and (with a key) private."""
 
@@ -58,13 +76,13 @@ class Rest:
         base: str,
         monotonic: Monotonic,
         *,
-        keys: KeyPair | None = None,
-        stamp: Stamp | None = None,
+        signing: Signing | None = None,
         budget: RateBudget | None = None,
         breaker: Breaker | None = None,
     ) -> None:
+        """Without `signing` only public groups may be asked."""
         self._base, self._monotonic = base, monotonic
-        self._keys, self._stamp = keys, stamp
+        self._signing = signing
         self._budget = budget if budget is not None else RateBudget()
         self._breaker = breaker if breaker is not None else Breaker()
         tls = tls_context(is_secure=base.startswith("https:"))
@@ -123,6 +141,8 @@ class Rest:
             await asyncio.sleep(wait_s)
         if not self._breaker.take(group, self._monotonic()):
             raise RestError(Failure.UNAUTHORISED, self.why_refused(group))
+        if group in PERMISSIONS and self._signing is not None:
+            await self._signing.ready()
 
     def why_refused(self, group: str) -> str:
         """Return why nothing of `group` is sent just now: the exchange refused our key."""
@@ -153,9 +173,8 @@ class Rest:
         return self._judged(reply, body, group)
 
     def _headers(self) -> dict[str, str]:
-        assert self._keys is not None, "a private request without a key"
-        assert self._stamp is not None, "a private request without a stamp"
-        return self._keys.headers(self._stamp())
+        assert self._signing is not None, "a private request without a key"
+        return self._signing.keys.headers(self._signing.stamp())
 
     def _judged(self, reply: httpx.Response, body: bytes, group: str) -> bytes:
         """Return `body` if it is a success by status and by its own word. Raises RestError."""

@@ -19,7 +19,7 @@ from btcbot.btcturk.order_body import order_body
 from btcbot.btcturk.pool import SubmitPool
 from btcbot.btcturk.rate_budget import PRIVATE, SECOND_NS, RateBudget, retry_after_s
 from btcbot.btcturk.reads import Reads, priority_of
-from btcbot.btcturk.rest import Rest, RestError
+from btcbot.btcturk.rest import Rest, RestError, Signing
 from btcbot.btcturk.server_clock import ServerClock
 from btcbot.btcturk.stream import Socket
 from btcbot.btcturk.submit import Post, Reply, Waits
@@ -78,15 +78,14 @@ class BtcturkVenue:
         rest_url, ws_url = addresses
         self._keys = KeyPair(*credentials)
         self._deliver, self._kill_file, self._clock = deliver, kill_file, clock
-        self._server = ServerClock()
+        self._server, self._measuring = ServerClock(), asyncio.Lock()
         self._last_stamp_ms = 0
         self._budget, self._breaker, self._watch = RateBudget(), Breaker(), Watch()
         self._drift = Drift(lambda what: log.warning("exchange_drift", extra={"error": what}))
         self._rest = Rest(
             rest_url,
             clock.monotonic_ns,
-            keys=self._keys,
-            stamp=self._stamp,
+            signing=Signing(self._keys, self._stamp, self._know_the_time),
             budget=self._budget,
             breaker=self._breaker,
         )
@@ -161,7 +160,7 @@ class BtcturkVenue:
     def _why_not(self, effect: Submit) -> str:
         """Return why not one byte of `effect` may leave; empty when it may."""
         now_ns = self._clock.monotonic_ns()
-        if why_not := self._server.why_not(self._clock.now_ns(), now_ns):
+        if why_not := self._why_no_stamp():
             return why_not
         age_ms = self._now_ms() - effect.stamp_ms
         if age_ms > STAMP_AGE_MAX_MS:
@@ -246,6 +245,19 @@ class BtcturkVenue:
         self._server.measured(found, self._clock.now_ns(), self._clock.monotonic_ns())
         return found
 
+    async def _know_the_time(self) -> None:
+        """Measure the exchange's clock before anything is signed by one that may be wrong.
+
+        A stamp from a wrong clock would be refused, and, as stamps only grow, so would those that
+        follow it. Raises RestError.
+        """
+        async with self._measuring:
+            if self._why_no_stamp():
+                self._deliver(await self._time())
+
+    def _why_no_stamp(self) -> str:
+        return self._server.why_not(self._clock.now_ns(), self._clock.monotonic_ns())
+
     # --- time, the private socket, and how all of it is ---------------------------------------
 
     def _now_ms(self) -> int:
@@ -296,7 +308,7 @@ class BtcturkVenue:
             await asyncio.sleep(every_s)
             if silence := self._watch.look(self._clock.monotonic_ns()):
                 log.warning("private_socket_suspect", extra={"error": silence})
-            if self._server.why_not(self._clock.now_ns(), self._clock.monotonic_ns()):
+            if self._why_no_stamp():
                 self._read("clock", self._time())
             self._deliver(self._state())
 

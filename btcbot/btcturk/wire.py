@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from btcbot.btcturk.grammar import (
+    Count,
     Id,
     Millis,
     WireError,
@@ -96,7 +97,7 @@ class SubmittedOrder(Struct):
     quantity: str | None = None
     price: str | None = None
     stopPrice: str | None = None  # noqa: N815
-    datetime: int | None = None
+    datetime: Millis | None = None
 
 
 class BalanceRow(Struct, frozen=True, kw_only=True):
@@ -138,7 +139,7 @@ class _Balance(Struct):
     assetname: str = ""
     orderFund: str | None = None  # noqa: N815
     requestFund: str | None = None  # noqa: N815
-    precision: int | None = None
+    precision: Count | None = None
     timestamp: Millis | None = None
 
 
@@ -154,7 +155,7 @@ class _Transfer(Struct):
     address: str | None = None
     tag: str | None = None
     txHash: str | None = None  # noqa: N815
-    confirmationCount: int | None = None  # noqa: N815
+    confirmationCount: Count | None = None  # noqa: N815
     preciseAmount: Raw = Raw(b"null")  # noqa: N815 - newer answers have it
 
 

@@ -10,7 +10,7 @@ from btcbot.btcturk import rest
 from btcbot.btcturk.auth import KeyPair
 from btcbot.btcturk.failures import Failure
 from btcbot.btcturk.rate_budget import RateBudget
-from btcbot.btcturk.rest import Rest, RestError
+from btcbot.btcturk.rest import Rest, RestError, Signing
 from bus.clock import SystemClock
 from tests.btcturk.servers import RawExchange, Wire, raw_exchange
 
@@ -33,7 +33,7 @@ class Stamps:
 
 
 def client(exchange: RawExchange, budget: RateBudget | None = None) -> Rest:
-    return Rest(exchange.url, CLOCK.monotonic_ns, keys=KEYS, stamp=Stamps(), budget=budget)
+    return Rest(exchange.url, CLOCK.monotonic_ns, signing=Signing(KEYS, Stamps()), budget=budget)
 
 
 async def failure(exchange: RawExchange, budget: RateBudget | None = None) -> RestError:

@@ -29,6 +29,7 @@ PAIR = Pair("BTCTRY")
 INTENT = ids.intent_id("test", 1, 1, 0)
 CLIENT = ids.client_order_id("abcde", INTENT)
 CLOCK = SystemClock()
+KEYS = ("test-public-key", "dGVzdC1zZWNyZXQta2V5LWZvci11bml0LXRlc3Rz")
 M = TypeVar("M", bound=Message)
 
 
@@ -107,13 +108,14 @@ class Venue:
     def __init__(
         self, exchange: RawExchange, run: Path, ws_url: str = "ws://127.0.0.1:9/",
         clock: SteppedClock | None = None, waits: Waits | None = None,
+        keys: tuple[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.said: list[Message] = []
         self.kill_file = run / "KILL"
         self.clock = clock or SteppedClock()
         self.btcturk = BtcturkVenue(
             addresses=(exchange.url, ws_url),
-            credentials=("test-public-key", "dGVzdC1zZWNyZXQta2V5LWZvci11bml0LXRlc3Rz"),
+            credentials=keys or KEYS,
             deliver=self.said.append,
             kill_file=self.kill_file,
             clock=self.clock,
@@ -128,11 +130,11 @@ class Venue:
     def of(self, kind: type[M]) -> list[M]:
         return [message for message in self.said if isinstance(message, kind)]
 
-    async def asked(self, effect: Any, kind: type[M]) -> M:
+    async def asked(self, effect: Any, kind: type[M], within_s: float = 5.0) -> M:
         """Start `effect` and return its outcome, which must be of `kind`."""
         before = len(self.of(kind))
         self.btcturk.start(effect)
-        await until(lambda: len(self.of(kind)) > before)
+        await until(lambda: len(self.of(kind)) > before, within_s)
         return self.of(kind)[-1]
 
     async def __aenter__(self) -> Self:
