@@ -281,6 +281,7 @@ class BtcturkVenue:
             doorbell = private_frames.private(kind, body)
         except WireError as error:
             log.warning("private_frame_refused", extra={"error": str(error)[:DETAIL_MAX]})
+            self._drift.note("a private frame that is not as documented")
             return
         if doorbell is not None:
             self._watch.heard(doorbell.order_id, self._clock.monotonic_ns())
@@ -294,7 +295,10 @@ class BtcturkVenue:
             log.info("private_socket_up")
             self._watch.up()
         else:
-            why = f"login refused: {message}; {remedy_of_401('login', message)}"
+            why = (
+                f"login refused: {message}; is exchange.api_secret_file this key's, and has the"
+                " key the permission 'WebSocket'?"
+            )
             log.warning("private_login_refused", extra={"error": why})
             self._watch.down(why)
 

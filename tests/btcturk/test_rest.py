@@ -147,6 +147,24 @@ async def test_a_retry_after_closes_the_group_for_as_long_as_it_says(status: int
         assert budget.take("order", CLOCK.monotonic_ns())
 
 
+async def test_a_short_retry_after_is_waited_for_within_the_bound() -> None:
+    async def busy_once(wire: Wire) -> None:
+        while True:
+            await wire.request()
+            is_first = len(wire.exchange.requests) == 1
+            body = '{"success":false,"message":"TOO_MANY_REQUESTS","code":429}'
+            await wire.answer(*((429, body, "Retry-After: 1") if is_first else (200, GOOD)))
+
+    async with raw_exchange(busy_once) as exchange:
+        reads = client(exchange)
+        began_ns = CLOCK.monotonic_ns()
+        assert await reads.get("balances", PATH) == GOOD.encode()
+        await reads.close()
+
+        assert CLOCK.monotonic_ns() - began_ns >= 1_000_000_000
+        assert len(exchange.requests) == 2
+
+
 async def test_a_short_wait_of_the_budget_is_waited_for() -> None:
     async def good(wire: Wire) -> None:
         while True:
