@@ -70,7 +70,10 @@ class PublicReads:
         """Return the last trades of `pair`, newest first."""
         params: Params = {"pairSymbol": pair, "last": min(last, TRADES_MAX)}
         body = await self._rest.get("public", "/api/v2/trades", params)
-        return self._read("public_trades", public.public_trades, body)
+        found = self._read("public_trades", public.public_trades, body)
+        if any(row.side is None for row in found):
+            self._drift.note("public trade: a side that is neither buy nor sell")
+        return found
 
     async def daily(self, pair: Pair, last: int) -> tuple[public.DayCandle, ...]:
         """Return days of the older call; the exchange no longer lists it: prefer `chart_days`."""

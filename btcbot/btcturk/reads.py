@@ -2,7 +2,7 @@
 
 from typing import Any, Final, Protocol
 
-from btcbot.btcturk import wire
+from btcbot.btcturk import account, wire
 from btcbot.btcturk.drift import METHODS, STATUSES, Drift
 from btcbot.btcturk.failures import Failure
 from btcbot.btcturk.rate_budget import Priority
@@ -113,12 +113,12 @@ class Reads:
     async def balances(self, priority: Priority = Priority.ROUTINE) -> BalancesRead:
         asked_ns = self._clock.now_ns()
         body = await self._private("balances", "/api/v1/users/balances", priority=priority)
-        return BalancesRead(balances=wire.balances(body), asked_ns=asked_ns)
+        return BalancesRead(balances=account.balances(body), asked_ns=asked_ns)
 
-    async def transfers(self, group: str, since_ms: int) -> tuple[wire.Transfer, ...]:
+    async def transfers(self, group: str, since_ms: int) -> tuple[account.Transfer, ...]:
         """Return deposits and withdrawals since then: of coins ("crypto") or of money ("fiat")."""
         path = f"/api/v1/users/transactions/{group}"
-        found = wire.transfers(await self._private(group, path, {"startDate": since_ms}))
+        found = account.transfers(await self._private(group, path, {"startDate": since_ms}))
         for row in found:
             if row.kind not in ("deposit", "withdrawal"):
                 self._drift.note(f"transfer of kind {row.kind!r}")

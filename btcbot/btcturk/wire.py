@@ -11,20 +11,17 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from btcbot.btcturk.grammar import (
-    Count,
     Id,
     Millis,
     WireError,
     above_zero,
-    balance,
     decoded,
     json_number,
     level,
     number,
 )
 from btcbot.domain.feed import TextLevel
-from btcbot.domain.ids import Asset, OrderId, Pair, TradeId
-from btcbot.domain.messages import AssetBalance
+from btcbot.domain.ids import OrderId, Pair, TradeId
 from btcbot.domain.money import ZERO, Amount, Price, Quantity
 from btcbot.domain.venue import VenueFill, VenueOrder
 from btcbot.domain.words import Side
@@ -34,7 +31,7 @@ T = TypeVar("T")
 NOT_FOUND_TEXTS: Final = frozenset({"order not found", "no_order_matches_your_request"})
 NOT_FOUND_CODES: Final = frozenset({1152, 1052})
 _EMPTY: Final = frozenset({b"null", b"{}", b"[]", b'""'})
-_Symbol = Annotated[str, Meta(min_length=1, max_length=20)]
+Symbol = Annotated[str, Meta(min_length=1, max_length=20)]
 
 
 class Reply(Struct, Generic[T]):
@@ -100,65 +97,6 @@ class SubmittedOrder(Struct):
     datetime: Millis | None = None
 
 
-class BalanceRow(Struct, frozen=True, kw_only=True):
-    """One asset as the exchange has it; `locked` is what orders and withdrawals hold."""
-
-    asset: Asset
-    name: str
-    total: Amount
-    free: Amount
-    locked: Amount
-    in_orders: Amount | None
-    in_withdrawals: Amount | None
-    precision: int | None
-    at_ms: int | None
-
-
-class Transfer(Struct, frozen=True, kw_only=True):
-    """A deposit or withdrawal; `amount` is negative when it left, fee and tax are costs."""
-
-    id: int
-    kind: str  # "deposit", "withdrawal".
-    asset: Asset
-    at_ms: int
-    amount: Amount
-    fee: Amount
-    tax: Amount
-    address: str | None  # None for money of a bank.
-    tag: str | None
-    tx_hash: str | None
-    confirmations: int | None
-    is_confirmed: bool
-
-
-class _Balance(Struct):
-    asset: _Symbol
-    balance: str
-    free: str
-    locked: str
-    assetname: str = ""
-    orderFund: str | None = None  # noqa: N815
-    requestFund: str | None = None  # noqa: N815
-    precision: Count | None = None
-    timestamp: Millis | None = None
-
-
-class _Transfer(Struct):
-    id: Id
-    balanceType: str  # noqa: N815
-    currencySymbol: _Symbol  # noqa: N815
-    timestamp: Millis
-    amount: str
-    fee: str
-    tax: str
-    isConfirmed: bool  # noqa: N815
-    address: str | None = None
-    tag: str | None = None
-    txHash: str | None = None  # noqa: N815
-    confirmationCount: Count | None = None  # noqa: N815
-    preciseAmount: Raw = Raw(b"null")  # noqa: N815 - newer answers have it
-
-
 class _Order(Struct, rename={"order_client_id": "orderClientId", "left": "leftAmount"}):
     id: Id
     price: str
@@ -167,8 +105,8 @@ class _Order(Struct, rename={"order_client_id": "orderClientId", "left": "leftAm
     type: str
     status: str
     order_client_id: str | None = None
-    pairSymbol: _Symbol | None = None  # noqa: N815
-    pairsymbol: _Symbol | None = None  # As some answers spell it.
+    pairSymbol: Symbol | None = None  # noqa: N815
+    pairsymbol: Symbol | None = None  # As some answers spell it.
     method: str = "limit"
     quantity: str | None = None  # A residue on a closed market order: `amount` counts.
     stopPrice: str | None = None  # noqa: N815
@@ -185,8 +123,8 @@ class _Trade(Struct):
     id: Id
     orderId: Id  # noqa: N815
     timestamp: Millis
-    numeratorSymbol: _Symbol  # noqa: N815
-    denominatorSymbol: _Symbol  # noqa: N815
+    numeratorSymbol: Symbol  # noqa: N815
+    denominatorSymbol: Symbol  # noqa: N815
     orderType: str  # noqa: N815
     price: str
     preciseAmount: Raw  # noqa: N815 - a JSON number, read as text: `amount` is rounded
@@ -206,8 +144,6 @@ class _Time(Struct):
 
 
 _verdict = msgspec.json.Decoder(Verdict).decode
-_balances = msgspec.json.Decoder(Reply[list[_Balance]]).decode
-_transfers = msgspec.json.Decoder(Reply[list[_Transfer]]).decode
 _order = msgspec.json.Decoder(Reply[_Order]).decode
 _orders = msgspec.json.Decoder(Reply[list[_Order]]).decode
 _open = msgspec.json.Decoder(Reply[_OpenOrders]).decode
@@ -242,27 +178,6 @@ def server_ms(body: bytes) -> int:
     return decoded(_time, body).serverTime
 
 
-def balances(body: bytes) -> tuple[AssetBalance, ...]:
-    """Return every balance that is not empty, by asset. Raises WireError.
-
-    Free and locked must make the total: a reading amid an update does not count.
-    """
-    rows = sorted(balance_rows(body), key=lambda row: row.asset)
-    return tuple(
-        AssetBalance(row.asset, row.total, row.free) for row in rows if row.total or row.free
-    )
-
-
-def balance_rows(body: bytes) -> tuple[BalanceRow, ...]:
-    """Return every balance with all that is told of it, as it comes. Raises WireError."""
-    return tuple(_balance_row(row) for row in decoded(_balances, body).data)
-
-
-def transfers(body: bytes) -> tuple[Transfer, ...]:
-    """Return deposits and withdrawals, of coins or of money. Raises WireError."""
-    return tuple(_transfer(row) for row in decoded(_transfers, body).data)
-
-
 def order(body: bytes) -> VenueOrder:
     """Return the one order of a reply. Raises WireError."""
     return _venue_order(decoded(_order, body).data, None)
@@ -293,48 +208,6 @@ def book(body: bytes) -> tuple[tuple[TextLevel, ...], tuple[TextLevel, ...]]:
 def levels(rows: Iterable[tuple[str, str]]) -> tuple[TextLevel, ...]:
     """Return the levels of a whole book; one with nothing in it is none. Raises WireError."""
     return tuple(row for row in (level(*pair) for pair in rows) if row.amount != "0")
-
-
-def _balance_row(row: _Balance) -> BalanceRow:
-    try:
-        total, free, locked = balance(row.balance), balance(row.free), balance(row.locked)
-        parts = [
-            None if value is None else Amount(balance(value))
-            for value in (row.orderFund, row.requestFund)
-        ]
-    except WireError as error:
-        raise WireError(f"balance of {row.asset}: {error}") from None
-    if free + locked != total:
-        raise WireError(f"balance of {row.asset}: free {free} + locked {locked} is not {total}")
-    return BalanceRow(
-        asset=Asset(row.asset),
-        name=row.assetname,
-        total=Amount(total),
-        free=Amount(free),
-        locked=Amount(locked),
-        in_orders=parts[0],
-        in_withdrawals=parts[1],
-        precision=row.precision,
-        at_ms=row.timestamp,
-    )
-
-
-def _transfer(row: _Transfer) -> Transfer:
-    is_precise = bytes(row.preciseAmount) != b"null"
-    return Transfer(
-        id=row.id,
-        kind=row.balanceType,
-        asset=Asset(row.currencySymbol),
-        at_ms=row.timestamp,
-        amount=Amount(json_number(row.preciseAmount) if is_precise else number(row.amount)),
-        fee=Amount(abs(number(row.fee))),
-        tax=Amount(abs(number(row.tax))),
-        address=row.address,
-        tag=row.tag,
-        tx_hash=row.txHash,
-        confirmations=row.confirmationCount,
-        is_confirmed=row.isConfirmed,
-    )
 
 
 def _side(value: str) -> Side:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from btcbot.btcturk import exchange_info, frames, private_frames, public, rules, wire
+from btcbot.btcturk import account, exchange_info, frames, private_frames, public, rules, wire
 from btcbot.btcturk.classify import classify
 from btcbot.btcturk.drift import KNOWN, unknown_fields
 from btcbot.btcturk.grammar import ID_MAX, WireError
@@ -52,10 +52,10 @@ REST: dict[str, Read] = {
     "chart_days": public.chart_days,
     "candles": public.candles,
     "server_ms": wire.server_ms,
-    "balances": wire.balances,
-    "balance_rows": wire.balance_rows,
+    "balances": account.balances,
+    "balance_rows": account.balance_rows,
     "fills": wire.fills,
-    "transfers": wire.transfers,
+    "transfers": account.transfers,
     "open_orders": lambda raw: wire.open_orders(raw, PAIR),
     "all_orders": lambda raw: wire.all_orders(raw, PAIR),
     "order": wire.order,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from btcbot.btcturk import exchange_info, frames, private_frames, public, wire
+from btcbot.btcturk import account, exchange_info, frames, private_frames, public, wire
 from btcbot.btcturk.auth import KeyPair
 from btcbot.btcturk.classify import classify
 from btcbot.btcturk.drift import KNOWN, unknown_fields
@@ -31,11 +31,11 @@ READERS: dict[str, tuple[Callable[[bytes], Any], str]] = {
     "rest-graph-ohlcs": (public.chart_days, "chart_days"),
     "rest-graph-klines-history": (public.candles, "candles"),
     "rest-graph-klines-no-data": (public.candles, "candles"),
-    "rest-balances": (wire.balances, "balances"),
+    "rest-balances": (account.balances, "balances"),
     "rest-transactions-trade": (wire.fills, "trades"),
     "rest-transactions-trade-empty": (wire.fills, "trades"),
-    "rest-transactions-crypto": (wire.transfers, "crypto"),
-    "rest-transactions-fiat": (wire.transfers, "fiat"),
+    "rest-transactions-crypto": (account.transfers, "crypto"),
+    "rest-transactions-fiat": (account.transfers, "fiat"),
     "rest-openorders": (lambda body: wire.open_orders(body, PAIR), "open_orders"),
     "rest-openorders-empty": (lambda body: wire.open_orders(body, PAIR), "open_orders"),
     "rest-allorders": (lambda body: wire.all_orders(body, PAIR), "all_orders"),
@@ -101,9 +101,9 @@ def test_figures_are_exact() -> None:
     assert day.turnover == Decimal("9634561.91977406")
     assert day.change == Decimal(570)
     assert public.server_time(sample("rest-server-time")).ms == 1_790_133_600_027
-    lira = wire.balance_rows(sample("rest-balances"))[0]
+    lira = account.balance_rows(sample("rest-balances"))[0]
     assert (lira.name, lira.in_orders) == ("Türk Lirası", Decimal("4874.3628685722294523"))  # noqa: RUF001
-    assert wire.transfers(sample("rest-transactions-crypto"))[0].amount == Decimal("-146.7576")
+    assert account.transfers(sample("rest-transactions-crypto"))[0].amount == Decimal("-146.7576")
     fills = wire.fills(sample("rest-transactions-trade"))
     assert [str(fill.quantity) for fill in fills] == ["0.33840811", "146.6727"]
 

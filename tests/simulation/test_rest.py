@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from btcbot.btcturk import rules, wire
+from btcbot.btcturk import account, rules, wire
 from btcbot.btcturk.auth import KeyPair
 from btcbot.domain.ids import Pair
 from btcbot.simulation import defaults
@@ -125,7 +125,7 @@ def test_our_own_client_reads_every_answer(start: Start) -> None:
     infos, unread = rules.instruments(running.http.get("/api/v2/server/exchangeinfo").content)
     assert not unread
     assert [row.pair for row in infos] == ["BTCTRY", "ETHTRY", "USDTTRY", "BTCUSDT"]
-    assert len(wire.balances(running.call("GET", "users/balances").content)) == 4
+    assert len(account.balances(running.call("GET", "users/balances").content)) == 4
     assert wire.order(running.call("GET", f"order/{order_id}").content).status == "Closed"
     assert (
         len(wire.all_orders(running.call("GET", "allOrders?pairSymbol=BTCTRY").content, pair)) == 2
