@@ -19,7 +19,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors import CODEC
+from btcbot.btcturk.hear import Hear
 from btcbot.btcturk.venue import BtcturkVenue
+from btcbot.catalog.capture import capturing
 from btcbot.config import Config
 from btcbot.domain.facts import Fact, Posting
 from btcbot.domain.ids import Asset, CommandId, instance_tag
@@ -59,7 +61,7 @@ from btcbot.orders.accept import take_approval, take_refusal
 from btcbot.orders.recovery import begin, desk_of
 from btcbot.orders.state import Desk, GateLimits, Setup
 from btcbot.orders.turn import Turn
-from btcbot.secret import read_secret
+from btcbot.secret import leaks, read_secret
 from btcbot.store.writer import Writer
 from bus.actor import (
     Actor,
@@ -372,6 +374,12 @@ def main(config: Config) -> None:
 
 
 async def _serve(config: Config, writer: Writer, desk: Desk) -> None:
+    # A proxy's error page may echo what was asked, headers and all: no such answer is kept.
+    with capturing(config.raw, "execution", config.capture, SystemClock(), is_secret=leaks) as hear:
+        await _trade(config, writer, desk, hear)
+
+
+async def _trade(config: Config, writer: Writer, desk: Desk, hear: Hear) -> None:
     kill_file = config.run / "KILL"
     key_file, secret_file = config.key_files
     venues: list[BtcturkVenue] = []
@@ -383,6 +391,7 @@ async def _serve(config: Config, writer: Writer, desk: Desk) -> None:
             deliver=deliver,
             kill_file=kill_file,
             clock=SystemClock(),
+            hear=hear,
         )
         venues.append(venue)
         return actor(desk, Performer(writer, venue, kill_file, deliver), writer.reader.facts_after)

@@ -14,6 +14,8 @@ from msgspec import Struct, field
 
 from actors import CODEC
 from btcbot.btcturk.feed import BtcturkFeed
+from btcbot.btcturk.hear import Hear
+from btcbot.catalog.capture import capturing
 from btcbot.config import Config
 from btcbot.domain.feed import (
     BookChange,
@@ -62,6 +64,7 @@ class Feed(Struct):
     top: BookTop | None = None
     marked_ns: int = 0
     confirmed_ns: int = 0
+    said_ns: int = 0  # The confirmation that was last said on `top.`.
     joined_ns: int = 0  # When a snapshot was last asked for.
     is_fallback: bool = False
     last_trade_id: int = 0
@@ -138,7 +141,7 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
 def _quote(feed: Feed, seen: QuoteSeen, now_ns: int) -> tuple[Struct, ...]:
     """Say a quote that has nothing beneath it; recordings come this way."""
     feed.book.is_void = False  # A quote is whole: nothing of it can be missing.
-    feed.confirmed_ns = now_ns
+    feed.confirmed_ns = feed.said_ns = now_ns
     feed.top = top = BookTop(
         pair=seen.pair,
         bid=seen.bid,
@@ -185,8 +188,10 @@ def _say_top(
         changed_ns=changed_ns,
         confirmed_ns=now_ns,
     )
-    said = () if is_same else (Publish(f"top.{feed.pair}", feed.top),)
-    return said + _mark(feed, now_ns)
+    if is_same:
+        return _mark(feed, now_ns)
+    feed.said_ns = now_ns
+    return (Publish(f"top.{feed.pair}", feed.top), *_mark(feed, now_ns))
 
 
 def _mark(feed: Feed, now_ns: int) -> tuple[Struct, ...]:
@@ -217,6 +222,8 @@ def _trades(state: State, seen: TradesSeen, now_ns: int) -> tuple[Struct, ...]:
         effects.append(Publish(f"trade.{seen.pair}", gap))
     is_first = seen.is_backlog and not feed.last_trade_id  # History, not news.
     for row in fresh:
+        if row.trade_id <= feed.last_trade_id:
+            continue  # Twice in one frame.
         feed.last_trade_id = row.trade_id
         if not is_first:
             trade = Trade(
@@ -250,15 +257,16 @@ def _tick(state: State, now_ns: int) -> tuple[Struct, ...]:
     """Once a second: say again what is confirmed, mend what is not, ask for rules."""
     effects: list[Struct] = [Wake("tick", now_ns + TICK_NS)]
     for feed in state.feeds.values():
-        if feed.top is not None and feed.confirmed_ns > feed.top.confirmed_ns:
+        if feed.top is not None and feed.confirmed_ns > feed.said_ns:
             feed.top = _confirmed(feed.top, feed.confirmed_ns)
+            feed.said_ns = feed.confirmed_ns
             effects.append(Publish(f"top.{feed.pair}", feed.top))
-        if feed.book.is_void and state.is_up and now_ns - feed.joined_ns > REJOIN_NS:
+        if _is_wanting(state, feed) and state.is_up and now_ns - feed.joined_ns > REJOIN_NS:
             feed.joined_ns = now_ns
             effects.append(Join(feed.pair))
         effects += _mark(feed, now_ns) if _is_usable(feed, now_ns) else ()
     if state.fallback_due_ns <= now_ns:
-        void = [f for f in state.feeds.values() if f.book.is_void and state.instruments]
+        void = [f for f in state.feeds.values() if state.instruments and _is_wanting(state, f)]
         if void and now_ns - max(f.joined_ns for f in void) > REJOIN_NS // 2:
             state.fallback_due_ns = now_ns + FALLBACK_EVERY_NS
             effects += [ReadBook(feed.pair) for feed in void]
@@ -268,6 +276,11 @@ def _tick(state: State, now_ns: int) -> tuple[Struct, ...]:
     if state.instruments:
         effects.append(_say_rules(state, now_ns))
     return (*effects, *_say_feeds(state, now_ns))
+
+
+def _is_wanting(state: State, feed: Feed) -> bool:
+    """Return whether a book is void that the exchange can give, as far as is known."""
+    return feed.book.is_void and (not state.instruments or feed.pair in state.instruments)
 
 
 def _is_usable(feed: Feed, now_ns: int) -> bool:
@@ -362,11 +375,16 @@ def main(config: Config) -> None:
 
 
 async def _serve(config: Config) -> None:
+    with capturing(config.raw, "market_data", config.capture, SystemClock()) as hear:
+        await _follow(config, hear)
+
+
+async def _follow(config: Config, hear: Hear) -> None:
     feeds: list[BtcturkFeed] = []
 
     def make(deliver: Deliver, _peers: PeersView) -> Actor[State]:
-        addresses = config.addresses
-        feed = BtcturkFeed(addresses.rest, addresses.ws, deliver, SystemClock().monotonic_ns)
+        addresses, monotonic = config.addresses, SystemClock().monotonic_ns
+        feed = BtcturkFeed(addresses.rest, addresses.ws, deliver, monotonic, hear=hear)
         feeds.append(feed)
         return actor(config.pairs, feed.start)
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from btcbot.btcturk import frames, wire
 from btcbot.btcturk.drift import Drift
 from btcbot.btcturk.grammar import WireError
+from btcbot.btcturk.hear import Hear, nobody
 from btcbot.btcturk.rest import Rest, RestError
 from btcbot.btcturk.rules import instruments
 from btcbot.btcturk.stream import SILENCE_S, Socket
@@ -41,10 +42,14 @@ class BtcturkFeed:
         monotonic: Callable[[], int],
         *,
         silence_s: float = SILENCE_S,
+        hear: Hear = nobody,
     ) -> None:
-        """Open the socket. A session without a frame for `silence_s` is given up."""
-        self._deliver = deliver
-        self._rest = Rest(rest_url, monotonic)
+        """Open the socket. A session without a frame for `silence_s` is given up.
+
+        `hear` is told every frame and reply as it came.
+        """
+        self._deliver, self._hear = deliver, hear
+        self._rest = Rest(rest_url, monotonic, hear=hear)
         self._drift = Drift(lambda what: log.warning("exchange_drift", extra={"error": what}))
         self._joined: dict[Pair, None] = {}
         self._session = 0
@@ -90,6 +95,7 @@ class BtcturkFeed:
             yield from _joins(pair, again=False)
 
     def _frame(self, frame: bytes) -> None:
+        self._hear("ws.public", self._session, frame)
         try:
             kind, body = frames.split(frame)
             message = frames.public(kind, body)

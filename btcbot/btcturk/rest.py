@@ -19,6 +19,8 @@ from btcbot.btcturk.breaker import Breaker
 from btcbot.btcturk.client import httpx
 from btcbot.btcturk.failures import PERMISSIONS, Failure, remedy_of_401, why_no_connection
 from btcbot.btcturk.grammar import start
+from btcbot.btcturk.hear import Hear, nobody
+from btcbot.btcturk.hear import reply as tell
 from btcbot.btcturk.rate_budget import SECOND_NS, Priority, RateBudget, retry_after_s
 
 TRY_S: Final = 4.0
@@ -79,9 +81,10 @@ class Rest:
         signing: Signing | None = None,
         budget: RateBudget | None = None,
         breaker: Breaker | None = None,
+        hear: Hear = nobody,
     ) -> None:
-        """Without `signing` only public groups may be asked."""
-        self._base, self._monotonic = base, monotonic
+        """Without `signing` only public groups may be asked; `hear` is told every reply."""
+        self._base, self._monotonic, self._hear = base, monotonic, hear
         self._signing = signing
         self._budget = budget if budget is not None else RateBudget()
         self._breaker = breaker if breaker is not None else Breaker()
@@ -164,6 +167,8 @@ class Rest:
                 client.stream(method, path, params=params, headers=headers) as reply,
             ):
                 body = await _body(reply)
+                target = reply.request.url.raw_path.decode("ascii")
+                tell(self._hear, f"{method} {target}", reply.status_code, body)
         except TimeoutError:
             detail = f"no answer from {self._base} in {TRY_S:.0f} s"
             raise RestError(Failure.NO_ANSWER, detail, is_passing=True) from None

@@ -15,6 +15,8 @@ from btcbot.btcturk.classify import classify
 from btcbot.btcturk.drift import Drift
 from btcbot.btcturk.failures import Failure, remedy_of_401
 from btcbot.btcturk.grammar import WireError
+from btcbot.btcturk.hear import Hear, nobody
+from btcbot.btcturk.hear import reply as tell
 from btcbot.btcturk.order_body import order_body
 from btcbot.btcturk.pool import SubmitPool
 from btcbot.btcturk.rate_budget import PRIVATE, SECOND_NS, RateBudget, retry_after_s
@@ -61,7 +63,7 @@ class Clock(Protocol):
 class BtcturkVenue:
     """Performs venue effects on the running event loop; outcomes go to `deliver`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what differs between one exchange and another
         self,
         *,
         addresses: tuple[str, str],
@@ -70,14 +72,17 @@ class BtcturkVenue:
         kill_file: Path,
         clock: Clock,
         waits: Waits | None = None,
+        hear: Hear = nobody,
     ) -> None:
         """`addresses`: REST and WebSocket. `credentials`: key and secret, as BTCTurk shows them.
 
+        `hear` is told every frame and reply as it came: never what we send, nor its headers.
         Raises ValueError, which quotes neither, when these cannot be a key and a secret.
         """
         rest_url, ws_url = addresses
         self._keys = KeyPair(*credentials)
         self._deliver, self._kill_file, self._clock = deliver, kill_file, clock
+        self._hear, self._session = hear, 0
         self._server, self._measuring = ServerClock(), asyncio.Lock()
         self._last_stamp_ms = 0
         self._budget, self._breaker, self._watch = RateBudget(), Breaker(), Watch()
@@ -88,6 +93,7 @@ class BtcturkVenue:
             signing=Signing(self._keys, self._stamp, self._know_the_time),
             budget=self._budget,
             breaker=self._breaker,
+            hear=hear,
         )
         self._reads = Reads(self._rest, clock, self._drift)
         self._tasks = Tasks()
@@ -179,6 +185,7 @@ class BtcturkVenue:
 
         def on_reply(reply: Reply) -> None:
             now_ns = self._clock.monotonic_ns()
+            tell(self._hear, f"POST {ORDER_PATH}", reply.status, reply.body)
             if reply.status == 429:
                 self._budget.close("submit", retry_after_s(reply.retry_after), now_ns)
             said = classify(effect.intent_id, effect.client_order_id, reply.status, reply.body)
@@ -270,9 +277,11 @@ class BtcturkVenue:
         return self._last_stamp_ms
 
     def _login(self) -> Iterator[str]:
+        self._session += 1
         yield frames.login(self._keys.login(self._now_ms()))
 
     def _frame(self, frame: bytes) -> None:
+        self._hear("ws.private", self._session, frame)
         try:
             kind, body = frames.split(frame)
             if kind == 114:

@@ -7,6 +7,8 @@ Prices are exact; amounts stay text until somebody wants them.
 from decimal import Decimal
 from enum import Enum
 
+from msgspec import Struct, field
+
 from btcbot.domain.feed import TextLevel
 from btcbot.domain.messages import Level
 from btcbot.domain.money import Price, Quantity
@@ -21,19 +23,16 @@ class Applied(Enum):
     CROSSED = "crossed"  # It makes bid >= ask: the book is void.
 
 
-class Book:
+class Book(Struct):
     """Owned by market_data, one a pair, changed in place."""
 
-    __slots__ = ("absent_removals", "asks", "best_ask", "best_bid", "bids", "change_set", "is_void")
-
-    def __init__(self) -> None:
-        self.bids: dict[Decimal, str] = {}
-        self.asks: dict[Decimal, str] = {}
-        self.best_bid: Decimal | None = None
-        self.best_ask: Decimal | None = None
-        self.change_set = 0
-        self.is_void = True
-        self.absent_removals = 0  # The exchange removes levels it never showed, now and then.
+    bids: dict[Decimal, str] = field(default_factory=dict)
+    asks: dict[Decimal, str] = field(default_factory=dict)
+    best_bid: Decimal | None = None
+    best_ask: Decimal | None = None
+    change_set: int = 0
+    is_void: bool = True
+    absent_removals: int = 0  # The exchange removes levels it never showed, now and then.
 
     def reset(
         self, change_set: int, bids: tuple[TextLevel, ...], asks: tuple[TextLevel, ...]

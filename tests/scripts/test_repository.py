@@ -17,6 +17,7 @@ SCRIPTS = (
     "scripts/venv",
     "scripts/lock",
     "scripts/fuzz-exchange",
+    "scripts/recorder-kills",
     ".ci/run",
 )
 
