@@ -154,15 +154,23 @@ _submitted = msgspec.json.Decoder(Reply[SubmittedOrder]).decode
 
 
 def verdict(body: bytes) -> Verdict | None:
-    """Return what an answer says of itself; None when it is not a JSON object of that kind.
+    """Return what an answer says of itself; None when it is not a JSON object of that kind."""
+    try:
+        return decoded(_verdict, body)
+    except WireError:
+        return None
 
-    The whole of it is looked at, not only what is used: garbled text proves nothing.
+
+def is_whole(body: bytes) -> bool:
+    """Return whether all of an answer is JSON, what nobody uses included: else it proves nothing.
+
+    A decoder of structs skips unknown fields without a look at their text and numbers.
     """
     try:
-        body.decode()
-        return decoded(_verdict, body)
-    except (UnicodeDecodeError, WireError):
-        return None
+        decoded(msgspec.json.decode, body)
+    except WireError:
+        return False
+    return True
 
 
 def submitted(body: bytes) -> SubmittedOrder | None:

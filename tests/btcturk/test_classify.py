@@ -209,4 +209,7 @@ def test_a_refusal_that_arrives_garbled_proves_nothing() -> None:
     refusal = json.dumps(no("BALANCE_NOT_ENOUGH", 1055, details="x")).encode()
 
     assert judge(400, refusal).outcome is Outcome.REJECTED
-    assert judge(400, refusal.replace(b"details", b"d\xd0\xe2ils")).outcome is Outcome.UNKNOWN
+    for garbled in (b'"d\xd0\xe2ils": "x"', b'"details": "\xff"', b'"details": 1e999400'):
+        body = refusal.replace(b'"details": "x"', garbled)
+        assert body != refusal
+        assert judge(400, body).outcome is Outcome.UNKNOWN
