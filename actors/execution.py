@@ -53,7 +53,8 @@ from btcbot.domain.venue import (
 from btcbot.domain.words import TradingState
 from btcbot.ledger import postings
 from btcbot.orders import commands, outcomes, schedule, settle
-from btcbot.orders.accept import take_approval, take_refusal
+from btcbot.orders.accept import take_approval, take_late, take_refusal
+from btcbot.orders.commands import riskier
 from btcbot.orders.recovery import begin, desk_of
 from btcbot.orders.state import Desk, GateLimits, Setup
 from btcbot.orders.turn import Turn
@@ -67,6 +68,7 @@ from bus.actor import (
     FactReader,
     Health,
     Hears,
+    Late,
     PeerBack,
     PeerLost,
     PublishFact,
@@ -81,11 +83,12 @@ from bus.clock import SystemClock
 from bus.runtime import PeersView, Place, run_on_loop, serve
 from bus.zeromq import lock
 
+Request = ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
 Inbox = (
-    BookTop | ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
-    | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead | AllOrdersRead
-    | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
+    BookTop | Request | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead
+    | AllOrdersRead | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
     | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
+    | Late[Request]
 )  # fmt: skip
 
 log = logging.getLogger("btcbot.execution")
@@ -183,6 +186,12 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             commands.cancel(turn, message)
         case Record():
             commands.record(turn, message)
+        case Late(request=ApprovedOrder() as approved):
+            take_late(turn, approved)
+        case Late(request=SetTradingState() | SetPause() as command) if riskier(desk, command):
+            commands.refuse_late(turn, command)
+        case Late():
+            return _take(turn, message.request)  # Safe at any time, or answered before.
         case Doorbell():
             _ring(turn, message)
         case ReadFailed():

@@ -25,7 +25,7 @@ from btcbot.domain.words import OrderState, TradingState
 from btcbot.orders.lifecycle import is_terminal
 from btcbot.orders.schedule import cancel_all, send_cancel
 from btcbot.orders.settle import close_conserved
-from btcbot.orders.state import remember
+from btcbot.orders.state import Desk, remember
 from btcbot.orders.turn import Turn
 
 RECORD_MAX = 64 << 10
@@ -40,6 +40,18 @@ def once(turn: Turn, command: CommandId, do: Callable[[], str | None]) -> None:
         if refused is not None:
             turn.say(CommandRefused(command_id=command, by="", detail=refused, at_ns=turn.now_ns))
     turn.answer(desk.commands[command])
+
+
+def refuse_late(turn: Turn, command: SetTradingState | SetPause) -> None:
+    """Refuse what nobody waits for any more, unless it has an answer already."""
+    once(turn, command.command_id, lambda: "it came after its deadline; ask again")
+
+
+def riskier(desk: Desk, command: SetTradingState | SetPause) -> bool:
+    """Return whether `command` would let more happen than may happen now."""
+    if isinstance(command, SetPause):
+        return not command.is_paused
+    return _RISK.index(command.state) < _RISK.index(desk.trading)
 
 
 def set_trading_state(turn: Turn, message: SetTradingState) -> None:
