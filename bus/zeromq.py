@@ -1,9 +1,10 @@
 """ZeroMQ over Unix sockets: one PUB and one ROUTER bound per actor, a SUB or DEALER per peer.
 
 One SUB per source, so that what arrives is known to come from it whatever the bytes say. A second
-process that binds an ipc path steals it silently, so each bound path has a lock file held
-for life. Options that matter: bounded queues, LINGER 0, IMMEDIATE (nothing is queued for an absent
-peer), ROUTER_MANDATORY (an unknown peer is an error, not a silence), NOBLOCK on every send.
+process that binds an ipc path steals it silently, so each bound path has a lock file held for life.
+Options that matter: bounded queues, LINGER 0, IMMEDIATE (nothing is queued for an absent peer),
+ROUTER_MANDATORY (an unknown peer is an error, not a silence), ROUTER_HANDOVER (who comes back is
+heard), NOBLOCK on every send.
 """
 
 import fcntl
@@ -120,6 +121,9 @@ class Sockets:
         socket = self._made(kind)
         if kind == zmq.ROUTER:
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+            # A peer whose connection broke comes back under its name before the old one is gone
+            # here; without this it would be connected and silently unheard for good.
+            socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         others = os.umask(0o077)
         try:
             socket.bind(endpoint(path))

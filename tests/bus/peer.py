@@ -1,4 +1,4 @@
-"""One actor in a process of its own: `python -m tests.bus.peer ROLE FOLDER`.
+"""One actor in a process of its own: `python -m tests.bus.peer ROLE[_on_a_loop] FOLDER`.
 
 `mast` says a reading each 20 ms, answers and breaks off when told to; `ear` prints what it hears.
 """
@@ -25,7 +25,7 @@ from bus.actor import (
     Wake,
     Woken,
 )
-from bus.runtime import PeersView, Place, run
+from bus.runtime import PeersView, Place, run, run_on_loop, serve
 from tests.bus.station import CODEC, Calibrate, Calibrated, Reading
 
 GAP_NS = 20_000_000
@@ -59,7 +59,7 @@ def ear(state: int, message: Struct, now_ns: int) -> Step[int]:
 
 
 def make(role: str) -> Actor[int]:
-    if role == "mast":
+    if role.startswith("mast"):
         return Actor(name="mast", state=0, handle=mast, receives=(Calibrate,))
     hears = (Hears(source="mast", topic="air.", conflate=False),)
     return Actor(name="ear", state=0, handle=ear, hears=hears, asks=("mast",), needs=("mast",))
@@ -75,7 +75,10 @@ def main(role: str, folder: Path) -> None:
     def made(_deliver: Deliver, _peers: PeersView) -> Actor[int]:
         return make(role)
 
-    run(made, place(folder))
+    if role.endswith("_on_a_loop"):
+        run_on_loop(serve(made, place(folder)))
+    else:
+        run(made, place(folder))
 
 
 if __name__ == "__main__":

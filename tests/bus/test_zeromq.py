@@ -238,6 +238,28 @@ def test_a_frame_beyond_all_bounds_is_cut_off_by_the_socket(opened: Callable[...
     assert max(sizes) <= 5
 
 
+def test_a_peer_that_comes_back_under_its_name_is_heard(
+    opened: Callable[..., Sockets], tmp_path: Path
+) -> None:
+    first, mast = opened(EAR), opened(MAST)
+    until(lambda: first.ask("mast", b"left unread"), "mast is connected to")
+    until(lambda: mast.router.poll(10), "it arrives, and waits there")
+    again = first._context.socket(zmq.DEALER)
+    again.setsockopt(zmq.IDENTITY, b"ear/1")
+    again.connect(endpoint(tmp_path / "run" / "mast.req"))
+    heard: list[bytes] = []
+
+    def arrives() -> bool:
+        again.send(b"again", zmq.NOBLOCK)
+        heard.extend(parts[1] for parts in waiting(mast.router))
+        return b"again" in heard
+
+    try:
+        until(arrives, "what the second says", limit_s=20)
+    finally:
+        again.close(linger=0)
+
+
 def test_a_poller_wakes_for_what_arrives(opened: Callable[..., Sockets]) -> None:
     ear, mast = opened(EAR), opened(MAST)
     poll = poller(mast.all).poll
@@ -295,11 +317,12 @@ def runs(tmp_path: Path) -> Iterator[Callable[[str], Run]]:
         one.end()
 
 
+@pytest.mark.parametrize("loop", ["", "_on_a_loop"], ids=["poller", "asyncio"])
 def test_two_processes_hear_ask_and_answer_and_a_killed_one_is_missed_and_found_again(
-    runs: Callable[[str], Run], tmp_path: Path
+    runs: Callable[[str], Run], tmp_path: Path, loop: str
 ) -> None:
-    ear = runs("ear")  # First: who listens waits for who speaks.
-    mast = runs("mast")
+    ear = runs(f"ear{loop}")  # First: who listens waits for who speaks.
+    mast = runs(f"mast{loop}")
     until(lambda: ear.says("reading"), "a reading is heard")
     until(lambda: ear.says(f"by {mast.process.pid}"), "a request is answered")
     until(lambda: ear.says("PeerBack"), "a heartbeat is heard")
@@ -310,7 +333,7 @@ def test_two_processes_hear_ask_and_answer_and_a_killed_one_is_missed_and_found_
     until(lambda: ear.says("RequestExpired"), "an unanswered request is late")
     expired = ear.says("RequestExpired")[0].split("'")[1]
 
-    again = runs("mast")
+    again = runs(f"mast{loop}")
     until(lambda: len(ear.says("PeerBack")) == 2, "the new life is noticed")
     until(lambda: ear.says(f"'{expired} late'"), "what expired is answered as late")
     until(lambda: ear.says(f"by {again.process.pid}"), "what is new is accepted")
@@ -349,8 +372,11 @@ def test_a_second_process_of_one_actor_ends_and_the_first_goes_on(
     assert mast.process.poll() is None
 
 
-def test_a_process_whose_path_was_taken_ends(runs: Callable[[str], Run], tmp_path: Path) -> None:
-    mast = runs("mast")
+@pytest.mark.parametrize("role", ["mast", "mast_on_a_loop"])
+def test_a_process_whose_path_was_taken_ends(
+    runs: Callable[[str], Run], tmp_path: Path, role: str
+) -> None:
+    mast = runs(role)
     path = tmp_path / "run" / "mast.req"
     until(path.exists, "it is bound")
     path.unlink()
