@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from actors import CODEC
 from btcbot.domain.messages import IntentVerdict, OrderIntent
-from bus.actor import Actor, Answer, Ask, Step
+from bus.actor import Actor, Answer, Ask, Late, Step
 from bus.clock import ManualClock
 from bus.hosted import Faults
 from bus.memory import MemoryBus
@@ -60,6 +60,8 @@ class Peer:
         )
 
     def _handle(self, _state: None, message: Any, _now_ns: int) -> Step[None]:
+        if isinstance(message, Late):  # Asked again past its deadline: answered all the same.
+            message = message.request
         if type(message) not in self.actor.receives:
             return Step(None)
         self.heard.append(message)

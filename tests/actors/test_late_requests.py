@@ -21,6 +21,7 @@ from btcbot.domain.messages import (
     SetTradingState,
 )
 from btcbot.domain.money import Price, Quantity
+from btcbot.domain.venue import TimeRead
 from btcbot.domain.words import Rule, Side, TradingState
 from btcbot.orders.recovery import desk_of
 from btcbot.orders.state import Desk
@@ -96,6 +97,7 @@ def desk() -> Desk:
     writer.close()
     effects(made, Started(epoch=made.epoch))
     made.first_reads = ()
+    made.clock, made.clock_read_ns = TimeRead(offset_ns=0, error_ns=10**6), NOW_NS
     assert made.trading is TradingState.LIVE
     return made
 
