@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from btcbot.domain.checks import check
 from btcbot.domain.facts import (
     FACTS,
     Balances,
@@ -119,6 +120,7 @@ class Writer:
         try:
             for fact in facts:
                 seq += 1
+                check(fact)  # What hearers would refuse must never become a fact.
                 payload = _encode(fact)
                 kind = _KINDS[type(fact)]
                 chain = _link(chain, seq, self.epoch, fact.at_ns, kind, payload)
