@@ -147,6 +147,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.home / "journal"
 
     @property
+    def data(self) -> Path:
+        """The catalog of recorded data: raw segments, and data sets by name."""
+        return self.home / "data"
+
+    @property
     def quarantine(self) -> Path:
         """Frames that were refused."""
         return self.home / "quarantine"

@@ -28,7 +28,7 @@ from btcbot.domain.feed import (
 )
 from btcbot.domain.ids import Pair
 from btcbot.domain.money import text
-from btcbot.simulation.events import BookMoved, BookSet, Happening, Quoted, Traded
+from btcbot.domain.recorded import BookMoved, BookSet, Happening, Quoted, Traded
 from btcbot.simulation.exchange import Exchange
 from btcbot.simulation.venue import CallAt, Deliver, Now
 

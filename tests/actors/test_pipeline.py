@@ -27,7 +27,7 @@ from btcbot.domain.messages import (
     RefuseIntent,
 )
 from btcbot.domain.money import text
-from btcbot.simulation.events import Happening
+from btcbot.domain.recorded import Happening
 from btcbot.store.queries import History
 from tests.builders import BTCTRY, SECOND_NS
 from tests.hosting import Mischief
