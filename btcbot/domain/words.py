@@ -39,6 +39,11 @@ class FeedStatus(StrEnum):
     DOWN = "DOWN"
 
 
+class CandleSource(StrEnum):
+    LIVE = "live"  # Made from the trades that market_data heard.
+    BACKFILL = "backfill"  # Read from the exchange's charts: for the time we did not listen.
+
+
 class Rule(StrEnum):
     """Why an intent was refused; by risk_gate, or by execution's own second check."""
 

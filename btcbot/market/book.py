@@ -1,94 +1,161 @@
 """One pair's order book, kept from a snapshot and the changes after it.
 
-Changes must follow each other without a gap; after one the book is void until the next snapshot.
-Prices are exact; amounts stay text until somebody wants them.
+Changes must follow each other without a gap, name levels that are there and leave bid < ask; after
+one that does not the book is void until the next snapshot. Levels stay text until somebody wants
+them: a snapshot is taken as it came, and is looked into when the first change follows.
 """
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import Enum
+from typing import Final, TypeAlias
 
 from btcbot.domain.feed import TextLevel
 from btcbot.domain.messages import Level
-from btcbot.domain.money import Price, Quantity
+from btcbot.domain.money import MoneyError, Price, Quantity, parse
+
+# The exchange shows 100 levels a side and removes what falls out of them. Twice as many are not a
+# book: removals were lost.
+LEVELS_MAX: Final = 200
+TEXT_MAX: Final = 32  # Fifteen digits, a point, sixteen digits.
+Top: TypeAlias = tuple[Price, Quantity, Price, Quantity]
+Rows: TypeAlias = tuple[TextLevel, ...]
+Best: TypeAlias = tuple[Decimal, str] | None
 
 
 class Applied(Enum):
-    """What became of a change."""
+    """What became of a snapshot or a change; after all but the first two the book is void."""
 
     DONE = "done"
     OLD = "old"  # Had it already.
-    GAP = "gap"  # Something before it is missing: the book is void.
-    CROSSED = "crossed"  # It makes bid >= ask: the book is void.
+    GAP = "gap"  # Something before it is missing.
+    CROSSED = "crossed"  # It makes bid >= ask.
+    ABSENT = "absent level"  # It removes a level that is not there: an earlier change was lost.
+    BROKEN = "broken"  # No number, a price of 0, too many levels, or a best that is not best.
 
 
 class Book:
     """Owned by market_data, one a pair, changed in place."""
 
-    __slots__ = ("absent_removals", "asks", "best_ask", "best_bid", "bids", "change_set", "is_void")
+    __slots__ = ("_asks", "_best_ask", "_best_bid", "_bids", "_unread", "change_set", "is_void")
 
     def __init__(self) -> None:
-        self.bids: dict[Decimal, str] = {}
-        self.asks: dict[Decimal, str] = {}
-        self.best_bid: Decimal | None = None
-        self.best_ask: Decimal | None = None
+        self._bids: dict[Decimal, str] = {}
+        self._asks: dict[Decimal, str] = {}
+        self._unread: tuple[Rows, Rows] | None = None  # A snapshot nobody has looked into yet.
+        self._best_bid: Best = None
+        self._best_ask: Best = None
         self.change_set = 0
         self.is_void = True
-        self.absent_removals = 0  # The exchange removes levels it never showed, now and then.
 
-    def reset(
-        self, change_set: int, bids: tuple[TextLevel, ...], asks: tuple[TextLevel, ...]
-    ) -> Applied:
-        """Begin again from a snapshot."""
-        self.bids = {Decimal(row.price): row.amount for row in bids}
-        self.asks = {Decimal(row.price): row.amount for row in asks}
-        self.change_set = change_set
-        self.is_void = False
+    def reset(self, change_set: int, bids: Rows, asks: Rows) -> Applied:
+        """Begin again from a snapshot, best levels first."""
+        self._unread, self.change_set, self.is_void = (bids, asks), change_set, False
+        try:
+            self._best_bid, self._best_ask = _first(bids), _first(asks)
+        except MoneyError:
+            return self._void(Applied.BROKEN)
         return self._judged()
 
-    def apply(
-        self, change_set: int, bids: tuple[TextLevel, ...], asks: tuple[TextLevel, ...]
-    ) -> Applied:
+    def apply(self, change_set: int, bids: Rows, asks: Rows) -> Applied:
         """Take the next change."""
         if self.is_void or change_set > self.change_set + 1:
-            self.is_void = True
-            return Applied.GAP
+            return self._void(Applied.GAP)
         if change_set <= self.change_set:
             return Applied.OLD
         self.change_set = change_set
-        for levels, changes in ((self.bids, bids), (self.asks, asks)):
-            for row in changes:
-                price = Decimal(row.price)
-                if row.amount != "0":
-                    levels[price] = row.amount
-                elif levels.pop(price, None) is None:
-                    self.absent_removals += 1
+        if not self._is_read():
+            return self._void(Applied.BROKEN)
+        if not _changed(self._bids, bids) or not _changed(self._asks, asks):
+            return self._void(Applied.ABSENT)
+        if max(len(self._bids), len(self._asks)) > LEVELS_MAX:
+            return self._void(Applied.BROKEN)
+        self._find_best()
         return self._judged()
 
-    def top(self) -> tuple[Price, Quantity, Price, Quantity] | None:
+    def top(self) -> Top | None:
         """Return (bid, its quantity, ask, its quantity); None when a side is empty or void."""
-        if self.is_void or self.best_bid is None or self.best_ask is None:
+        bid, ask = self._best_bid, self._best_ask
+        if self.is_void or bid is None or ask is None:
             return None
         return (
-            Price(self.best_bid),
-            Quantity(Decimal(self.bids[self.best_bid])),
-            Price(self.best_ask),
-            Quantity(Decimal(self.asks[self.best_ask])),
+            Price(bid[0]),
+            Quantity(Decimal(bid[1])),
+            Price(ask[0]),
+            Quantity(Decimal(ask[1])),
         )
 
-    def depth(self, levels: int) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
-        """Return the best `levels` of (bids, asks)."""
-        bids = sorted(self.bids.items(), reverse=True)[:levels]
-        asks = sorted(self.asks.items())[:levels]
+    def depth(self, levels: int) -> tuple[tuple[Level, ...], tuple[Level, ...]] | None:
+        """Return the best `levels` of (bids, asks); None when void, or a side is empty.
+
+        What turns out to be no book when it is looked into is void from here on.
+        """
+        if self.is_void:
+            return None
+        if not self._is_read():
+            self._void(Applied.BROKEN)
+            return None
+        if not self._bids or not self._asks:
+            return None
+        bids = sorted(self._bids.items(), reverse=True)[:levels]
+        asks = sorted(self._asks.items())[:levels]
         return tuple(map(_level, bids)), tuple(map(_level, asks))
 
+    def _is_read(self) -> bool:
+        """Look into the snapshot if nobody has; return whether it is what it claimed to be."""
+        if self._unread is None:
+            return True
+        (bids, asks), self._unread = self._unread, None
+        claimed = self._best_bid, self._best_ask
+        try:
+            self._bids = {Decimal(row.price): row.amount for row in bids if _is_filled(row)}
+            self._asks = {Decimal(row.price): row.amount for row in asks if _is_filled(row)}
+            self._find_best()
+        except InvalidOperation:
+            return False
+        longest = max((len(row.amount) for row in (*bids, *asks)), default=0)
+        is_sane = longest <= TEXT_MAX and min(self._bids, default=Decimal(1)) > 0
+        return is_sane and (self._best_bid, self._best_ask) == claimed
+
+    def _find_best(self) -> None:
+        bid, ask = max(self._bids, default=None), min(self._asks, default=None)
+        self._best_bid = None if bid is None else (bid, self._bids[bid])
+        self._best_ask = None if ask is None else (ask, self._asks[ask])
+
     def _judged(self) -> Applied:
-        self.best_bid = max(self.bids, default=None)
-        self.best_ask = min(self.asks, default=None)
-        bid, ask = self.best_bid, self.best_ask
-        if bid is not None and ask is not None and bid >= ask:
-            self.is_void = True
-            return Applied.CROSSED
+        bid, ask = self._best_bid, self._best_ask
+        if bid is not None and ask is not None and bid[0] >= ask[0]:
+            return self._void(Applied.CROSSED)
         return Applied.DONE
+
+    def _void(self, why: Applied) -> Applied:
+        self.is_void = True
+        return why
+
+
+def _first(rows: Rows) -> Best:
+    """Return the first level with anything in it. Raises MoneyError."""
+    for row in rows:
+        if parse(row.amount):
+            price = parse(row.price)
+            if price <= 0:
+                raise MoneyError(f"expected a price above 0, found {row.price[:40]!r}")
+            return price, row.amount
+    return None
+
+
+def _changed(levels: dict[Decimal, str], changes: Rows) -> bool:
+    """Change `levels`; return False when one is to be removed that is not there."""
+    for row in changes:
+        price = Decimal(row.price)
+        if row.amount != "0":
+            levels[price] = row.amount
+        elif levels.pop(price, None) is None:
+            return False
+    return True
+
+
+def _is_filled(row: TextLevel) -> bool:
+    return bool(row.amount.strip("0."))
 
 
 def _level(row: tuple[Decimal, str]) -> Level:

@@ -17,8 +17,11 @@ from btcbot.domain.feed import (
     FeedUp,
     FrameSeen,
     Join,
+    JoinTickers,
+    JoinTrades,
     QuoteSeen,
     ReadBook,
+    ReadCandles,
     ReadRules,
     RulesRead,
     SeenTrade,
@@ -53,6 +56,7 @@ class SimulatedFeed:
         self._is_up = False
         self._trade_id = 0
         self._trades: list[SeenTrade] = []
+        self._is_traded = False
 
     def start(self, effect: Struct) -> None:
         """Begin an effect of market_data; the first Join opens the session."""
@@ -66,11 +70,12 @@ class SimulatedFeed:
             case ReadRules():
                 rules = tuple(market.rules for market in self._exchange.markets.values())
                 self._deliver(RulesRead(instruments=rules))
+            case JoinTrades() | JoinTickers() | ReadCandles():
+                pass  # A recording misses nothing of itself, and has nothing before it.
             case _:
                 assert isinstance(effect, ReadBook), f"no effect of a feed: {effect}"
                 if self._has_depth:
-                    bids, asks = self._window()
-                    self._deliver(BookRead(pair=self._pair, bids=_rows(bids), asks=_rows(asks)))
+                    self._deliver(self._whole_book())
 
     def happen(self, event: Happening) -> None:
         """Let one recorded event happen now."""
@@ -112,6 +117,9 @@ class SimulatedFeed:
             self._is_book_moved = False
             self._show_book()
         if self._trades:
+            if not self._is_traded:  # From here on every trade is heard: the list of the join.
+                self._is_traded = True
+                self._deliver(TradesSeen(pair=self._pair, trades=(), is_backlog=True))
             trades, self._trades = tuple(self._trades), []
             self._deliver(TradesSeen(pair=self._pair, trades=trades, is_backlog=False))
         elif self._is_quiet:
@@ -137,6 +145,10 @@ class SimulatedFeed:
                 asks=_rows(asks),
             )
         )
+
+    def _whole_book(self) -> BookRead:
+        bids, asks = map(_rows, self._window())
+        return BookRead(pair=self._pair, event_ns=self._now(), bids=bids, asks=asks)
 
     def _window(self) -> tuple[Window, Window]:
         """Return what anybody sees: the best levels of each side, best first."""

@@ -20,10 +20,10 @@ from btcbot.domain.feed import (
     FeedDown,
     FeedTrouble,
     FeedUp,
-    FrameSeen,
     Join,
     ReadBook,
     ReadRules,
+    TickersSeen,
 )
 from btcbot.domain.ids import Pair
 from btcbot.domain.messages import Message
@@ -138,12 +138,12 @@ async def test_frames_become_messages_in_order_and_bad_ones_trouble() -> None:
         await there.say(432, {**change, "CS": "x"})
         await there.say(4711, {"type": 4711})
         await there.say(100, {"type": 100, "ok": True, "message": "join|obdiff:BTCTRY"})
-        await there.say(402, {"type": 402})
+        await there.say(402, {"type": 402, "PS": "ETHTRY"})
 
-        await until(lambda: bool(of(said, FrameSeen)))
+        await until(lambda: bool(of(said, TickersSeen)))
 
         assert [type(message) for message in said] == [
-            FeedUp, BookSnapshot, BookChange, FeedTrouble, FeedTrouble, FeedTrouble, FrameSeen,
+            FeedUp, BookSnapshot, BookChange, FeedTrouble, FeedTrouble, FeedTrouble, TickersSeen,
         ]  # fmt: skip
         assert here.drift == {"frame: type 4711": 1}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from btcbot.btcturk import frames, wire
+from btcbot.btcturk import charts, frames, public_frames, wire
 from btcbot.btcturk.auth import KeyPair
 from btcbot.btcturk.classify import classify
 from btcbot.btcturk.drift import KNOWN, unknown_fields
@@ -46,9 +46,15 @@ def test_every_answer_we_use_is_read() -> None:
         "146.6727",
     ]
     assert wire.fills(sample("rest-transactions-trade-empty")) == ()
-    bids, asks = wire.book(sample("rest-orderbook"))
+    bids, asks, event_ns = wire.book(sample("rest-orderbook"))
+    assert event_ns > 0
     assert len(bids) == len(asks) == 3
     assert wire.server_ms(sample("rest-server-time")) == 1_790_133_600_027
+
+
+def test_candles_of_the_charts_are_read() -> None:
+    assert len(charts.candles(sample("rest-graph-klines-history"))) == 2
+    assert charts.candles(sample("rest-graph-klines-no-data")) == ()
 
 
 def test_exchange_info_is_read_whole() -> None:
@@ -81,14 +87,14 @@ def test_every_frame_is_read_or_ignored(name: str) -> None:
     kind, body = frames.split(sample(name))
 
     assert kind in frames.KNOWN_TYPES or kind == 111
-    frames.public(kind, body)
+    public_frames.read(sample(name), {"BTCTRY"})
     bell = frames.private(kind, body)
     assert isinstance(bell, Doorbell) == (kind in {201, 423, 441, 451, 452, 453})
 
 
 def test_a_chain_of_frames_is_consecutive() -> None:
     chain = [json.dumps(frame) for frame in tree("ws-chain-obdiff")["frames"]]
-    messages: list[Any] = [frames.public(*frames.split(frame)) for frame in chain]
+    messages: list[Any] = [public_frames.read(frame.encode(), ())[1] for frame in chain]
 
     assert [message.change_set for message in messages] == [100, 101, 102]
 

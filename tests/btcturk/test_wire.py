@@ -228,7 +228,7 @@ def test_a_book_is_text_levels_and_its_code_may_be_a_text() -> None:
         "SUCCESS",
     )
 
-    assert wire.book(body) == ((TextLevel("3712281", "0.03866329"),), ())
+    assert wire.book(body) == ((TextLevel("3712281", "0.03866329"),), (), 1_000_000)
 
 
 @pytest.mark.parametrize(
