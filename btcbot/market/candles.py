@@ -17,7 +17,6 @@ from btcbot.domain.money import Notional, Price, Quantity
 from btcbot.domain.words import CandleSource
 
 MINUTE_NS: Final = 60_000_000_000
-GRACE_NS: Final = 2_000_000_000  # A trade may reach us this long after it happened.
 KEPT_NS: Final = 10 * MINUTE_NS  # How long a trade may come late and still be counted.
 AT_ONCE_MAX: Final = 240  # Minutes closed at one time: after that, an absence is not told by each.
 
@@ -108,7 +107,7 @@ class CandleMaker:
         if not self._next_ns:
             return []
         self._skip(now_ns)
-        while self._next_ns + MINUTE_NS + GRACE_NS <= self.covered_ns:
+        while self._next_ns + MINUTE_NS <= self.covered_ns:
             self._minute(self._next_ns)
             self._next_ns += MINUTE_NS
         due = sorted(n for n, m in self._minutes.items() if n < self._next_ns and not m.is_said)

@@ -14,10 +14,11 @@ from btcbot.domain.ids import Pair
 from btcbot.domain.messages import Candle, Trade, TradesGap
 from btcbot.domain.money import Price
 from btcbot.domain.words import CandleSource
-from btcbot.market.candles import GRACE_NS, MINUTE_NS, CandleMaker
+from btcbot.market.candles import MINUTE_NS, CandleMaker
 from btcbot.market.say import JOIN_WAIT_NS, SECOND_NS, Complain, Rejoins, Said, Say
 from btcbot.market.trades import TradeWindow
 
+GRACE_NS: Final = 2 * SECOND_NS  # A trade may reach us this long after it happened.
 UNTOLD_NS: Final = 5 * SECOND_NS
 BATCH_NS: Final = 2 * SECOND_NS  # A trade told this long before a ticker explains what it shows.
 BACKFILL_AFTER_NS: Final = 10 * SECOND_NS  # The charts need a moment for the newest minute.
