@@ -1,15 +1,16 @@
 """BTCTurk's public frames: routed by type before the rest is read, then read in one pass.
 
-A snapshot of 200 levels is the largest of them. Its levels are checked all at once, and become the
-objects the book keeps: nothing is built twice, and nothing becomes a number before it is used.
+A snapshot of 200 levels is the largest of them: its sides are checked as two texts and handed on as
+such, because the book of most of them is never asked for more than its top.
 """
 
 from collections.abc import Callable, Container
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from btcbot.btcturk.frames import FRAME_MAX, split
 from btcbot.btcturk.grammar import (
@@ -33,6 +34,7 @@ from btcbot.domain.feed import (
     TextLevel,
     TickersSeen,
     TradesSeen,
+    WireLevel,
 )
 from btcbot.domain.ids import Pair
 from btcbot.domain.messages import Message
@@ -45,7 +47,10 @@ _REMOVED: Final = 3
 _CHANGES: Final = frozenset({0, 1, _REMOVED})  # Replaced, new, removed.
 _SIDES: Final = {0: Side.SELL, 1: Side.BUY}  # Matched against REST `side` on live trades.
 _DIGITS: Final = b"0123456789."
-_BARE_LEVELS: Final = (b'{"A":"","P":""}', b'{"P":"","A":""}')
+_BARE_LEVEL: Final = b'{"A":"","P":""}'
+_BARE_SIZE: Final = len(_BARE_LEVEL) + 1
+_levels = msgspec.json.Decoder(list[WireLevel] | None).decode
+_encode = msgspec.json.Encoder().encode
 _PULSE: Final = FrameSeen()
 
 
@@ -59,8 +64,8 @@ class _Snapshot(Struct):
     CS: Count
     PS: str
     channel: str
-    AO: tuple[TextLevel, ...] | None = None
-    BO: tuple[TextLevel, ...] | None = None
+    AO: Raw = Raw(b"[]")
+    BO: Raw = Raw(b"[]")
 
 
 class _Changes(Struct):
@@ -138,7 +143,7 @@ def read(frame: bytes, wanted: Pairs) -> tuple[int, Message | None]:
     if reader is None:
         return kind, None
     decode, make = reader
-    return kind, make(decoded(decode, frame)[1], frame, wanted)
+    return kind, make(decoded(decode, frame)[1], wanted)
 
 
 def _kind(frame: bytes) -> int:
@@ -152,19 +157,31 @@ def _kind(frame: bytes) -> int:
     return split(frame)[0]
 
 
-def _book_snapshot(book: _Snapshot, frame: bytes, _wanted: Pairs) -> Message:
+def _book_snapshot(book: _Snapshot, _wanted: Pairs) -> Message:
     if book.channel != "obdiff":
         return _PULSE
-    bids, asks = book.BO or (), book.AO or ()
-    # Without its digits each level is one of two texts: anything else between the quotes shows.
-    bare = frame.translate(None, _DIGITS)
-    if not any(bare.count(form) == len(bids) + len(asks) for form in _BARE_LEVELS):
-        for row in (*bids, *asks):
-            level(row.price, row.amount)
+    bids, asks = _side(bytes(book.BO)), _side(bytes(book.AO))
     return BookSnapshot(pair=Pair(book.PS), change_set=book.CS, bids=bids, asks=asks)
 
 
-def _book_change(book: _Changes, _frame: bytes, _wanted: Pairs) -> Message:
+def _side(found: bytes) -> bytes:
+    """Return one side of a whole book, in the one spelling the book reads. Raises WireError."""
+    # Without its digits it is one known text: anything else between the quotes shows.
+    bare = found.translate(None, _DIGITS)
+    if bare == _bare_side(len(bare) // _BARE_SIZE):
+        return found
+    rows = decoded(_levels, found) or []
+    for row in rows:
+        level(row.P, row.A)
+    return _encode(rows)
+
+
+@lru_cache(maxsize=256)
+def _bare_side(count: int) -> bytes:
+    return b"[" + b",".join([_BARE_LEVEL] * count) + b"]"
+
+
+def _book_change(book: _Changes, _wanted: Pairs) -> Message:
     return BookChange(
         pair=Pair(book.PS),
         change_set=book.CS,
@@ -183,11 +200,11 @@ def _change(row: _Change) -> TextLevel:
     return level(row.P, "0" if row.CP == _REMOVED else row.A)
 
 
-def _one_trade(trade: _Trade, _frame: bytes, _wanted: Pairs) -> Message:
+def _one_trade(trade: _Trade, _wanted: Pairs) -> Message:
     return TradesSeen(pair=Pair(trade.PS), trades=(_seen(trade),), is_backlog=False)
 
 
-def _trade_list(listed: _TradeList, _frame: bytes, _wanted: Pairs) -> Message:
+def _trade_list(listed: _TradeList, _wanted: Pairs) -> Message:
     rows = sorted(map(_seen, listed.items), key=lambda row: row.trade_id)
     return TradesSeen(pair=Pair(listed.symbol), trades=tuple(rows), is_backlog=True)
 
@@ -201,11 +218,11 @@ def _seen(row: _Item) -> SeenTrade:
     return SeenTrade(digits(row.I, ID_MAX), side, price, quantity, event_ns)
 
 
-def _tickers(found: _Tickers, _frame: bytes, wanted: Pairs) -> Message:
+def _tickers(found: _Tickers, wanted: Pairs) -> Message:
     return TickersSeen(rows=tuple(_ticker(row) for row in found.items if row.PS in wanted))
 
 
-def _one_ticker(row: _Ticker, _frame: bytes, wanted: Pairs) -> Message:
+def _one_ticker(row: _Ticker, wanted: Pairs) -> Message:
     return TickersSeen(rows=(_ticker(row),) if row.PS in wanted else ())
 
 
@@ -227,15 +244,15 @@ def _positive(value: str) -> Decimal | None:
         return None
 
 
-def _pulse(_candle: _Candle, _frame: bytes, _wanted: Pairs) -> Message:
+def _pulse(_candle: _Candle, _wanted: Pairs) -> Message:
     return _PULSE
 
 
-def _nothing(_said: _Result | _Welcome, _frame: bytes, _wanted: Pairs) -> None:
+def _nothing(_said: _Result | _Welcome, _wanted: Pairs) -> None:
     return None
 
 
-def _notice(said: _Notice, _frame: bytes, _wanted: Pairs) -> Message:
+def _notice(said: _Notice, _wanted: Pairs) -> Message:
     return FeedTrouble(what="the exchange says", detail=(said.message or "nothing")[:300])
 
 

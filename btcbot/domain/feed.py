@@ -68,23 +68,31 @@ class FeedDown(Message, frozen=True, kw_only=True, tag="feed_down"):
     reason: str
 
 
-class TextLevel(Struct, frozen=True, gc=False, rename={"price": "P", "amount": "A"}):
-    """Price and amount as the exchange wrote them; in a change, amount "0" removes the level.
-
-    Named as on the wire: the parser makes these, and nothing stands between a frame and the book.
-    """
+class TextLevel(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Price and amount as the exchange wrote them; in a change, amount "0" removes the level."""
 
     price: str
     amount: str
 
 
+class WireLevel(Struct, frozen=True, gc=False):
+    """One level of a whole book, as it stands on the wire."""
+
+    P: str
+    A: str
+
+
 class BookSnapshot(Message, frozen=True, kw_only=True, tag="book_snapshot"):
-    """The whole book, up to 100 levels a side, best first."""
+    """The whole book, up to 100 levels a side, best first.
+
+    A side is the JSON array of WireLevel that the exchange wrote, of digits and points only: it is
+    read when somebody wants to know more than the top.
+    """
 
     pair: Pair
     change_set: int
-    bids: tuple[TextLevel, ...]
-    asks: tuple[TextLevel, ...]
+    bids: bytes
+    asks: bytes
 
 
 class BookChange(Message, frozen=True, kw_only=True, tag="book_change"):

@@ -9,7 +9,10 @@ from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Final, TypeAlias
 
-from btcbot.domain.feed import TextLevel
+import msgspec
+from msgspec import MsgspecError
+
+from btcbot.domain.feed import TextLevel, WireLevel
 from btcbot.domain.messages import Level
 from btcbot.domain.money import MoneyError, Price, Quantity, parse
 
@@ -17,6 +20,8 @@ from btcbot.domain.money import MoneyError, Price, Quantity, parse
 # book: removals were lost.
 LEVELS_MAX: Final = 200
 TEXT_MAX: Final = 32  # Fifteen digits, a point, sixteen digits.
+_rows = msgspec.json.Decoder(tuple[WireLevel, ...]).decode
+_row = msgspec.json.Decoder(WireLevel).decode
 Top: TypeAlias = tuple[Price, Quantity, Price, Quantity]
 Rows: TypeAlias = tuple[TextLevel, ...]
 Best: TypeAlias = tuple[Decimal, str] | None
@@ -41,18 +46,18 @@ class Book:
     def __init__(self) -> None:
         self._bids: dict[Decimal, str] = {}
         self._asks: dict[Decimal, str] = {}
-        self._unread: tuple[Rows, Rows] | None = None  # A snapshot nobody has looked into yet.
+        self._unread: tuple[bytes, bytes] | None = None  # A snapshot nobody has looked into yet.
         self._best_bid: Best = None
         self._best_ask: Best = None
         self.change_set = 0
         self.is_void = True
 
-    def reset(self, change_set: int, bids: Rows, asks: Rows) -> Applied:
-        """Begin again from a snapshot, best levels first."""
+    def reset(self, change_set: int, bids: bytes, asks: bytes) -> Applied:
+        """Begin again from a snapshot: two JSON arrays of WireLevel, best first."""
         self._unread, self.change_set, self.is_void = (bids, asks), change_set, False
         try:
             self._best_bid, self._best_ask = _first(bids), _first(asks)
-        except MoneyError:
+        except (MoneyError, MsgspecError):
             return self._void(Applied.BROKEN)
         return self._judged()
 
@@ -74,15 +79,7 @@ class Book:
 
     def top(self) -> Top | None:
         """Return (bid, its quantity, ask, its quantity); None when a side is empty or void."""
-        bid, ask = self._best_bid, self._best_ask
-        if self.is_void or bid is None or ask is None:
-            return None
-        return (
-            Price(bid[0]),
-            Quantity(Decimal(bid[1])),
-            Price(ask[0]),
-            Quantity(Decimal(ask[1])),
-        )
+        return None if self.is_void else _top(self._best_bid, self._best_ask)
 
     def depth(self, levels: int) -> tuple[tuple[Level, ...], tuple[Level, ...]] | None:
         """Return the best `levels` of (bids, asks); None when void, or a side is empty.
@@ -104,15 +101,16 @@ class Book:
         """Look into the snapshot if nobody has; return whether it is what it claimed to be."""
         if self._unread is None:
             return True
-        (bids, asks), self._unread = self._unread, None
+        unread, self._unread = self._unread, None
         claimed = self._best_bid, self._best_ask
         try:
-            self._bids = {Decimal(row.price): row.amount for row in bids if _is_filled(row)}
-            self._asks = {Decimal(row.price): row.amount for row in asks if _is_filled(row)}
+            bids, asks = map(_rows, unread)
+            self._bids = {Decimal(row.P): row.A for row in bids if _is_filled(row)}
+            self._asks = {Decimal(row.P): row.A for row in asks if _is_filled(row)}
             self._find_best()
-        except InvalidOperation:
+        except (InvalidOperation, MsgspecError):
             return False
-        longest = max((len(row.amount) for row in (*bids, *asks)), default=0)
+        longest = max((len(row.A) for row in (*bids, *asks)), default=0)
         is_sane = longest <= TEXT_MAX and min(self._bids, default=Decimal(1)) > 0
         return is_sane and (self._best_bid, self._best_ask) == claimed
 
@@ -132,15 +130,34 @@ class Book:
         return why
 
 
-def _first(rows: Rows) -> Best:
-    """Return the first level with anything in it. Raises MoneyError."""
-    for row in rows:
-        if parse(row.amount):
-            price = parse(row.price)
-            if price <= 0:
-                raise MoneyError(f"expected a price above 0, found {row.price[:40]!r}")
-            return price, row.amount
-    return None
+def top_of(bids: Rows, asks: Rows) -> Top | None:
+    """Return the top of a whole book that comes without a sequence; None when there is none."""
+    if not bids or not asks:
+        return None
+    bid, ask = ((parse(side[0].price), side[0].amount) for side in (bids, asks))
+    return _top(bid, ask) if bid[0] < ask[0] else None
+
+
+def _top(bid: Best, ask: Best) -> Top | None:
+    if bid is None or ask is None:
+        return None
+    return Price(bid[0]), Quantity(Decimal(bid[1])), Price(ask[0]), Quantity(Decimal(ask[1]))
+
+
+def _first(side: bytes) -> Best:
+    """Return the first level with anything in it. Raises MoneyError, MsgspecError."""
+    if side == b"[]":
+        return None
+    row = _row(side[1 : side.find(b"}") + 1])
+    if not parse(row.A):
+        filled = [other for other in _rows(side) if parse(other.A)]
+        if not filled:
+            return None
+        row = filled[0]
+    price = parse(row.P)
+    if price <= 0:
+        raise MoneyError(f"expected a price above 0, found {row.P[:40]!r}")
+    return price, row.A
 
 
 def _changed(levels: dict[Decimal, str], changes: Rows) -> bool:
@@ -154,8 +171,8 @@ def _changed(levels: dict[Decimal, str], changes: Rows) -> bool:
     return True
 
 
-def _is_filled(row: TextLevel) -> bool:
-    return bool(row.amount.strip("0."))
+def _is_filled(row: WireLevel) -> bool:
+    return bool(row.A.strip("0."))
 
 
 def _level(row: tuple[Decimal, str]) -> Level:

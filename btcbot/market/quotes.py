@@ -14,7 +14,7 @@ from btcbot.domain.ids import Pair
 from btcbot.domain.messages import BookDepth, BookTop, FeedState
 from btcbot.domain.money import Price
 from btcbot.domain.words import FeedStatus
-from btcbot.market.book import Applied, Book, Top
+from btcbot.market.book import Applied, Book, Top, top_of
 from btcbot.market.freshness import status_of
 from btcbot.market.say import SECOND_NS, Again, Complain, Rejoins, Said, Say
 
@@ -102,9 +102,7 @@ class Quotes(Struct, kw_only=True):
         """Take a book over REST while the socket's is void; it says that it is a fallback."""
         if not self.book.is_void or read.event_ns < self.read_ns:
             return ()
-        book = Book()
-        book.reset(0, read.bids, read.asks)
-        top = book.top()
+        top = top_of(read.bids, read.asks)
         if top is None:
             return ()
         self.is_fallback, self.read_ns = True, read.event_ns

@@ -5,9 +5,9 @@ The exchange model gets every event at its time. market_data gets depth as batch
 quotes without depth one by one, and a bare frame when nothing moved: silence is never confirmation.
 """
 
-from collections.abc import Callable
 from decimal import Decimal
 
+import msgspec
 from msgspec import Struct
 
 from btcbot.domain.feed import (
@@ -27,6 +27,7 @@ from btcbot.domain.feed import (
     SeenTrade,
     TextLevel,
     TradesSeen,
+    WireLevel,
 )
 from btcbot.domain.ids import Pair
 from btcbot.domain.money import text
@@ -129,22 +130,22 @@ class SimulatedFeed:
     def _show_book(self) -> None:
         bids, asks = self._window()
         before, self._shown = self._shown, (bids, asks)
-        say: Callable[..., BookSnapshot | BookChange] = BookSnapshot
-        if before is not None:
+        pair = self._pair
+        if before is None:
+            self._change_set += 1
+            said: BookSnapshot | BookChange = BookSnapshot(
+                pair=pair, change_set=self._change_set, bids=_side(bids), asks=_side(asks)
+            )
+        else:
             bids, asks = _changes(before[0], bids), _changes(before[1], asks)
             if not bids and not asks:
                 return  # It moved beneath the window.
-            say = BookChange
-        self._change_set += 1
-        self._is_quiet = False
-        self._deliver(
-            say(
-                pair=self._pair,
-                change_set=self._change_set,
-                bids=_rows(bids),
-                asks=_rows(asks),
+            self._change_set += 1
+            said = BookChange(
+                pair=pair, change_set=self._change_set, bids=_rows(bids), asks=_rows(asks)
             )
-        )
+        self._is_quiet = False
+        self._deliver(said)
 
     def _whole_book(self) -> BookRead:
         bids, asks = map(_rows, self._window())
@@ -164,3 +165,8 @@ def _changes(old: Window, new: Window) -> Window:
 
 def _rows(levels: Window) -> tuple[TextLevel, ...]:
     return tuple(TextLevel(text(price), text(quantity)) for price, quantity in levels.items())
+
+
+def _side(levels: Window) -> bytes:
+    rows = [WireLevel(P=text(price), A=text(quantity)) for price, quantity in levels.items()]
+    return msgspec.json.encode(rows)

@@ -5,6 +5,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -58,6 +59,10 @@ def levels(*rows: tuple[int, str]) -> tuple[TextLevel, ...]:
     return tuple(TextLevel(str(price), amount) for price, amount in rows)
 
 
+def side(*rows: tuple[int, str]) -> bytes:
+    return msgspec.json.encode([{"A": amount, "P": str(price)} for price, amount in rows])
+
+
 class Market:
     """market_data and the risk gate on one bus; what is asked of the exchange is kept."""
 
@@ -90,8 +95,8 @@ class Market:
             BookSnapshot(
                 pair=self.pair,
                 change_set=self.change_set,
-                bids=levels((bid, "0.5"), (bid - 10, "1")),
-                asks=levels((ask, "0.4"), (ask + 10, "1")),
+                bids=side((bid, "0.5"), (bid - 10, "1")),
+                asks=side((ask, "0.4"), (ask + 10, "1")),
             )
         )
 

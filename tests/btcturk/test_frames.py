@@ -52,8 +52,8 @@ def test_a_snapshot_of_the_difference_channel_is_a_book() -> None:
     assert found == BookSnapshot(
         pair=Pair("BTCTRY"),
         change_set=100,
-        bids=(),
-        asks=(TextLevel("5", "0.1"), TextLevel("6", "0.00000000")),
+        bids=b"[]",
+        asks=b'[{"A":"0.1","P":"5"},{"A":"0.00000000","P":"6"}]',
     )
 
 
@@ -144,10 +144,12 @@ def test_one_level_that_is_no_number_spoils_a_snapshot(row: dict[str, Any]) -> N
 
 
 def test_levels_with_fields_in_any_order_and_unknown_ones_are_read() -> None:
-    found = public(431, book(AO=[{"P": "5", "A": "1"}, {"P": "6", "A": "1", "new": "x"}]))
+    rows = [{"P": "5", "A": "1"}, {"P": "6", "A": "1", "new": "x"}]
+    found = public(431, book(AO=rows, BO=[]))
 
     assert isinstance(found, BookSnapshot)
-    assert [row.price for row in found.asks] == ["5", "6"]
+    assert found.asks == b'[{"P":"5","A":"1"},{"P":"6","A":"1"}]'
+    assert found.bids == b"[]"
 
 
 def ticker(pair: str, **changes: Any) -> dict[str, Any]:

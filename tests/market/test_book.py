@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,11 @@ def levels(*rows: tuple[str, str]) -> tuple[TextLevel, ...]:
     return tuple(TextLevel(price, amount) for price, amount in rows)
 
 
-BIDS, ASKS = levels(("100", "1"), ("99", "2")), levels(("101", "3"), ("102", "4"))
+def side(*rows: tuple[str, str]) -> bytes:
+    return msgspec.json.encode([{"A": amount, "P": price} for price, amount in rows])
+
+
+BIDS, ASKS = side(("100", "1"), ("99", "2")), side(("101", "3"), ("102", "4"))
 
 
 def top(book: Book) -> Any:
@@ -42,7 +47,7 @@ def test_a_book_is_void_until_its_first_snapshot() -> None:
 
 def test_the_top_of_a_snapshot_is_its_first_level_with_anything_in_it() -> None:
     book = Book()
-    book.reset(1, levels(("100", "0.000"), ("99", "2")), ASKS)
+    book.reset(1, side(("100", "0.000"), ("99", "2")), ASKS)
 
     assert top(book) == (99, 2, 101, 3)
     assert book.apply(2, levels(("98", "1")), ()) is Applied.DONE
@@ -81,10 +86,10 @@ def test_a_change_is_taken_ignored_or_makes_the_book_void(
 @pytest.mark.parametrize(
     ("bids", "becomes"),
     [
-        (levels(("101", "1")), Applied.CROSSED),
-        (levels(("0", "1")), Applied.BROKEN),
-        (levels(("1.2.3", "1")), Applied.BROKEN),
-        (levels(("", "1")), Applied.BROKEN),
+        (side(("101", "1")), Applied.CROSSED),
+        (side(("0", "1")), Applied.BROKEN),
+        (side(("1.2.3", "1")), Applied.BROKEN),
+        (side(("", "1")), Applied.BROKEN),
     ],
 )
 def test_a_snapshot_whose_best_level_is_none_is_void_at_once(bids: Any, becomes: Applied) -> None:
@@ -94,11 +99,11 @@ def test_a_snapshot_whose_best_level_is_none_is_void_at_once(bids: Any, becomes:
 @pytest.mark.parametrize(
     "bids",
     [
-        levels(("99", "1"), ("100", "1")),  # Not best first.
-        levels(("100", "1"), ("1.2.3", "1")),
-        levels(("100", "1"), ("0.00", "1")),
-        levels(("100", "1"), ("99", "9" * 40)),
-        levels(("100", "1"), ("99", "1"), ("100.0", "5")),  # Twice, and not the same.
+        side(("99", "1"), ("100", "1")),  # Not best first.
+        side(("100", "1"), ("1.2.3", "1")),
+        side(("100", "1"), ("0.00", "1")),
+        side(("100", "1"), ("99", "9" * 40)),
+        side(("100", "1"), ("99", "1"), ("100.0", "5")),  # Twice, and not the same.
     ],
 )
 def test_a_snapshot_that_is_not_what_it_claimed_is_void_when_it_is_looked_into(bids: Any) -> None:
@@ -123,7 +128,7 @@ def test_a_book_that_only_grows_has_lost_its_removals() -> None:
 def test_a_book_without_one_side_has_no_price() -> None:
     book = Book()
 
-    assert book.reset(1, BIDS, ()) is Applied.DONE
+    assert book.reset(1, BIDS, b"[]") is Applied.DONE
     assert book.top() is None
     assert book.apply(2, (), levels(("101", "1"))) is Applied.DONE
     assert top(book) == (100, 1, 101, 1)
@@ -148,7 +153,7 @@ def test_the_book_equals_the_exchanges_after_any_changes(
     """Prices under 30 are bids, the rest asks; the exchange only removes what is there."""
     theirs: dict[int, int] = {10: 1, 50: 1}
     book = Book()
-    book.reset(0, levels(("10", "1")), levels(("50.0", "1")))
+    book.reset(0, side(("10", "1")), side(("50.0", "1")))
     for number, change in enumerate(changes, 1):
         shown = {p: n for p, n in change.items() if n or p in theirs}
         theirs = {p: n for p, n in (theirs | shown).items() if n}
