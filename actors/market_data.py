@@ -143,19 +143,25 @@ def _heard_of_pair(
     feed = state.feeds.get(message.pair)
     if feed is None:
         return ()
-    match message:
-        case BookRead():
-            return feed.quotes.hear_read(message, now_ns)
-        case CandlesRead():
-            return feed.tape.hear_candles(message, now_ns)
-    state.alive_ns = now_ns  # Any data frame shows that the whole session is alive.
+    quotes = feed.quotes
+    source = quotes.source
     match message:
         case BookChange():
-            return feed.quotes.hear_change(message, now_ns)
+            state.alive_ns = now_ns  # Any data frame shows that the whole session is alive.
+            said = quotes.hear_change(message, now_ns)
         case BookSnapshot():
-            return feed.quotes.hear_snapshot(message, now_ns)
+            state.alive_ns = now_ns
+            said = quotes.hear_snapshot(message, now_ns)
         case TradesSeen():
+            state.alive_ns = now_ns
             return feed.tape.hear_trades(message, now_ns)
+        case BookRead():
+            said = quotes.hear_read(message, now_ns)
+        case CandlesRead():
+            return feed.tape.hear_candles(message, now_ns)
+        case _:
+            assert_never(message)
+    return said if quotes.source is source else (*said, _say_feed(state, feed, now_ns))
 
 
 def _tickers(state: State, seen: TickersSeen, now_ns: int) -> Said:
@@ -167,7 +173,8 @@ def _tickers(state: State, seen: TickersSeen, now_ns: int) -> Said:
         feed = state.feeds.get(row.pair)
         if feed is not None:
             feed.tape.hear_ticker(row, now_ns)
-            said += feed.quotes.hear_ticker(row, now_ns)
+            if lost := feed.quotes.hear_ticker(row, now_ns):
+                said += (*lost, _say_feed(state, feed, now_ns))
     return said
 
 
@@ -233,14 +240,13 @@ def _fallback(state: State, now_ns: int) -> Iterator[Struct]:
 
 def _say_feeds(state: State, now_ns: int) -> Said:
     """Say each pair's status when it changes, and with every tick for late listeners."""
-    is_up = state.is_up
-    return tuple(
-        Say(
-            f"feed.{pair}",
-            feed.quotes.state(now_ns, is_up=is_up, trouble=_trouble(state, pair, now_ns)),
-        )
-        for pair, feed in state.feeds.items()
-    )
+    return tuple(_say_feed(state, feed, now_ns) for feed in state.feeds.values())
+
+
+def _say_feed(state: State, feed: Feed, now_ns: int) -> Say:
+    trouble = _trouble(state, feed.quotes.pair, now_ns)
+    said = feed.quotes.state(now_ns, is_up=state.is_up, trouble=trouble)
+    return Say(f"feed.{said.pair}", said)
 
 
 def _trouble(state: State, pair: Pair, now_ns: int) -> str:

@@ -5,6 +5,7 @@ in. The tickers are a second opinion: a book that does not agree with them for l
 """
 
 from collections import deque
+from enum import Enum
 from typing import Final
 
 from msgspec import Struct, field
@@ -23,6 +24,12 @@ MARK_EVERY_NS: Final = SECOND_NS - SECOND_NS // 10
 DEPTH_LEVELS: Final = 10
 DISAGREES_NS: Final = 5 * SECOND_NS
 TOUCHES: Final = 16  # What the touch was lately: a ticker may come a batch later than the book.
+
+
+class Source(Enum):
+    BOOK = "the socket's book"
+    REST = "a book over REST"
+    NONE = "nowhere"
 
 
 class Quotes(Struct, kw_only=True):
@@ -50,6 +57,13 @@ class Quotes(Struct, kw_only=True):
     def is_whole(self) -> bool:
         """Whether the book has a price that frames of this session confirm."""
         return not self.book.is_void and not self.is_empty
+
+    @property
+    def source(self) -> Source:
+        """Where a price comes from just now."""
+        if self.is_whole:
+            return Source.BOOK
+        return Source.REST if self.is_fallback else Source.NONE
 
     # --- heard --------------------------------------------------------------------------------
 

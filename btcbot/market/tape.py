@@ -22,6 +22,7 @@ GRACE_NS: Final = 2 * SECOND_NS  # A trade may reach us this long after it happe
 UNTOLD_NS: Final = 5 * SECOND_NS
 BATCH_NS: Final = 2 * SECOND_NS  # A trade told this long before a ticker explains what it shows.
 BACKFILL_AFTER_NS: Final = 10 * SECOND_NS  # The charts need a moment for the newest minute.
+BACKFILL_RETRY_NS: Final = 60 * SECOND_NS  # Until it is answered.
 BACKFILL_NS: Final = 60 * MINUTE_NS  # Read at the start, for the time before us.
 
 
@@ -38,7 +39,8 @@ class Tape(Struct, kw_only=True):
     ticker: tuple[Price | None, Decimal | None] = (None, None)  # Last price, volume of a day.
     untold_ns: int = 0  # Since when the tickers know a trade that we do not; 0: they do not.
     backfill: tuple[int, int] | None = None  # Minutes [from, to) to read from the charts.
-    backfill_ns: int = 0
+    backfill_ns: int = 0  # Not before.
+    asked: tuple[int, int] | None = None
 
     def session_began(self, now_ns: int) -> None:
         """Begin anew; the socket joins every pair itself."""
@@ -84,6 +86,8 @@ class Tape(Struct, kw_only=True):
 
     def hear_candles(self, read: CandlesRead, now_ns: int) -> Said:
         """Say the minutes that were read from the charts, and that they were."""
+        if self.backfill == self.asked:  # Else more is wanted by now.
+            self.backfill = None
         return tuple(
             Say(
                 f"candle.{self.pair}",
@@ -113,8 +117,8 @@ class Tape(Struct, kw_only=True):
             if not candle.is_complete:
                 self._want(candle.start_ns, candle.start_ns + MINUTE_NS, now_ns)
         if self.backfill is not None and now_ns >= self.backfill_ns:
+            self.backfill_ns, self.asked = now_ns + BACKFILL_RETRY_NS, self.backfill
             said.append(ReadCandles(self.pair, *self.backfill))
-            self.backfill = None
         return tuple(said)
 
     def _listed(self, seen: TradesSeen, now_ns: int) -> Said:

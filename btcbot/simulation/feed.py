@@ -14,6 +14,7 @@ from btcbot.domain.feed import (
     BookChange,
     BookRead,
     BookSnapshot,
+    CandlesRead,
     FeedUp,
     FrameSeen,
     Join,
@@ -71,8 +72,10 @@ class SimulatedFeed:
             case ReadRules():
                 rules = tuple(market.rules for market in self._exchange.markets.values())
                 self._deliver(RulesRead(instruments=rules))
-            case JoinTrades() | JoinTickers() | ReadCandles():
-                pass  # A recording misses nothing of itself, and has nothing before it.
+            case JoinTrades() | JoinTickers():
+                pass  # A recording misses nothing of itself.
+            case ReadCandles():  # And has nothing before it.
+                self._deliver(CandlesRead(pair=self._pair, candles=()))
             case _:
                 assert isinstance(effect, ReadBook), f"no effect of a feed: {effect}"
                 if self._has_depth:

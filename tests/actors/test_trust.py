@@ -230,6 +230,7 @@ def test_a_gap_makes_the_price_stale_until_a_snapshot_heals_it_and_asks_for_one_
     joins = market.count(Join)
 
     market.change(skips=1)
+    assert market.feed().status is FeedStatus.STALE  # At once, not with the next tick.
     for _ in range(5):
         market.change(bids=levels((4_000_100, "1")))
     market.bus.advance(1)
@@ -240,8 +241,8 @@ def test_a_gap_makes_the_price_stale_until_a_snapshot_heals_it_and_asks_for_one_
     assert wish(market, 1)[:2] == (RefuseIntent, Rule.STALE_BOOK)
 
     market.snapshot(bid=4_000_200)
-    market.live(1)
     assert market.feed().status is FeedStatus.LIVE
+    market.live(1)
     assert market.bus.heard(BookTop)[-1].bid == 4_000_200
     assert market.count(Join) == joins + 1
 

@@ -243,6 +243,15 @@ def test_minutes_from_the_charts_say_where_they_come_from() -> None:
     assert quiet.prices is None
 
 
+def test_what_the_charts_did_not_answer_is_asked_for_again() -> None:
+    made = tape()
+    asked = [second for second in range(200) if ReadCandles in map(type, tick(made, second))]
+    assert asked == [10, 70, 130, 190]
+
+    made.hear_candles(CandlesRead(pair=PAIR, candles=()), START_NS)
+    assert not any(ReadCandles in map(type, tick(made, second)) for second in range(200, 400))
+
+
 # --- silence ----------------------------------------------------------------------------------
 
 
