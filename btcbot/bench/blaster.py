@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 
 BATCH_S: Final = 0.02
 LEVELS: Final = 100
+BAND: Final = 2_000  # How far from the middle a level may lie.
 STAMP_DIGITS: Final = 16  # A monotonic time in us, written as the decimals of an amount.
 HISTORY: Final = 50
 NO_CANDLES: Final = b'{"s":"no_data","t":[],"o":[],"h":[],"l":[],"c":[],"v":[]}'
@@ -52,6 +53,7 @@ class Pair:
         self.name, self._draw = name, draw
         self.change_set = draw.randint(10**5, 10**7)
         middle = draw.randint(10**4, 10**6)
+        self._middle = middle
         self.bids = {middle - 7 * n: "0.5" for n in range(1, LEVELS + 1)}
         self.asks = {middle + 7 * n: "0.5" for n in range(1, LEVELS + 1)}
         self.trade_id = draw.randint(10**6, 10**9)
@@ -70,7 +72,7 @@ class Pair:
         for side, levels, sign in (("BO", self.bids, -1), ("AO", self.asks, 1)):
             prices = sorted(levels, reverse=sign < 0)
             rows = [(0, p, f"{draw.randint(1, 10**8) / 10**8:.8f}") for p in prices[3:9:2]]
-            gone, new = prices[draw.randint(20, 90)], prices[-1] + sign * draw.randint(1, 9)
+            gone, new = prices[draw.randint(20, 90)], self._hole(levels, sign)
             rows += [(3, gone, levels[gone]), (1, new, "1.25")]
             if sign < 0:
                 rows.append((0, prices[0], stamp()))
@@ -81,6 +83,13 @@ class Pair:
                     levels[price] = amount
             out[side] = [{"CP": kind, "P": str(price), "A": amount} for kind, price, amount in rows]
         return [432, self._body("obdiff", 432, CS=self.change_set, PS=self.name, **out)]
+
+    def _hole(self, levels: dict[int, str], sign: int) -> int:
+        """Return a price away from the touch where there is no level."""
+        while True:
+            price = self._middle + sign * self._draw.randint(100, BAND)
+            if price not in levels:
+                return price
 
     def trade(self) -> list[Any]:
         draw = self._draw

@@ -5,6 +5,7 @@ young, every feed stays LIVE, the process does not grow. Exit 7 when one of them
 """
 
 import argparse
+import signal
 import statistics
 import subprocess
 import sys
@@ -79,6 +80,7 @@ def main() -> int:
     asked.add_argument("--pairs", type=int, default=20, choices=range(2, 21), metavar="2..20")
     asked.add_argument("--rate", type=float, default=RECORDED * TIMES, help="frames a second")
     given = asked.parse_args()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))  # And end what we started.
     names = [f"A{n:02d}TRY" for n in range(given.pairs)]
     with tempfile.TemporaryDirectory(prefix="fl-") as folder:
         heard, sent = _run(Path(folder), names, given.rate, given.seconds)
