@@ -66,7 +66,7 @@ class State(Struct, kw_only=True):
 
     epoch: int = 0
     marks: Mapping[Pair, Price] = field(default_factory=dict)
-    traded: frozenset[Asset] = frozenset()  # Base and quote of every configured pair.
+    traded: tuple[Asset, ...] = ()  # Base and quote of every configured pair, sorted.
     held: Mapping[Pair, Holding] = field(default_factory=dict)
     quotes: Mapping[Pair, Asset] = field(default_factory=dict)
     accounts: holdings.Accounts = field(default_factory=dict)
@@ -124,9 +124,8 @@ def _fill(state: State, fill: Fill) -> None:
 
 def _trade(state: State, rules: InstrumentRules) -> None:
     """Learn what is traded; equity of something else has a peak of its own."""
-    traded = frozenset(
-        {value.TRY, *(asset for row in rules.instruments for asset in (row.base, row.quote))}
-    )
+    named = {value.TRY, *(asset for row in rules.instruments for asset in (row.base, row.quote))}
+    traded = tuple(sorted(named))
     if traded != state.traded:
         state.traded = traded
         state.peak = Peak(state.recorded.get(_peak_key(state), ZERO))
@@ -143,7 +142,7 @@ def _recall(state: State, fact: Recorded) -> None:
 
 
 def _peak_key(state: State) -> str:
-    return ",".join(sorted(state.traded))
+    return ",".join(state.traded)
 
 
 def _say(state: State, now_ns: int) -> tuple[Struct, ...]:

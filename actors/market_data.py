@@ -198,19 +198,27 @@ def _down(state: State, message: FeedDown, now_ns: int) -> Said:
 def _woken(state: State, woken: Woken, now_ns: int) -> Said:
     name, _, pair = woken.name.partition(" ")
     if name == "again":
-        return state.feeds[Pair(pair)].quotes.look_again(now_ns, is_up=state.is_up)
+        feed = state.feeds[Pair(pair)]
+        return feed.quotes.look_again(now_ns, is_up=_may_join(state, Pair(pair)))
     return _tick(state, now_ns)
+
+
+def _may_join(state: State, pair: Pair) -> bool:
+    """Return whether joins of `pair` can be heard, and answered as far as is known."""
+    return state.is_up and (not state.listed or pair in state.instruments)
 
 
 def _tick(state: State, now_ns: int) -> Said:
     """Once a second: say again what is confirmed, mend what is not, ask for rules."""
     said: list[Struct] = [Wake("tick", now_ns + TICK_NS)]
-    for feed in state.feeds.values():
-        said += feed.quotes.tick(now_ns, state.alive_ns, is_up=state.is_up)
-        said += feed.tape.tick(now_ns, state.alive_ns, is_up=state.is_up)
+    for pair, feed in state.feeds.items():
+        is_up = _may_join(state, pair)
+        said += feed.quotes.tick(now_ns, state.alive_ns, is_up=is_up)
+        said += feed.tape.tick(now_ns, state.alive_ns, is_up=is_up)
     said += _fallback(state, now_ns)
-    is_pulseless = state.is_up and now_ns - state.pulse_ns > PULSE_NS
-    if is_pulseless and now_ns >= state.pulse_joins.due_ns:
+    may_join = any(_may_join(state, pair) for pair in state.feeds)
+    is_pulseless = now_ns - state.pulse_ns > PULSE_NS and now_ns >= state.pulse_joins.due_ns
+    if may_join and is_pulseless:
         state.pulse_joins.asked(now_ns)
         said.append(JoinTickers())
     if state.rules_due_ns <= now_ns:

@@ -5,7 +5,6 @@ Says    ApprovedOrder or RefuseIntent to execution, IntentVerdict to the asker, 
 Never   remembers a verdict: execution does; every asking is judged and passed on
 """
 
-from collections import Counter
 from decimal import Decimal
 from typing import assert_never
 
@@ -16,6 +15,7 @@ from btcbot.config import Config
 from btcbot.domain.facts import (
     Balances,
     Fill,
+    Opening,
     OrderAbsent,
     OrderAcked,
     OrderClosed,
@@ -41,6 +41,7 @@ from btcbot.domain.messages import (
     Scope,
 )
 from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
+from btcbot.ledger import holdings
 from btcbot.risk.limits import RiskLimits
 from btcbot.risk.rules import MINUTE_NS, Picture, Resting, judge, position_in_try
 from bus.actor import (
@@ -62,7 +63,7 @@ from bus.actor import (
 from bus.runtime import PeersView, Place, run
 
 Inbox = (
-    OrderIntent | BookTop | IntentVerdict | FeedState | InstrumentRules | Fill | Balances
+    OrderIntent | BookTop | IntentVerdict | FeedState | InstrumentRules | Fill | Balances | Opening
     | OrderSubmitting | OrderAcked | OrderUnknown | OrderClosed | OrderRejected | OrderNotSent
     | OrderAbsent
     | TradingStateChanged | PauseChanged | PeerLost | PeerBack | CaughtUp | RequestExpired
@@ -81,14 +82,15 @@ class State(Struct, kw_only=True):
     marks: dict[Pair, BookTop] = field(default_factory=dict)
     feeds: dict[Pair, FeedStatus] = field(default_factory=dict)
     orders: dict[IntentId, Resting] = field(default_factory=dict)
+    ended: dict[IntentId, int] = field(default_factory=dict)  # Until the intent expires.
     held: dict[Pair, Decimal] = field(default_factory=dict)
-    totals: dict[Asset, Decimal] = field(default_factory=dict)
+    accounts: holdings.Accounts = field(default_factory=dict)
     sent_ns: tuple[int, ...] = ()
     trading: TradingState = TradingState.PAUSED  # Fail closed until execution says otherwise.
     pauses: dict[Scope, int | None] = field(default_factory=dict)
     silent: tuple[str, ...] = ("market_data", "execution")
     is_caught_up: bool = False
-    refusals: Counter[Rule] = field(default_factory=Counter)
+    refusals: dict[Rule, int] = field(default_factory=dict)  # By gate or execution.
 
 
 def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901
@@ -108,14 +110,14 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
         case Fill():
             _fill(state, message)
         case OrderClosed() | OrderRejected() | OrderNotSent() | OrderAbsent():
-            state.orders.pop(message.intent_id, None)
+            _end(state, message.intent_id, now_ns)
         case OrderUnknown() | OrderAcked():
             known = state.orders.get(message.intent_id)
             if known is not None:
                 is_unknown = isinstance(message, OrderUnknown)
                 state.orders[message.intent_id] = Resting(known.intent, known.left, is_unknown)
-        case Balances():
-            state.totals = {row.asset: row.total for row in message.balances}
+        case Balances() | Opening():
+            _state_balances(state, message)
         case Woken():
             return Step(state, (_risk_state(state, now_ns), Wake("say", now_ns + SAY_NS)))
         case Started():
@@ -162,22 +164,32 @@ def _note(  # noqa: C901 - one line each
 
 def _judged(state: State, intent: OrderIntent, now_ns: int) -> Ask:
     """Ask execution to send the intent, or to write down why not."""
-    refusal = judge(_picture(state), intent, now_ns)
+    refusal = judge(_picture(state, now_ns), intent, now_ns)
     if refusal is None:
         # Counted at once: the next intent is judged as if this one were live already.
-        state.orders.setdefault(intent.intent_id, Resting(intent, intent.quantity))
+        if intent.intent_id not in state.ended:
+            state.orders.setdefault(intent.intent_id, Resting(intent, intent.quantity))
         approved = ApprovedOrder(intent=intent, approved_ns=now_ns)
         return Ask("execution", approved, intent.intent_id)
     rule, detail = refusal
-    state.refusals[rule] += 1
     refused = RefuseIntent(intent=intent, rule=rule, detail=detail)
     return Ask("execution", refused, intent.intent_id)
 
 
 def _answered(state: State, verdict: IntentVerdict) -> tuple[Answer, ...]:
+    """Pass a verdict on; a refusal is counted here, once, however often it was asked for."""
     if verdict.rule is not None:
         state.orders.pop(verdict.intent_id, None)
+        state.refusals[verdict.rule] = state.refusals.get(verdict.rule, 0) + 1
     return (Answer(verdict.intent_id, verdict),)
+
+
+def _end(state: State, intent_id: IntentId, now_ns: int) -> None:
+    """Free what an order took; its intent, asked again while it may be approved, takes nothing."""
+    order = state.orders.pop(intent_id, None)
+    if order is not None:
+        known = {**state.ended, intent_id: order.intent.expires_ns}
+        state.ended = {key: until_ns for key, until_ns in known.items() if until_ns > now_ns}
 
 
 def _fill(state: State, fill: Fill) -> None:
@@ -189,13 +201,16 @@ def _fill(state: State, fill: Fill) -> None:
         if known is not None:
             left = max(known.left - fill.quantity, Decimal(0))
             state.orders[fill.intent_id] = Resting(known.intent, left, known.is_unknown)
-    for posting in fill.postings:
-        if posting.account == "asset":
-            total = state.totals.get(posting.asset, Decimal(0))
-            state.totals[posting.asset] = total + posting.amount
+    state.accounts = holdings.post(state.accounts, fill.postings, fill.at_ns)
 
 
-def _picture(state: State) -> Picture:
+def _state_balances(state: State, stated: Balances | Opening) -> None:
+    state.accounts = holdings.state(state.accounts, stated.balances, stated.at_ns)
+    if isinstance(stated, Opening):
+        state.accounts = holdings.post(state.accounts, stated.postings, stated.at_ns)
+
+
+def _picture(state: State, now_ns: int) -> Picture:
     return Picture(
         limits=state.limits,
         rules=state.rules,
@@ -204,7 +219,7 @@ def _picture(state: State) -> Picture:
         fees=state.fees,
         orders=state.orders,
         held=state.held,
-        totals=state.totals,
+        totals={a: held.shown(a, now_ns).total for a, held in state.accounts.items()},
         sent_ns=state.sent_ns,
         trading=state.trading,
         pauses=state.pauses,
@@ -215,7 +230,7 @@ def _picture(state: State) -> Picture:
 
 def _risk_state(state: State, now_ns: int) -> Publish:
     """Say how much of each limit is used: the worst pair, the worst order."""
-    limits, picture = state.limits, _picture(state)
+    limits, picture = state.limits, _picture(state, now_ns)
     positions = (position_in_try(picture, pair) for pair in state.marks)
     largest = max(
         (r.left * r.intent.limit_price for r in state.orders.values()), default=Decimal(0)
@@ -230,7 +245,7 @@ def _risk_state(state: State, now_ns: int) -> Publish:
         ),
         LimitUse(
             "cash_reserve_min_try",
-            state.totals.get(Asset("TRY"), Decimal(0)),
+            picture.totals.get(Asset("TRY"), Decimal(0)),
             limits.cash_reserve_min_try,
         ),
         LimitUse("open_orders_max", Decimal(len(state.orders)), Decimal(limits.open_orders_max)),
@@ -261,6 +276,7 @@ def actor(limits: RiskLimits, fees: dict[Pair, FeeRates]) -> Actor[State]:
             OrderNotSent,
             OrderAbsent,
             Fill,
+            Opening,
             Balances,
             TradingStateChanged,
             PauseChanged,

@@ -54,8 +54,8 @@ Inbox = (
     | OrderRejected | OrderNotSent | OrderAbsent | InstrumentRules | TradingStateChanged
     | PauseChanged | PeerLost | PeerBack | CaughtUp | RequestExpired | Started
 )  # fmt: skip
-Ended = OrderClosed | OrderRejected | OrderNotSent | OrderAbsent
 
+USABLE = (FeedStatus.LIVE, FeedStatus.FALLBACK)
 BACK_OFF_FIRST_NS, BACK_OFF_LAST_NS = 1_000_000_000, 60_000_000_000
 
 
@@ -79,7 +79,7 @@ class State(Struct, kw_only=True):
     slots: dict[IntentId, str] = field(default_factory=dict)  # Wishes that are open or live.
     refused: dict[str, tuple[int, int]] = field(default_factory=dict)  # Slot: not before, pause.
     silent: tuple[str, ...] = ("market_data", "risk_gate", "execution")
-    stale: dict[Pair, FeedStatus] = field(default_factory=dict)
+    feeds: dict[Pair, FeedStatus] = field(default_factory=dict)
     trading: TradingState = TradingState.PAUSED  # Fail closed until execution says otherwise.
     is_caught_up: bool = False
     may_decide: bool = False
@@ -94,7 +94,7 @@ def make_handle(strategy: Strategy) -> Any:  # noqa: ANN401 - a Handle over this
             pair = message.pair
             state.view.tops[pair] = message
             setup = state.setup
-            if not state.may_decide or pair in state.stale:
+            if not state.may_decide or state.feeds.get(pair) not in USABLE:
                 return Step(state)
             if setup.interval_ns:
                 if now_ns - state.decided_ns.get(pair, 0) < setup.interval_ns:
@@ -157,16 +157,13 @@ def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR
             slot = _free(state, message.intent_id)
             state.refused.pop(slot, None)
         case OrderRejected():
-            _refuse(state, message.intent_id, now_ns)
+            _refuse(state, message.intent_id, message.at_ns)  # Perhaps long ago: catching up.
         case TradingStateChanged():
             state.trading = message.state
         case InstrumentRules():
             state.view.rules = {rules.pair: rules for rules in message.instruments}
         case FeedState():
-            if message.status in (FeedStatus.LIVE, FeedStatus.FALLBACK):
-                state.stale.pop(message.pair, None)
-            else:
-                state.stale[message.pair] = message.status
+            state.feeds[message.pair] = message.status
         case PeerLost():
             state.silent = tuple(dict.fromkeys((*state.silent, message.source)))
         case PeerBack():
@@ -199,18 +196,20 @@ def _hold(state: State, fill: Fill) -> None:
 
 
 def _free(state: State, ended: IntentId) -> str:
+    """Forget a wish that ended; its slot is free unless another order stands in it."""
     slot = state.slots.pop(ended, "")
-    state.view.live.pop(slot, None)
+    if slot not in state.slots.values():
+        state.view.live.pop(slot, None)
     return slot
 
 
-def _refuse(state: State, refused: IntentId, now_ns: int) -> None:
+def _refuse(state: State, refused: IntentId, at_ns: int) -> None:
     """Let a refused slot rest, twice as long each time, so that refusals do not flood the log."""
     slot = _free(state, refused)
     if slot:
         _, pause = state.refused.get(slot, (0, BACK_OFF_FIRST_NS // 2))
         pause = min(2 * pause, BACK_OFF_LAST_NS)
-        state.refused[slot] = (now_ns + pause, pause)
+        state.refused[slot] = (at_ns + pause, pause)
 
 
 def actor(setup: Setup, fees: dict[Pair, Any]) -> Actor[State]:

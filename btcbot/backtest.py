@@ -34,10 +34,12 @@ from btcbot.simulation.feed import SimulatedFeed
 from btcbot.simulation.venue import Latency, SimulatedVenue
 from btcbot.store.queries import History, Row
 from btcbot.store.writer import Writer
+from bus.actor import Actor
 from bus.clock import ManualClock
-from bus.memory import MemoryBus
+from bus.memory import Faults, MemoryBus
 
 TAG: Final = "btest"
+ACTORS: Final = ("execution", "market_data", "risk_gate", "accounting", "strategy")
 SILENCE_NS: Final = 5_000_000_000  # Without an event: candles are made of such silences.
 LEAD_NS: Final = 2_000_000_000  # Of time as usual before the next event.
 SETTLE_NS: Final = 30_000_000_000  # After the last event: open orders expire, their fills are read.
@@ -93,11 +95,19 @@ class Result(Struct, frozen=True, kw_only=True):
 class Stage:
     """The actors of one backtest, wired; `play` runs a recording through them."""
 
-    def __init__(self, plan: Plan, start_ns: int, *, keeps_log: bool = False) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        start_ns: int,
+        *,
+        keeps_log: bool = False,
+        faults: Faults | None = None,
+    ) -> None:
         rules = DOCUMENTED[plan.pair]
+        self._plan = plan
         self.clock = clock = ManualClock(start_ns)
         codec = CODEC if plan.has_codec else None
-        self.bus = bus = MemoryBus(clock, codec, keeps_log=keeps_log)
+        self.bus = bus = MemoryBus(clock, codec, faults=faults, keeps_log=keeps_log)
         self.exchange = Exchange(
             [rules],
             plan.fees,
@@ -106,7 +116,6 @@ class Stage:
             trades_delay_ns=plan.latency.fills_ns,
         )
         self.writer = Writer(":memory:")
-        self.writer.epoch = 1
         self.venue = SimulatedVenue(
             self.exchange, plan.latency, clock.now_ns, bus.at, self._to("execution")
         )
@@ -117,14 +126,50 @@ class Stage:
         self._account: AccountSnapshot | None = None
         bus.tap(AccountSnapshot, self._note_account)
         bus.tap(PnlReport, self._note_pnl)
-        self._start_actors(plan)
+        for name in ACTORS:
+            self.start(name)
         if rules.quote != TRY:
             bus.publish("market_data", f"mark.{USDTTRY}", _fixed_rate(start_ns))
-        self.venue.open()
         bus.run()
+
+    def start(self, name: str) -> None:
+        """Begin a life of an actor: the first, or another one after `bus.crash`."""
+        self.bus.start(self.actor(name))
+        if name == "execution":
+            self.venue.open()
+
+    def actor(self, name: str) -> Actor[Any]:
+        """Return the actor `name` as its process would start it; execution recovers its desk."""
+        plan = self._plan
+        rates = {plan.pair: plan.fees[DOCUMENTED[plan.pair].quote]}
+        match name:
+            case "execution":
+                reader = self.writer.reader
+                desk = desk_of(_setup(plan), reader.recover())
+                self.writer.epoch = desk.epoch
+                performer = _Performer(self.writer, self.venue)
+                return execution.actor(desk, performer, reader.facts_after)
+            case "market_data":
+                return market_data.actor((plan.pair,), self.feed.start)
+            case "risk_gate":
+                return risk_gate.actor(plan.limits, rates)
+            case "accounting":
+                return accounting.actor()
+            case _:
+                assert name == "strategy", f"a backtest has no {name}"
+                setup = strategy.Setup(
+                    name=plan.strategy, params=plan.params, interval_ns=plan.interval_ns
+                )
+                return strategy.actor(setup, rates)
 
     def play(self, events: Iterable[Happening]) -> int:
         """Let every event happen at its time, then let open orders settle; return how many."""
+        count = self.follow(events)
+        self.bus.run_until(self.clock.now_ns() + SETTLE_NS)
+        return count
+
+    def follow(self, events: Iterable[Happening]) -> int:
+        """Let every event happen at its time; return how many."""
         clock, run_until, happen = self.clock, self.bus.run_until, self.feed.happen
         exchange, count = self.exchange, 0
         for event in events:
@@ -135,7 +180,6 @@ class Stage:
             count += 1
             if exchange.events:
                 self.venue.ring()
-        self.bus.run_until(self.clock.now_ns() + SETTLE_NS)
         return count
 
     def _skip_silence(self, until_ns: int) -> None:
@@ -174,20 +218,6 @@ class Stage:
     def _to(self, name: str) -> Callable[[Struct], None]:
         deliver = self.bus.deliver
         return lambda message: deliver(name, message)
-
-    def _start_actors(self, plan: Plan) -> None:
-        bus, rates = self.bus, {plan.pair: plan.fees[DOCUMENTED[plan.pair].quote]}
-        reader = self.writer.reader
-        desk = desk_of(_setup(plan), reader.recover())
-        performer = _Performer(self.writer, self.venue)
-        bus.start(execution.actor(desk, performer, reader.facts_after))
-        bus.start(market_data.actor((plan.pair,), self.feed.start))
-        bus.start(risk_gate.actor(plan.limits, rates))
-        bus.start(accounting.actor())
-        chosen = strategy.Setup(
-            name=plan.strategy, params=plan.params, interval_ns=plan.interval_ns
-        )
-        bus.start(strategy.actor(chosen, rates))
 
     def _note_account(self, message: AccountSnapshot) -> None:
         self._account = message

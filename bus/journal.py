@@ -24,7 +24,7 @@ _CHAIN_START = bytes(8)
 
 
 class Checkpoint(Struct, frozen=True, array_like=True):
-    """What a segment begins with; `state` is empty where the actor's state has no bytes."""
+    """What a segment begins with; `state` is the actor's state in msgpack."""
 
     actor: str
     epoch: int

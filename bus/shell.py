@@ -365,8 +365,5 @@ class Shell(Generic[S]):
         return known
 
     def _open_segment(self) -> None:
-        try:
-            state = msgspec.msgpack.encode(self.state)
-        except TypeError:
-            state = b""  # A state that owns things without bytes is rebuilt from its first message.
+        state = msgspec.msgpack.encode(self.state)  # A state without bytes stops the actor here.
         self._journal.open(state, self._code, self._clock.now_ns())

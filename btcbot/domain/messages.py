@@ -128,7 +128,7 @@ class LimitUse(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RiskState(Message, frozen=True, kw_only=True, array_like=True, tag="risk_state"):
-    """How much of each limit is used; refusals counted by rule since start."""
+    """How much of each limit is used; refusals since start by rule, one for each refused intent."""
 
     limits: tuple[LimitUse, ...]
     refusals: tuple[tuple[Rule, int], ...]
@@ -153,7 +153,11 @@ class Position(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AccountSnapshot(Message, frozen=True, kw_only=True, array_like=True, tag="account_snapshot"):
-    """Balances as the exchange said last, positions folded from fills up to fact `through`."""
+    """Balances as the exchange said last, positions folded from every fill that was heard.
+
+    `through` is the head of the fact log when accounting last caught up: no fill before it is
+    missing, and later ones are folded as they come.
+    """
 
     through: int
     balances: tuple[AssetBalance, ...]

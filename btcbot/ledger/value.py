@@ -1,6 +1,6 @@
 """What things are worth in TRY, by the middle of the book: directly, or by way of USDT."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -32,7 +32,7 @@ def rate(marks: Marks, asset: Asset) -> Decimal | None:
 
 
 def equity(
-    balances: Iterable[AssetBalance], marks: Marks, traded: frozenset[Asset]
+    balances: Iterable[AssetBalance], marks: Marks, traded: Collection[Asset]
 ) -> Amount | None:
     """Return the value of the `traded` assets in TRY, to 8 decimals; None if one has no price.
 

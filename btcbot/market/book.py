@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 import msgspec
-from msgspec import MsgspecError
+from msgspec import MsgspecError, Struct, field
 
 from btcbot.domain.feed import TextLevel, WireLevel
 from btcbot.domain.messages import Level
@@ -38,25 +38,22 @@ class Applied(Enum):
     BROKEN = "broken"  # No number, a price of 0, too many levels, or a best that is not best.
 
 
-class Book:
+class Book(Struct):
     """Owned by market_data, one a pair, changed in place."""
 
-    __slots__ = ("_asks", "_best_ask", "_best_bid", "_bids", "_unread", "change_set", "is_void")
-
-    def __init__(self) -> None:
-        self._bids: dict[Decimal, str] = {}
-        self._asks: dict[Decimal, str] = {}
-        self._unread: tuple[bytes, bytes] | None = None  # A snapshot nobody has looked into yet.
-        self._best_bid: Best = None
-        self._best_ask: Best = None
-        self.change_set = 0
-        self.is_void = True
+    bids: dict[Decimal, str] = field(default_factory=dict)
+    asks: dict[Decimal, str] = field(default_factory=dict)
+    unread: tuple[bytes, bytes] | None = None  # A snapshot nobody has looked into yet.
+    best_bid: Best = None
+    best_ask: Best = None
+    change_set: int = 0
+    is_void: bool = True
 
     def reset(self, change_set: int, bids: bytes, asks: bytes) -> Applied:
         """Begin again from a snapshot: two JSON arrays of WireLevel, best first."""
-        self._unread, self.change_set, self.is_void = (bids, asks), change_set, False
+        self.unread, self.change_set, self.is_void = (bids, asks), change_set, False
         try:
-            self._best_bid, self._best_ask = _first(bids), _first(asks)
+            self.best_bid, self.best_ask = _first(bids), _first(asks)
         except (MoneyError, MsgspecError):
             return self._void(Applied.BROKEN)
         return self._judged()
@@ -70,16 +67,16 @@ class Book:
         self.change_set = change_set
         if not self._is_read():
             return self._void(Applied.BROKEN)
-        if not _changed(self._bids, bids) or not _changed(self._asks, asks):
+        if not _changed(self.bids, bids) or not _changed(self.asks, asks):
             return self._void(Applied.ABSENT)
-        if max(len(self._bids), len(self._asks)) > LEVELS_MAX:
+        if max(len(self.bids), len(self.asks)) > LEVELS_MAX:
             return self._void(Applied.BROKEN)
         self._find_best()
         return self._judged()
 
     def top(self) -> Top | None:
         """Return (bid, its quantity, ask, its quantity); None when a side is empty or void."""
-        return None if self.is_void else _top(self._best_bid, self._best_ask)
+        return None if self.is_void else _top(self.best_bid, self.best_ask)
 
     def depth(self, levels: int) -> tuple[tuple[Level, ...], tuple[Level, ...]] | None:
         """Return the best `levels` of (bids, asks); None when void, or a side is empty.
@@ -91,36 +88,36 @@ class Book:
         if not self._is_read():
             self._void(Applied.BROKEN)
             return None
-        if not self._bids or not self._asks:
+        if not self.bids or not self.asks:
             return None
-        bids = sorted(self._bids.items(), reverse=True)[:levels]
-        asks = sorted(self._asks.items())[:levels]
+        bids = sorted(self.bids.items(), reverse=True)[:levels]
+        asks = sorted(self.asks.items())[:levels]
         return tuple(map(_level, bids)), tuple(map(_level, asks))
 
     def _is_read(self) -> bool:
         """Look into the snapshot if nobody has; return whether it is what it claimed to be."""
-        if self._unread is None:
+        if self.unread is None:
             return True
-        unread, self._unread = self._unread, None
-        claimed = self._best_bid, self._best_ask
+        unread, self.unread = self.unread, None
+        claimed = self.best_bid, self.best_ask
         try:
             bids, asks = map(_rows, unread)
-            self._bids = {Decimal(row.P): row.A for row in bids if _is_filled(row)}
-            self._asks = {Decimal(row.P): row.A for row in asks if _is_filled(row)}
+            self.bids = {Decimal(row.P): row.A for row in bids if _is_filled(row)}
+            self.asks = {Decimal(row.P): row.A for row in asks if _is_filled(row)}
             self._find_best()
         except (InvalidOperation, MsgspecError):
             return False
         longest = max((len(row.A) for row in (*bids, *asks)), default=0)
-        is_sane = longest <= TEXT_MAX and min(self._bids, default=Decimal(1)) > 0
-        return is_sane and (self._best_bid, self._best_ask) == claimed
+        is_sane = longest <= TEXT_MAX and min(self.bids, default=Decimal(1)) > 0
+        return is_sane and (self.best_bid, self.best_ask) == claimed
 
     def _find_best(self) -> None:
-        bid, ask = max(self._bids, default=None), min(self._asks, default=None)
-        self._best_bid = None if bid is None else (bid, self._bids[bid])
-        self._best_ask = None if ask is None else (ask, self._asks[ask])
+        bid, ask = max(self.bids, default=None), min(self.asks, default=None)
+        self.best_bid = None if bid is None else (bid, self.bids[bid])
+        self.best_ask = None if ask is None else (ask, self.asks[ask])
 
     def _judged(self) -> Applied:
-        bid, ask = self._best_bid, self._best_ask
+        bid, ask = self.best_bid, self.best_ask
         if bid is not None and ask is not None and bid[0] >= ask[0]:
             return self._void(Applied.CROSSED)
         return Applied.DONE

@@ -8,7 +8,7 @@ have been missed the minute says that it is not complete: no trade is one thing,
 from decimal import Decimal
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from btcbot.domain.feed import SeenTrade
 from btcbot.domain.ids import Pair
@@ -52,36 +52,35 @@ class Minute(Struct):
         self.trades += 1
 
 
-class CandleMaker:
+class CandleMaker(Struct):
     """Owned by market_data, one a pair, changed in place.
 
     Nothing is known before `begin`. `cover` moves on the time up to which every trade was heard,
     `lose` marks a time in which some may not have been.
     """
 
-    def __init__(self, pair: Pair) -> None:
-        self._pair = pair
-        self._minutes: dict[int, Minute] = {}
-        self._next_ns = 0  # The first minute that is not closed yet; 0: not begun.
-        self.covered_ns = 0
-        self.misplaced = 0  # Trades of a time nobody can be told of, long past or far ahead.
+    pair: Pair
+    minutes: dict[int, Minute] = field(default_factory=dict)
+    next_ns: int = 0  # The first minute that is not closed yet; 0: not begun.
+    covered_ns: int = 0
+    misplaced: int = 0  # Trades of a time nobody can be told of, long past or far ahead.
 
     def begin(self, from_ns: int) -> None:
         """Know every trade from `from_ns` on; the minute it lies in is not complete."""
-        self._next_ns = _start(from_ns)
+        self.next_ns = _start(from_ns)
         self.covered_ns = from_ns
-        if from_ns > self._next_ns:
-            self._minute(self._next_ns).is_complete = False
+        if from_ns > self.next_ns:
+            self._minute(self.next_ns).is_complete = False
 
     @property
     def is_begun(self) -> bool:
-        return self._next_ns > 0
+        return self.next_ns > 0
 
     def add(self, trade: SeenTrade) -> None:
         """Count one trade; each is given once."""
         start_ns = _start(trade.event_ns)
-        is_late = start_ns < self._next_ns - KEPT_NS
-        if not self._next_ns or is_late or start_ns > self.covered_ns + KEPT_NS:
+        is_late = start_ns < self.next_ns - KEPT_NS
+        if not self.next_ns or is_late or start_ns > self.covered_ns + KEPT_NS:
             self.misplaced += 1
             return
         minute = self._minute(start_ns)
@@ -90,9 +89,9 @@ class CandleMaker:
 
     def lose(self, from_ns: int, to_ns: int) -> None:
         """Say that trades between the two times may have been missed."""
-        if not self._next_ns:
+        if not self.next_ns:
             return
-        start_ns = max(_start(from_ns), self._next_ns - KEPT_NS)
+        start_ns = max(_start(from_ns), self.next_ns - KEPT_NS)
         while start_ns <= to_ns:
             minute = self._minute(start_ns)
             minute.is_complete = minute.is_said = False
@@ -104,30 +103,30 @@ class CandleMaker:
 
     def closed(self, now_ns: int) -> list[Candle]:
         """Return the candles to tell now, oldest first."""
-        if not self._next_ns:
+        if not self.next_ns:
             return []
         self._skip(now_ns)
-        while self._next_ns + MINUTE_NS <= self.covered_ns:
-            self._minute(self._next_ns)
-            self._next_ns += MINUTE_NS
-        due = sorted(n for n, m in self._minutes.items() if n < self._next_ns and not m.is_said)
-        told = [_candle(self._pair, self._minutes[start_ns], now_ns) for start_ns in due]
+        while self.next_ns + MINUTE_NS <= self.covered_ns:
+            self._minute(self.next_ns)
+            self.next_ns += MINUTE_NS
+        due = sorted(n for n, m in self.minutes.items() if n < self.next_ns and not m.is_said)
+        told = [_candle(self.pair, self.minutes[start_ns], now_ns) for start_ns in due]
         for start_ns in due:
-            self._minutes[start_ns].is_said = True
-        kept_ns = self._next_ns - KEPT_NS
-        self._minutes = {n: m for n, m in self._minutes.items() if n >= kept_ns or not m.is_said}
+            self.minutes[start_ns].is_said = True
+        kept_ns = self.next_ns - KEPT_NS
+        self.minutes = {n: m for n, m in self.minutes.items() if n >= kept_ns or not m.is_said}
         return told
 
     def _skip(self, now_ns: int) -> None:
         """After a very long absence begin anew instead of telling every minute of it."""
-        if self.covered_ns - self._next_ns > AT_ONCE_MAX * MINUTE_NS:
-            self._minutes = {n: m for n, m in self._minutes.items() if n >= _start(now_ns)}
+        if self.covered_ns - self.next_ns > AT_ONCE_MAX * MINUTE_NS:
+            self.minutes = {n: m for n, m in self.minutes.items() if n >= _start(now_ns)}
             self.begin(now_ns)
 
     def _minute(self, start_ns: int) -> Minute:
-        found = self._minutes.get(start_ns)
+        found = self.minutes.get(start_ns)
         if found is None:
-            found = self._minutes[start_ns] = Minute(start_ns)
+            found = self.minutes[start_ns] = Minute(start_ns)
         return found
 
 

@@ -4,7 +4,6 @@ When the book is void a fresh snapshot is asked for, one at a time, and a book o
 in. The tickers are a second opinion: a book that does not agree with them for long is void.
 """
 
-from collections import deque
 from enum import Enum
 from typing import Final
 
@@ -42,6 +41,7 @@ class Quotes(Struct, kw_only=True):
     top: BookTop | None = None
     is_top_due: bool = False
     said_ns: int = 0
+    told_ns: int = 0  # The confirmation that was last said on `top.`.
     marked_ns: int = 0
     confirmed_ns: int = 0  # When a frame last showed that the price is the current one.
     is_fallback: bool = False
@@ -50,7 +50,7 @@ class Quotes(Struct, kw_only=True):
     reason: str = "not heard yet"
     said: FeedState | None = None
     joins: Rejoins = field(default_factory=Rejoins)
-    touches: deque[tuple[Price, Price]] = field(default_factory=lambda: deque(maxlen=TOUCHES))
+    touches: tuple[tuple[Price, Price], ...] = ()
     agreed_ns: int = 0
 
     @property
@@ -80,7 +80,7 @@ class Quotes(Struct, kw_only=True):
     def hear_quote(self, seen: QuoteSeen, now_ns: int) -> Said:
         """Say a quote that has nothing beneath it; recordings come this way."""
         self.book.is_void = False  # A quote is whole: nothing of it can be missing.
-        self.confirmed_ns = now_ns
+        self.confirmed_ns = self.told_ns = now_ns
         self.top = top = BookTop(
             pair=seen.pair,
             bid=seen.bid,
@@ -147,8 +147,9 @@ class Quotes(Struct, kw_only=True):
         if self.is_whole:
             self.confirmed_ns = max(self.confirmed_ns, alive_ns)
         top = self.top
-        if top is not None and self.confirmed_ns > top.confirmed_ns and not self.is_top_due:
+        if top is not None and self.confirmed_ns > self.told_ns and not self.is_top_due:
             self.top = _confirmed(top, self.confirmed_ns)
+            self.told_ns = self.confirmed_ns
             said.append(Say(f"top.{self.pair}", self.top))
         if self.confirmed_ns and now_ns - self.confirmed_ns < 2 * SECOND_NS:
             said += (*self._mark(now_ns), *self._depth())
@@ -191,7 +192,7 @@ class Quotes(Struct, kw_only=True):
             self.reason, self.top, self.is_top_due = "a side of the book is empty", None, False
             return ()
         self.confirmed_ns, self.reason = now_ns, ""
-        self.touches.append((top[0], top[2]))
+        self.touches = (*self.touches[1 - TOUCHES :], (top[0], top[2]))
         if now_ns - self.said_ns >= TOP_EVERY_NS:
             self.is_top_due = False
             return self._say_top(top, now_ns)
@@ -216,7 +217,7 @@ class Quotes(Struct, kw_only=True):
         )
         if is_same:
             return self._mark(now_ns)
-        self.said_ns = now_ns
+        self.said_ns = self.told_ns = now_ns
         return (Say(f"top.{self.pair}", self.top), *self._mark(now_ns))
 
     def _mark(self, now_ns: int) -> Said:
@@ -237,11 +238,11 @@ class Quotes(Struct, kw_only=True):
         self.book.is_void, self.reason = True, reason
         self.is_top_due = self.is_fallback = self.is_empty = False
         self.agreed_ns = now_ns
-        self.touches.clear()
+        self.touches = ()
 
     def _lost(self, why: str, now_ns: int) -> Said:
         """Give the book up and ask for a fresh one."""
-        self._void(f"book: {why}", now_ns)
+        self._void(f"book {why}", now_ns)
         return (Complain("book_void", f"{self.pair}: {why}"), *self._rejoin(now_ns))
 
     def _rejoin(self, now_ns: int) -> Said:

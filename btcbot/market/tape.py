@@ -53,7 +53,8 @@ class Tape(Struct, kw_only=True):
 
     def hear_trades(self, seen: TradesSeen, now_ns: int) -> Said:
         """Say each new trade once; a list that does not reach back to the last one is a gap."""
-        is_history = seen.is_backlog and not self.candles.is_begun
+        is_first = not self.candles.is_begun and not self.window.last_id
+        is_history = seen.is_backlog and is_first
         said = list(self._listed(seen, now_ns)) if seen.is_backlog else []
         if self.is_listed:
             self.candles.cover(now_ns - GRACE_NS)
@@ -130,7 +131,6 @@ class Tape(Struct, kw_only=True):
             self.candles.begin(oldest_ns)
             to_ns = now_ns - now_ns % MINUTE_NS
             self._want(to_ns - BACKFILL_NS, to_ns, now_ns)
-            return ()
         if self.window.reaches(seen.trades):
             return ()
         gap = TradesGap(pair=self.pair, after_trade_id=self.window.last_id, at_ns=now_ns)

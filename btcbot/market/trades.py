@@ -2,34 +2,33 @@
 
 from typing import Final
 
+from msgspec import Struct, field
+
 from btcbot.domain.feed import SeenTrade
 
 WINDOW: Final = 2_000  # Trades of a pair that are remembered by id.
 
 
-class TradeWindow:
+class TradeWindow(Struct):
     """Owned by market_data, one a pair, changed in place.
 
     A trade is new unless its id is remembered, or is at or below every id that is: ids grow.
     """
 
-    __slots__ = ("_ids", "_window", "floor", "last_id")
-
-    def __init__(self, window: int = WINDOW) -> None:
-        self._window = window
-        self._ids: dict[int, None] = {}
-        self.floor = 0  # At and below it a trade is too old to be told from one we had.
-        self.last_id = 0
+    size: int = WINDOW
+    ids: dict[int, None] = field(default_factory=dict)
+    floor: int = 0  # At and below it a trade is too old to be told from one we had.
+    last_id: int = 0
 
     def take(self, rows: tuple[SeenTrade, ...]) -> list[SeenTrade]:
         """Return those of `rows` that are new, as they came."""
-        ids, fresh = self._ids, []
+        ids, fresh = self.ids, []
         for row in rows:
             if row.trade_id > self.floor and row.trade_id not in ids:
                 ids[row.trade_id] = None
                 fresh.append(row)
                 self.last_id = max(self.last_id, row.trade_id)
-        if len(ids) > self._window:
+        if len(ids) > self.size:
             self._forget()
         return fresh
 
@@ -41,7 +40,7 @@ class TradeWindow:
 
     def _forget(self) -> None:
         """Keep the newest half of the window, by id."""
-        ordered = sorted(self._ids)
-        half = len(ordered) - self._window // 2
+        ordered = sorted(self.ids)
+        half = len(ordered) - self.size // 2
         self.floor = max(self.floor, ordered[half - 1])
-        self._ids = dict.fromkeys(ordered[half:])
+        self.ids = dict.fromkeys(ordered[half:])

@@ -237,7 +237,7 @@ def test_a_gap_makes_the_price_stale_until_a_snapshot_heals_it_and_asks_for_one_
 
     assert market.count(Join) == joins + 1
     assert market.feed().status is FeedStatus.STALE
-    assert market.feed().reason == "book: gap"
+    assert market.feed().reason == "book gap"
     assert wish(market, 1)[:2] == (RefuseIntent, Rule.STALE_BOOK)
 
     market.snapshot(bid=4_000_200)
@@ -389,7 +389,7 @@ def test_a_book_over_rest_says_that_it_is_a_fallback_and_gives_way_to_the_socket
     market.hear(read)
     market.live(1)
     assert market.feed().status is FeedStatus.FALLBACK
-    assert market.feed().reason == "book: gap"
+    assert market.feed().reason == "book gap"
     assert market.bus.heard(BookTop)[-1].bid == 3_999_000
 
     market.hear(replace(read, event_ns=4, bids=levels((3_998_000, "1"))))  # Older: not taken.
