@@ -5,6 +5,7 @@ young, every feed stays LIVE, the process does not grow. Exit 7 when one of them
 """
 
 import argparse
+import os
 import signal
 import statistics
 import subprocess
@@ -47,6 +48,7 @@ class Heard(Struct):
     ages_us: list[int] = field(default_factory=list)
     live: set[str] = field(default_factory=set)
     fell: list[str] = field(default_factory=list)
+    cpu_s: float = 0.0
     rss_mb: list[tuple[float, float]] = field(default_factory=list)
 
     def take(self, message: Struct) -> None:
@@ -119,6 +121,8 @@ def judged(heard: Heard, sent: Sent, seconds: float) -> dict[str, Any]:
             "p99": round(ages[int(len(ages) * 0.99)], 1),
             "max": round(ages[-1], 1),
         },
+        "cpu_of_market_data": round(heard.cpu_s / seconds, 2),
+        "load_of_this_machine": os.getloadavg()[0],
         "rss_mb": {"last": round(heard.rss_mb[-1][1], 1), "growth": round(growth, 2)},
         "slowest_batch_of_the_blaster_s": round(sent.slowest_batch_s, 3),
         "fell": heard.fell[:5],
@@ -185,6 +189,7 @@ def _hear(
         if actor.poll() is not None:
             raise RuntimeError(f"market_data ended with {actor.returncode}")
         if sent is None:
+            heard.cpu_s = sum(seen.cpu_times()[:2])
             heard.rss_mb.append((now, seen.memory_info().rss / (1 << 20)))
             path = folder / "sent.json"
             sent = msgspec.json.decode(path.read_bytes(), type=Sent) if path.exists() else None
