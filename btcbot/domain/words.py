@@ -54,6 +54,7 @@ class Rule(StrEnum):
     NOT_ON_TICK = "not_on_tick"
     NOT_ON_STEP = "not_on_step"
     BELOW_MINIMUM = "below_minimum"
+    PRICE_BOUNDS = "price_bounds"
     ORDER_NOTIONAL = "order_notional"
     POSITION_NOTIONAL = "position_notional"
     OPEN_ORDERS = "open_orders"
