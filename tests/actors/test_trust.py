@@ -443,6 +443,20 @@ def test_a_pair_that_is_halted_or_vanishes_keeps_its_rules_and_gets_no_new_order
         assert wish(market, 2)[:2] == (RefuseIntent, Rule.PAIR_NOT_TRADING)
 
 
+def test_a_price_outside_the_exchanges_bounds_is_refused() -> None:
+    market = Market()
+    with_gate(market)
+    market.live(2)
+    bounds = replace(RULES, price_min=Price(Decimal(100)), price_max=Price(Decimal(3_900_000)))
+    market.hear(RulesRead(instruments=(bounds,)))
+    assert wish(market, 0)[0] is ApprovedOrder
+
+    kind, rule, detail = wish(market, 1)
+
+    assert (kind, rule) == (RefuseIntent, Rule.PRICE_BOUNDS)
+    assert detail == "3900010 TRY; allowed 100 to 3900000"
+
+
 def test_rules_are_read_each_minute_and_too_old_ones_are_no_rules() -> None:
     market = Market()
     market.live(110, step_s=1)

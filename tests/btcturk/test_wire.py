@@ -278,6 +278,17 @@ def test_rules_take_the_coarser_of_tick_and_scale() -> None:
     assert (fine.price_scale, fine.tick) == (2, Decimal("0.01"))
 
 
+def test_the_narrower_of_two_price_bounds_counts() -> None:
+    fixed = {**symbol()["filters"][0], "minPrice": "0.5", "maxPrice": "10000000"}
+    [rules], _ = instruments(good({"symbols": [symbol(filters=[fixed])]}))
+    [open_ended], _ = instruments(
+        good({"symbols": [symbol(maximumLimitOrderPrice=None, minimumLimitOrderPrice=None)]})
+    )
+
+    assert (rules.price_min, rules.price_max) == (Decimal("0.5"), Decimal(10_000_000))
+    assert (open_ended.price_min, open_ended.price_max) == (None, None)
+
+
 @pytest.mark.parametrize(
     "changes", [{"status": "HALTED"}, {"status": "new word"}, {"orderMethods": ["STOP_LIMIT"]}]
 )
