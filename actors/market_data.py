@@ -6,13 +6,11 @@ Says    BookTop on `top.` and `mark.`, BookDepth, Trade, TradesGap, Candle, Feed
 Never   says a price is current that no frame of this session confirms
 """
 
-import difflib
 import logging
 from collections.abc import Callable, Iterator
 from typing import assert_never
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from actors import CODEC
 from btcbot.btcturk.feed import BtcturkFeed
@@ -36,10 +34,9 @@ from btcbot.domain.feed import (
     TradesSeen,
 )
 from btcbot.domain.ids import Pair
-from btcbot.domain.instruments import Instrument
-from btcbot.domain.messages import InstrumentRules
 from btcbot.domain.words import FeedStatus
 from btcbot.market.candles import CandleMaker
+from btcbot.market.listing import Listing
 from btcbot.market.quotes import Quotes
 from btcbot.market.say import Again, Complain, Rejoins, Said, Say
 from btcbot.market.tape import Tape
@@ -55,9 +52,6 @@ Inbox = (
 
 log = logging.getLogger("btcbot.market_data")
 TICK_NS = 1_000_000_000
-RULES_EVERY_NS = 60_000_000_000
-RULES_RETRY_NS = 2_000_000_000
-RULES_LIFE_NS = 600_000_000_000  # Rules that could not be read again for so long are no rules.
 # Three books every two seconds are 90 a minute; the exchange allows 180, our budget takes 108.
 FALLBACK_EVERY_NS, FALLBACK_BOOKS = 2_000_000_000, 3
 FALLBACK_AFTER_NS = 1_000_000_000
@@ -75,14 +69,11 @@ class State(Struct):
     """What market_data remembers; owned, changed in place."""
 
     feeds: dict[Pair, Feed]
-    instruments: dict[Pair, Instrument] = field(default_factory=dict)
-    listed: tuple[Pair, ...] = ()  # Every pair of the exchange, for suggestions.
+    listing: Listing
     is_up: bool = False
     alive_ns: int = 0  # When this session last brought any data.
     pulse_ns: int = 0  # When a ticker last came.
     pulse_joins: Rejoins = field(default_factory=lambda: Rejoins(wait_ns=PULSE_NS))
-    rules_read_ns: int = 0
-    rules_due_ns: int = 0
     fallback_due_ns: int = 0
     fallback_turn: int = 0
 
@@ -123,7 +114,7 @@ def _heard(  # noqa: C901 - one line each
         case FeedDown():
             return _down(state, message, now_ns)
         case RulesRead():
-            return _rules(state, message, now_ns)
+            return (*state.listing.hear(message, now_ns), *_say_feeds(state, now_ns))
         case FeedTrouble():
             return (Complain("feed_trouble", f"{message.what}: {message.detail}"),)
         case Started():
@@ -205,7 +196,7 @@ def _woken(state: State, woken: Woken, now_ns: int) -> Said:
 
 def _may_join(state: State, pair: Pair) -> bool:
     """Return whether joins of `pair` can be heard, and answered as far as is known."""
-    return state.is_up and (not state.listed or pair in state.instruments)
+    return state.is_up and state.listing.may_have(pair)
 
 
 def _tick(state: State, now_ns: int) -> Said:
@@ -221,12 +212,7 @@ def _tick(state: State, now_ns: int) -> Said:
     if may_join and is_pulseless:
         state.pulse_joins.asked(now_ns)
         said.append(JoinTickers())
-    if state.rules_due_ns <= now_ns:
-        is_read = now_ns - state.rules_read_ns < 2 * RULES_EVERY_NS
-        state.rules_due_ns = now_ns + (RULES_EVERY_NS if is_read else RULES_RETRY_NS)
-        said.append(ReadRules())
-    if state.instruments:
-        said.append(_say_rules(state, now_ns))
+    said += state.listing.tick(now_ns)
     return (*said, *_say_feeds(state, now_ns))
 
 
@@ -235,7 +221,7 @@ def _fallback(state: State, now_ns: int) -> Iterator[Struct]:
     void = [
         feed.quotes
         for pair, feed in state.feeds.items()
-        if feed.quotes.book.is_void and pair in state.instruments
+        if feed.quotes.book.is_void and pair in state.listing.instruments
     ]
     is_due = state.fallback_due_ns <= now_ns
     if not is_due or not void or now_ns - max(q.agreed_ns for q in void) < FALLBACK_AFTER_NS:
@@ -252,57 +238,14 @@ def _say_feeds(state: State, now_ns: int) -> Said:
 
 
 def _say_feed(state: State, feed: Feed, now_ns: int) -> Say:
-    trouble = _trouble(state, feed.quotes.pair, now_ns)
+    trouble = state.listing.trouble(feed.quotes.pair, now_ns)
     said = feed.quotes.state(now_ns, is_up=state.is_up, trouble=trouble)
     return Say(f"feed.{said.pair}", said)
 
 
-def _trouble(state: State, pair: Pair, now_ns: int) -> str:
-    """Return why a pair must not be traded, whatever its prices are; empty: nothing is known."""
-    if not state.instruments and not state.listed:
-        return ""
-    if pair not in state.instruments:
-        return _unknown(state, pair)
-    age_ns = now_ns - state.rules_read_ns
-    return f"its rules are {age_ns // TICK_NS} s old" if age_ns > RULES_LIFE_NS else ""
-
-
-def _rules(state: State, read: RulesRead, now_ns: int) -> Said:
-    """Take the rules of our pairs; one that is named no longer keeps its last, and is halted."""
-    found = {rules.pair: rules for rules in read.instruments}
-    state.listed, state.rules_read_ns = tuple(found), now_ns
-    said: list[Struct] = []
-    for pair in state.feeds:
-        old, new = state.instruments.get(pair), found.get(pair)
-        rules = new or (old and replace(old, is_trading=False))
-        if rules is None:
-            said.append(Complain("unknown_pair", _unknown(state, pair)))
-            continue
-        state.instruments[pair] = rules
-        if old is not None and rules != old:
-            said.append(Complain("rules_changed", _difference(old, rules)))
-    return (_say_rules(state, now_ns), *said, *_say_feeds(state, now_ns))
-
-
-def _difference(old: Instrument, new: Instrument) -> str:
-    names = (n for n in new.__struct_fields__ if getattr(old, n) != getattr(new, n))
-    return f"{new.pair}: " + ", ".join(f"{n} {getattr(old, n)} -> {getattr(new, n)}" for n in names)
-
-
-def _say_rules(state: State, now_ns: int) -> Say:
-    ours = tuple(state.instruments.values())
-    return Say("rules", InstrumentRules(instruments=ours, at_ns=now_ns))
-
-
-def _unknown(state: State, pair: Pair) -> str:
-    near = difflib.get_close_matches(pair, state.listed, n=3)
-    hint = f"; did you mean {', '.join(near)}?" if near else ""
-    return f"the exchange has no pair {pair}{hint}"
-
-
 def health(state: State) -> Health:
     """READY when every pair has a price; DEGRADED while one has not, after that."""
-    if not state.instruments:
+    if not state.listing.instruments:
         return Health.RECOVERING
     feeds = [feed.quotes for feed in state.feeds.values()]
     said = [quotes.said.status for quotes in feeds if quotes.said]
@@ -335,7 +278,7 @@ def actor(
     }
     return Actor(
         name="market_data",
-        state=State(feeds=feeds),
+        state=State(feeds=feeds, listing=Listing(pairs)),
         handle=handle,
         perform=perform,
         health=health,

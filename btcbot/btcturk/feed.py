@@ -158,6 +158,8 @@ class BtcturkFeed:
         found, wrong = instruments(await self._rest.get("public", "/api/v2/server/exchangeinfo"))
         for what in wrong:  # Only these pairs are left out.
             self._trouble("rules", what)
+        if not found:  # Not a market without pairs: an answer that says nothing.
+            raise WireError("exchange info names no pair that we can read")
         return RulesRead(instruments=found)
 
     async def _read_candles(self, asked: ReadCandles) -> Message:

@@ -23,6 +23,7 @@ from btcbot.domain.feed import (
     Join,
     ReadBook,
     ReadRules,
+    RulesRead,
     TickersSeen,
 )
 from btcbot.domain.ids import Pair
@@ -232,6 +233,23 @@ async def test_a_page_of_html_instead_of_a_book_is_trouble() -> None:
         [trouble] = of(said, FeedTrouble)
         assert trouble.what == "book BTCTRY"
         assert "HTTP 403, not the exchange's JSON: '<html>you have been blocked'" in trouble.detail
+
+
+async def test_exchange_info_without_any_pair_is_trouble_and_no_rules() -> None:
+    async def nothing(wire: Wire) -> None:
+        await wire.request()
+        await wire.answer(200, json.dumps({"data": {"symbols": []}, "success": True, "code": 0}))
+
+    async with (
+        raw_exchange(nothing) as rest,
+        exchange() as there,
+        feed(there.url, rest.url) as (here, said),
+    ):
+        here.start(ReadRules())
+        await until(lambda: bool(of(said, FeedTrouble)))
+
+        assert of(said, FeedTrouble)[0].detail == "exchange info names no pair that we can read"
+        assert not of(said, RulesRead)
 
 
 async def test_a_book_over_rest_is_read() -> None:
