@@ -7,6 +7,7 @@ at which its frame was sent, so a hearer of tops can tell how old they are.
 
 import asyncio
 import random
+import socket
 import sys
 import time
 from collections import deque
@@ -126,7 +127,11 @@ class Pair:
 class Blaster:
     """Serves joins at once and blasts when every pair is joined."""
 
-    def __init__(self, names: list[str], rate: float, seconds: float) -> None:
+    def __init__(self, names: list[str], rate: float, seconds: float, probe: int) -> None:
+        """Blast at `rate` frames a second for `seconds`; stamp datagrams to port `probe` beside."""
+        self._probe = ("127.0.0.1", probe)
+        self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._datagrams.settimeout(0)
         draw = random.Random(7)
         self.pairs = {name: Pair(name, draw) for name in names}
         self._draw, self._rate, self._seconds = draw, rate, seconds
@@ -180,6 +185,8 @@ class Blaster:
             while sent.frames < past * self._rate:
                 await self._say(connection, self._next(names))
                 sent.frames += 1
+            with suppress(OSError):  # The hearer is full: its loss, not the exchange's.
+                self._datagrams.sendto(stamp().encode(), self._probe)
             sent.slowest_batch_s = max(sent.slowest_batch_s, loop.time() - began - past)
             await asyncio.sleep(BATCH_S)
         sent.ended_ns = time.monotonic_ns()
@@ -220,9 +227,9 @@ class Blaster:
         await connection.send(_encode(frame).decode())
 
 
-async def main(folder: Path, names: list[str], rate: float, seconds: float) -> None:
+async def main(folder: Path, names: list[str], rate: float, seconds: float, probe: int) -> None:
     """Serve until told to end; `ports.json` says where, `sent.json` what, when all was sent."""
-    blaster = Blaster(names, rate, seconds)
+    blaster = Blaster(names, rate, seconds, probe)
     async with (
         serve(blaster.session, "127.0.0.1", 0, compression=None) as sockets,
         await asyncio.start_server(blaster.web, "127.0.0.1", 0) as web,
@@ -237,5 +244,5 @@ async def main(folder: Path, names: list[str], rate: float, seconds: float) -> N
 
 
 if __name__ == "__main__":
-    where, listed, per_second, how_long = sys.argv[1:]
-    asyncio.run(main(Path(where), listed.split(","), float(per_second), float(how_long)))
+    where, listed, per_second, how_long, to = sys.argv[1:]
+    asyncio.run(main(Path(where), listed.split(","), float(per_second), float(how_long), int(to)))

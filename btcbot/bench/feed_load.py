@@ -2,11 +2,15 @@
 
 Judged: no trade is lost (each is said, and the minutes add up), the newest top a hearer has is
 young, every feed stays LIVE, the process does not grow. Exit 7 when one of them does not hold.
+
+A top goes from process to process to process. What a busy machine makes each of these two steps
+wait is measured beside, by bare datagrams from the first to the last, and is not held against us.
 """
 
 import argparse
 import os
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -31,7 +35,7 @@ from btcbot.domain.words import FeedStatus
 
 RECORDED: Final = 153.0  # Frames a second: all books of the exchange, September 2026.
 TIMES: Final = 10
-AGE_MAX_MS: Final = 250.0
+AGE_MAX_MS: Final = 250.0  # At p99.
 GROWTH_MAX_MB: Final = 6.0
 LATE_S: Final = 70.0  # Until the last minute is closed.
 PROBLEM: Final = 7
@@ -46,6 +50,7 @@ class Heard(Struct):
     gaps: int = 0
     tops: int = 0
     ages_us: list[int] = field(default_factory=list)
+    bare_us: list[int] = field(default_factory=list)
     live: set[str] = field(default_factory=set)
     fell: list[str] = field(default_factory=list)
     cpu_s: float = 0.0
@@ -69,10 +74,13 @@ class Heard(Struct):
     def _top(self, top: BookTop) -> None:
         """Note how old a top is when it is heard; one that is only confirmed again is not new."""
         self.tops += 1
-        sent_us = int(top.bid_quantity.scaleb(STAMP_DIGITS))
         is_stamped = top.bid_quantity < UNSTAMPED
         if is_stamped and top.changed_ns == top.confirmed_ns:
-            self.ages_us.append(time.monotonic_ns() // 1_000 - sent_us)
+            self.ages_us.append(_age_us(top.bid_quantity))
+
+
+def _age_us(stamp: Decimal) -> int:
+    return time.monotonic_ns() // 1_000 - int(stamp.scaleb(STAMP_DIGITS))
 
 
 def main() -> int:
@@ -96,12 +104,12 @@ def judged(heard: Heard, sent: Sent, seconds: float) -> dict[str, Any]:
     in_minutes = Counter[str]()
     for (pair, _), minute in heard.minutes.items():
         in_minutes[pair] += minute.trades or 0
-    ages = sorted(age / 1_000 for age in heard.ages_us) or [float("inf")]
+    ages, bare = _spread(heard.ages_us), _spread(heard.bare_us)
     growth = _growth(heard.rss_mb)
     checks = {
         "every trade was said": dict(heard.trades) == sent.trades,
         "the minutes add up": dict(in_minutes) == sent.trades and not heard.gaps,
-        "tops are young": ages[int(len(ages) * 0.99)] <= AGE_MAX_MS,
+        "tops are young": ages["p99"] <= AGE_MAX_MS + 2 * bare["p99"],
         "feeds stay LIVE": heard.live == set(sent.trades) and not heard.fell,
         "memory does not grow": growth <= GROWTH_MAX_MB,
     }
@@ -116,17 +124,22 @@ def judged(heard: Heard, sent: Sent, seconds: float) -> dict[str, Any]:
         "trades_said": heard.trades.total(),
         "trades_in_minutes": in_minutes.total(),
         "tops": heard.tops,
-        "top_age_ms": {
-            "p50": round(statistics.median(ages), 1),
-            "p99": round(ages[int(len(ages) * 0.99)], 1),
-            "max": round(ages[-1], 1),
-        },
+        "top_age_ms": ages,
+        "bare_datagram_ms": bare,
         "cpu_of_market_data": round(heard.cpu_s / seconds, 2),
         "load_of_this_machine": os.getloadavg()[0],
         "rss_mb": {"last": round(heard.rss_mb[-1][1], 1), "growth": round(growth, 2)},
         "slowest_batch_of_the_blaster_s": round(sent.slowest_batch_s, 3),
         "fell": heard.fell[:5],
     }
+
+
+def _spread(values_us: list[int]) -> dict[str, float]:
+    """Return the middle, the hundredth worst and the worst, in ms."""
+    values = sorted(value / 1_000 for value in values_us) or [float("inf")]
+    places = {"p50": 0.5, "p99": 0.99}
+    found = {name: values[int(len(values) * part)] for name, part in places.items()}
+    return {name: round(value, 1) for name, value in {**found, "max": values[-1]}.items()}
 
 
 def _growth(samples: list[tuple[float, float]]) -> float:
@@ -139,7 +152,11 @@ def _growth(samples: list[tuple[float, float]]) -> float:
 
 
 def _run(folder: Path, names: list[str], rate: float, seconds: float) -> tuple[Heard, Sent]:
-    blaster = _start("btcbot.bench.blaster", str(folder), ",".join(names), str(rate), str(seconds))
+    bare = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    bare.bind(("127.0.0.1", 0))
+    bare.settimeout(0)
+    figures = (str(rate), str(seconds), str(bare.getsockname()[1]))
+    blaster = _start("btcbot.bench.blaster", str(folder), ",".join(names), *figures)
     started = [blaster]
     try:
         sockets, web = msgspec.json.decode(_awaited(folder / "ports.json", blaster))
@@ -162,8 +179,9 @@ def _run(folder: Path, names: list[str], rate: float, seconds: float) -> tuple[H
         actor = _start("btcbot.cli.process", "market_data", str(folder / "run" / "config.json"))
         started.append(actor)
         try:
-            return _hear(hearing, folder, actor)
+            return _hear((hearing, bare), folder, actor)
         finally:
+            bare.close()
             hearing.close(linger=0)
             context.term()
     finally:
@@ -173,15 +191,24 @@ def _run(folder: Path, names: list[str], rate: float, seconds: float) -> tuple[H
 
 
 def _hear(
-    hearing: "zmq.Socket[bytes]", folder: Path, actor: "subprocess.Popen[bytes]"
+    sockets: "tuple[zmq.Socket[bytes], socket.socket]",
+    folder: Path,
+    actor: "subprocess.Popen[bytes]",
 ) -> tuple[Heard, Sent]:
     """Hear until every trade that was sent is in a closed minute, or it is too late for that."""
     heard, seen, look_at = Heard(), psutil.Process(actor.pid), 0.0
     sent: Sent | None = None
+    hearing, bare = sockets
+    poller = zmq.Poller()
+    poller.register(hearing, zmq.POLLIN)
+    poller.register(bare, zmq.POLLIN)
     while True:
-        if hearing.poll(200):
+        ready = dict(poller.poll(200))
+        if hearing in ready:
             _, frame = hearing.recv_multipart()
             heard.take(CODEC.decode(frame).message)
+        if bare.fileno() in ready:
+            heard.bare_us.append(_age_us(Decimal(bare.recv(64).decode())))
         now = time.monotonic()
         if now < look_at:
             continue

@@ -52,6 +52,7 @@ class Quotes(Struct, kw_only=True):
     joins: Rejoins = field(default_factory=Rejoins)
     touches: tuple[tuple[Price, Price], ...] = ()
     agreed_ns: int = 0
+    doubts: Rejoins = field(default_factory=lambda: Rejoins(wait_ns=DISAGREES_NS))
 
     @property
     def is_whole(self) -> bool:
@@ -123,12 +124,17 @@ class Quotes(Struct, kw_only=True):
         return self._say_top(top, now_ns)
 
     def hear_ticker(self, row: SeenTicker, now_ns: int) -> Said:
-        """Hold a ticker's touch against ours; one that differs for long voids the book."""
+        """Hold a ticker's touch against ours; one that differs for long voids the book.
+
+        More rarely where fresh snapshots do not agree either: then it is the ticker that is odd.
+        """
         if not self.is_whole or row.bid is None or row.ask is None:
             return ()
         if (row.bid, row.ask) in self.touches:
             self.agreed_ns = now_ns
-        elif now_ns - self.agreed_ns > DISAGREES_NS:
+            self.doubts.answered(now_ns)
+        elif now_ns - self.agreed_ns > DISAGREES_NS and now_ns >= self.doubts.due_ns:
+            self.doubts.asked(now_ns)
             return self._lost(f"its touch is not the ticker's {row.bid}, {row.ask}", now_ns)
         return ()
 
