@@ -14,6 +14,8 @@ from msgspec import Struct, field
 
 from actors import CODEC
 from btcbot.btcturk.feed import BtcturkFeed
+from btcbot.btcturk.hear import Hear
+from btcbot.catalog.capture import capturing
 from btcbot.config import Config
 from btcbot.domain.feed import (
     BookChange,
@@ -291,13 +293,23 @@ def main(config: Config) -> None:
 
 
 async def _serve(config: Config) -> None:
+    with capturing(config.raw, "market_data", config.capture, SystemClock()) as hear:
+        await _follow(config, hear)
+
+
+async def _follow(config: Config, hear: Hear) -> None:
     feeds: list[BtcturkFeed] = []
 
     def make(deliver: Deliver, _peers: PeersView) -> Actor[State]:
         at = config.addresses
-        graph_url = at.graph if at.graph != at.rest else ""
-        monotonic = SystemClock().monotonic_ns
-        feed = BtcturkFeed(at.rest, at.ws, deliver, monotonic, graph_url=graph_url)
+        feed = BtcturkFeed(
+            at.rest,
+            at.ws,
+            deliver,
+            SystemClock().monotonic_ns,
+            graph_url=at.graph if at.graph != at.rest else "",
+            hear=hear,
+        )
         feeds.append(feed)
         has_depth = find(config.strategy.name).WANTS_DEPTH
         return actor(config.pairs, feed.start, has_depth=has_depth)

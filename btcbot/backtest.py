@@ -237,7 +237,7 @@ def run(
     """Run `plan` over `events`. Raises DatasetError when nothing happens."""
     first = next(events, None)
     if first is None:
-        raise DatasetError("nothing happens in this data set and time range")
+        raise DatasetError("nothing happens in this data set within the time range")
     stage = Stage(plan, first.at_ns, keeps_log=keeps_log)
     count = stage.play(chain((first,), events))
     return stage.result(first.at_ns, count), stage
@@ -271,20 +271,13 @@ class _Performer:
 
 
 def _setup(plan: Plan) -> Setup:
-    limits = plan.limits
     return Setup(
         tag=TAG,
         mode="backtest",
         pairs=(plan.pair,),
         bounds=plan.bounds,
         fees=dict(plan.fees),
-        gate=GateLimits(
-            order_notional_max_try=limits.order_notional_max_try,
-            open_orders_max=limits.open_orders_max,
-            orders_per_minute_max=limits.orders_per_minute_max,
-            price_collar_bps=limits.price_collar_bps,
-            cash_reserve_min_try=limits.cash_reserve_min_try,
-        ),
+        gate=msgspec.convert(plan.limits, GateLimits, from_attributes=True),
     )
 
 

@@ -138,6 +138,10 @@ class MemoryBus:
             self._put(hosted, message)
         self._tell_watchers(name, PeerBack(source=name, epoch=hosted.epoch, pid=0))
 
+    def is_hosted(self, name: str) -> bool:
+        """Return whether an actor of this name lives here now."""
+        return name in self._hosted and not self._hosted[name].is_down
+
     def state(self, name: str) -> Any:  # noqa: ANN401 - each actor has its own
         """Return an actor's current state."""
         return self._hosted[name].state
@@ -278,16 +282,19 @@ class MemoryBus:
 
     def _catch_up(self, hearer: Hosted) -> None:
         """Give a hearer every fact it missed, from the log of this bus or of the writer."""
-        if hearer.is_down:
+        if hearer.is_down or hearer is not self._hosted.get(hearer.name):
             return
-        for sequence, fact in self._facts_after(hearer):
+        writer = next((h for h in self._hosted.values() if h.actor.read_facts), None)
+        if writer is not None and (writer.is_down or writer.is_paused):
+            self._after(SILENCE_NS // 4, lambda: self._catch_up(hearer))  # It is asked again.
+            return
+        for sequence, fact in self._facts_after(hearer, writer):
             hearer.through = sequence
             if type(fact) in hearer.facts:
                 self._put(hearer, fact)
         self._put(hearer, CaughtUp(head=hearer.through))
 
-    def _facts_after(self, hearer: Hosted) -> list[tuple[int, Struct]]:
-        writer = next((h for h in self._hosted.values() if h.actor.read_facts), None)
+    def _facts_after(self, hearer: Hosted, writer: Hosted | None) -> list[tuple[int, Struct]]:
         if writer is None or writer.actor.read_facts is None:
             return [row for row in self._facts if row[0] > hearer.through]
         tags = tuple(sorted(str(kind.__struct_config__.tag) for kind in hearer.facts))

@@ -147,6 +147,7 @@ class Sink(Struct):
 
     count: int
     taken_ns: list[int] = field(default_factory=list)
+    refused: int = 0  # A machine that stalls fills the limit of open orders: no order came of it.
 
 
 def sink(writer: Writer | None, out: Path) -> Any:  # noqa: ANN401 - a Handle over Sink
@@ -158,10 +159,11 @@ def sink(writer: Writer | None, out: Path) -> Any:  # noqa: ANN401 - a Handle ov
             if writer is not None:
                 writer.commit((submitting(message, now_ns, writer.head),), writer.head + 1)
             state.taken_ns.append(CLOCK.monotonic_ns() - intent.seen_ns)
-            if len(state.taken_ns) == state.count:
-                out.write_bytes(msgspec.json.encode(state.taken_ns))
         else:
+            state.refused += 1
             out.with_suffix(".refused").write_text(f"{message.rule}: {message.detail}")
+        if len(state.taken_ns) + state.refused == state.count:
+            out.write_bytes(msgspec.json.encode(state.taken_ns))
         # Refused, so that the gate forgets it: a chain of ticks must not fill its limits.
         verdict = IntentVerdict(intent_id=intent.intent_id, rule=Rule.MODE, detail="bench")
         return Step(state, (Answer(intent.intent_id, verdict),))

@@ -9,6 +9,8 @@ from msgspec import Struct
 from btcbot.btcturk import charts, frames, public_frames, wire
 from btcbot.btcturk.drift import Drift
 from btcbot.btcturk.grammar import WireError
+from btcbot.btcturk.hear import Hear, nobody
+from btcbot.btcturk.network import Network
 from btcbot.btcturk.rest import Rest, RestError
 from btcbot.btcturk.rules import instruments
 from btcbot.btcturk.stream import SILENCE_S, Socket
@@ -39,7 +41,7 @@ LARGE, LARGE_EVERY = 2_048, 64
 class BtcturkFeed:
     """Starts what market_data asks for; whatever is heard is delivered to its inbox."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what differs between one feed and another
         self,
         rest_url: str,
         ws_url: str,
@@ -48,14 +50,19 @@ class BtcturkFeed:
         *,
         graph_url: str = "",
         silence_s: float = SILENCE_S,
+        network: Network | None = None,
+        hear: Hear = nobody,
     ) -> None:
         """Open the socket. A session without data for `silence_s` is given up.
 
-        `graph_url`: the charts' host; empty: the same as `rest_url`.
+        `graph_url`: the charts' host; empty: the same as `rest_url`. `hear` is told every frame
+        and reply as it came.
         """
-        self._deliver = deliver
-        self._rest = Rest(rest_url, monotonic)
-        self._graph = Rest(graph_url, monotonic) if graph_url else self._rest
+        self._deliver, self._hear = deliver, hear
+        self._rest = Rest(rest_url, monotonic, network=network, hear=hear)
+        self._graph = self._rest
+        if graph_url:
+            self._graph = Rest(graph_url, monotonic, network=network, hear=hear)
         self._drift = Drift(lambda what: log.warning("exchange_drift", extra={"error": what}))
         self._joined: dict[Pair, None] = {}
         self._reading: set[str] = set()
@@ -68,6 +75,7 @@ class BtcturkFeed:
             on_frame=self._frame,
             on_down=lambda reason: deliver(FeedDown(reason=reason)),
             silence_s=silence_s,
+            network=network,
         )
 
     def start(self, effect: Struct) -> None:
@@ -109,6 +117,7 @@ class BtcturkFeed:
             yield from _joins(pair)
 
     def _frame(self, frame: bytes) -> None:
+        self._hear("ws.public", self._session, frame)
         try:
             kind, message = public_frames.read(frame, self._joined)
         except WireError as error:

@@ -6,7 +6,6 @@ Cancels have connections of their own, so reads that hang cannot hold one up.
 """
 
 import asyncio
-import random
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -16,6 +15,9 @@ from btcbot.btcturk import wire
 from btcbot.btcturk.auth import KeyPair
 from btcbot.btcturk.client import httpx
 from btcbot.btcturk.grammar import start
+from btcbot.btcturk.hear import Hear, nobody
+from btcbot.btcturk.hear import reply as tell
+from btcbot.btcturk.network import Internet, Network
 from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
 
 TRY_S: Final = 4.0
@@ -49,7 +51,7 @@ class RestError(Exception):
 class Rest:
     """BTCTurk's REST, public and (with a key) private."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what differs between one client and another
         self,
         base: str,
         monotonic: Monotonic,
@@ -57,13 +59,18 @@ class Rest:
         keys: KeyPair | None = None,
         stamp: Stamp | None = None,
         budget: RateBudget | None = None,
+        network: Network | None = None,
+        hear: Hear = nobody,
     ) -> None:
-        self._base, self._monotonic = base, monotonic
+        """`hear` is told every reply as it came."""
+        self._base, self._monotonic, self._hear = base, monotonic, hear
         self._keys, self._stamp = keys, stamp
         self._budget = budget if budget is not None else RateBudget()
         tls = tls_context(is_secure=base.startswith("https:"))
-        self._reads, self._cancels = _client(base, tls), _client(base, tls)
-        self._jitter = random.Random()  # Only ever spreads repeats in time.
+        network = network or Internet()
+        self._reads = _client(base, tls, network.transport())
+        self._cancels = _client(base, tls, network.transport())
+        self._jitter = network.chance
 
     async def get(
         self,
@@ -128,6 +135,8 @@ class Rest:
                 client.stream(method, path, params=params, headers=headers) as reply,
             ):
                 body = await _body(reply)
+                target = reply.request.url.raw_path.decode("ascii")
+                tell(self._hear, f"{method} {target}", reply.status_code, body)
         except TimeoutError:
             detail = f"no answer from {self._base} in {TRY_S:.0f} s"
             raise RestError(detail, is_passing=True) from None
@@ -185,7 +194,9 @@ def tls_context(*, is_secure: bool) -> ssl.SSLContext:
     return context
 
 
-def _client(base: str, tls: ssl.SSLContext) -> httpx.AsyncClient:
+def _client(
+    base: str, tls: ssl.SSLContext, transport: httpx.AsyncBaseTransport | None
+) -> httpx.AsyncClient:
     limits = httpx.Limits(
         max_connections=8, max_keepalive_connections=4, keepalive_expiry=KEEP_ALIVE_S
     )
@@ -194,7 +205,8 @@ def _client(base: str, tls: ssl.SSLContext) -> httpx.AsyncClient:
         timeout=TRY_S,
         follow_redirects=False,
         trust_env=False,
-        transport=httpx.AsyncHTTPTransport(
+        transport=transport
+        or httpx.AsyncHTTPTransport(
             verify=tls, retries=0, http1=True, http2=False, trust_env=False, limits=limits
         ),
     )

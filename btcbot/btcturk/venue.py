@@ -10,6 +10,9 @@ from btcbot.btcturk.auth import KeyPair
 from btcbot.btcturk.classify import classify
 from btcbot.btcturk.drift import Drift
 from btcbot.btcturk.grammar import WireError
+from btcbot.btcturk.hear import Hear, nobody
+from btcbot.btcturk.hear import reply as tell
+from btcbot.btcturk.network import Network
 from btcbot.btcturk.pool import SubmitPool
 from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
 from btcbot.btcturk.reads import Reads
@@ -54,7 +57,7 @@ class Clock(Protocol):
 class BtcturkVenue:
     """Performs venue effects on the running event loop; outcomes go to `deliver`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a venue is made of
         self,
         *,
         addresses: tuple[str, str],
@@ -63,26 +66,37 @@ class BtcturkVenue:
         kill_file: Path,
         clock: Clock,
         waits: Waits | None = None,
+        network: Network | None = None,
+        hear: Hear = nobody,
     ) -> None:
         """`addresses`: REST and WebSocket. `credentials`: key and secret, as BTCTurk shows them.
 
+        `hear` is told every frame and reply as it came: never what we send, nor its headers.
         Raises ValueError, which quotes neither, when these cannot be a key and a secret.
         """
         rest_url, ws_url = addresses
         self._keys = KeyPair(*credentials)
         self._deliver, self._kill_file, self._clock = deliver, kill_file, clock
+        self._hear, self._session = hear, 0
         self._offset_ms = 0
         self._last_stamp_ms = 0
         self._budget = RateBudget()
         self._drift = Drift(lambda what: log.warning("exchange_drift", extra={"error": what}))
         self._rest = Rest(
-            rest_url, clock.monotonic_ns, keys=self._keys, stamp=self._stamp, budget=self._budget
+            rest_url,
+            clock.monotonic_ns,
+            keys=self._keys,
+            stamp=self._stamp,
+            budget=self._budget,
+            network=network,
+            hear=hear,
         )
         self._reads = Reads(self._rest, clock, self._drift)
         self._tasks = Tasks()
         self._pool = SubmitPool(
-            rest_url, lambda count: deliver(ConnectionsIdle(count=count)), waits=waits
-        )
+            rest_url, lambda count: deliver(ConnectionsIdle(count=count)), waits=waits,
+            network=network,
+        )  # fmt: skip
         self._socket = Socket(
             ws_url,
             clock.monotonic_ns,
@@ -90,6 +104,7 @@ class BtcturkVenue:
             on_frame=self._frame,
             on_down=lambda reason: log.info("private_socket_down", extra={"error": reason}),
             silence_s=None,  # A quiet account hears nothing: polling is the authority.
+            network=network,
         )
 
     def start(self, effect: VenueEffect) -> None:  # noqa: C901 - one line each
@@ -161,6 +176,7 @@ class BtcturkVenue:
 
     def _post_of(self, effect: Submit) -> Post:
         def on_reply(reply: Reply) -> None:
+            tell(self._hear, f"POST {ORDER_PATH}", reply.status, reply.body)
             if reply.status == 429:
                 wait_s = retry_after_s(reply.retry_after)
                 self._budget.close("submit", wait_s, self._clock.monotonic_ns())
@@ -233,9 +249,11 @@ class BtcturkVenue:
         return self._last_stamp_ms
 
     def _login(self) -> Iterator[str]:
+        self._session += 1
         yield frames.login(self._keys.login(self._now_ms()))
 
     def _frame(self, frame: bytes) -> None:
+        self._hear("ws.private", self._session, frame)
         try:
             kind, body = frames.split(frame)
             if kind == 114:

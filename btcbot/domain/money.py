@@ -14,6 +14,7 @@ from decimal import (
     FloatOperation,
     getcontext,
 )
+from functools import lru_cache
 from typing import NewType
 
 # A product of two exchange numbers has up to 62 digits: keep every one. Mixing in a float raises.
@@ -68,6 +69,7 @@ def text(value: Decimal) -> str:
     return "0" if plain in {"-0", ""} else plain
 
 
+@lru_cache(64)
 def step_of(scale: int) -> Decimal:
     """Return the smallest unit at `scale` decimals: 2 gives 0.01."""
     return Decimal(1).scaleb(-scale)

@@ -64,8 +64,8 @@ def pair_of(text: str) -> Pair:
     return Pair(text.upper().replace("_", ""))
 
 
-def query_of(raw: bytes) -> dict[str, list[str]]:
-    return parse_qs(raw.decode("ascii", "replace"), keep_blank_values=True)
+def query_of(raw: str) -> dict[str, list[str]]:
+    return parse_qs(raw, keep_blank_values=True)
 
 
 def fields_of(body: bytes) -> dict[str, str]:

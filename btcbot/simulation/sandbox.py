@@ -66,11 +66,16 @@ class Sandbox:
         state: StateFile | None = None,
         source: Source | None = None,
         cancel_delay_ns: int = 0,
+        trades_delay_ns: int = 0,
+        lists_delay_ns: int = 0,
     ) -> None:
         """Begin, or go on from `state`, whose balances then count. Raises StateError."""
         rules = {row.pair: row for row in instruments}
         fees = {row.quote: default_fees(row.quote) for row in rules.values()}
-        self.exchange = Exchange(rules.values(), fees, balances, cancel_delay_ns=cancel_delay_ns)
+        self.exchange = Exchange(
+            rules.values(), fees, balances, cancel_delay_ns=cancel_delay_ns,
+            trades_delay_ns=trades_delay_ns, lists_delay_ns=lists_delay_ns,
+        )  # fmt: skip
         self.requests: deque[Request] = deque(maxlen=REQUESTS_MAX)
         self.untold: deque[tuple[Pair, PublicTrade]] = deque(maxlen=TOLD_MAX)
         self._events: list[Event] = []

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -57,6 +57,17 @@ class Answer(Struct, frozen=True):
     headers: dict[str, str] | None = None
 
 
+class Asked(Struct, frozen=True):
+    """One request, whatever brought it; header names are in lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes = EMPTY
+    is_too_large: bool = False
+
+
 class Api:
     """Answers REST requests from the sandbox."""
 
@@ -72,35 +83,48 @@ class Api:
         """Answer one request; it is in the truth with its answer, whatever that is."""
         at_ns = self._clock.now_ns()
         body = await _body(request)
-        answer = self._answer(request, body or EMPTY, is_too_large=body is None)
-        if not request.url.path.startswith("/__truth__/"):
-            self._note(request, body or EMPTY, at_ns, answer.status)
+        asked = Asked(
+            request.method,
+            request.url.path,
+            request.url.query,
+            request.headers,
+            body or EMPTY,
+            is_too_large=body is None,
+        )
+        answer = self.answer(asked, at_ns)
         media_type = "application/json; charset=utf-8" if answer.body else None
         return Response(answer.body, answer.status, answer.headers, media_type)
+
+    def answer(self, asked: Asked, at_ns: int) -> Answer:
+        """Answer a request that arrived at `at_ns`, and note it with its answer."""
+        answer = self._answer(asked)
+        if not asked.path.startswith("/__truth__/"):
+            self._note(asked, at_ns, answer.status)
+        return answer
 
     def refuse_socket(self) -> Answer | None:
         """Count a new WebSocket; return the answer that refuses it, if it is one too many."""
         exceeded = self._limiter.exceeded(SOCKETS, self._clock.monotonic_ns())
         return _too_many(exceeded) if exceeded is not None else None
 
-    def _answer(self, request: Request, body: bytes, *, is_too_large: bool) -> Answer:
-        path, last = self._path_of(request.url.path)
+    def _answer(self, asked: Asked) -> Answer:
+        path, last = self._path_of(asked.path)
         if path not in self._paths:
             return Answer(404)
-        handler = self._open.get((request.method, path))
+        handler = self._open.get((asked.method, path))
         is_private = handler is None
-        handler = handler or self._private.get((request.method, path))
+        handler = handler or self._private.get((asked.method, path))
         if handler is None:
             return Answer(405)
-        if is_private and (problem := self._unauthorised(request)):
+        if is_private and (problem := self._unauthorised(asked.headers)):
             return _json(401, shapes.bad(f"Unauthorized - {problem}", 1037, is_success=True))
-        exceeded = self._limiter.exceeded((request.method, path), self._clock.monotonic_ns())
+        exceeded = self._limiter.exceeded((asked.method, path), self._clock.monotonic_ns())
         if exceeded is not None:
             return _too_many(exceeded)
-        if is_too_large:
+        if asked.is_too_large:
             return _json(400, shapes.bad("INVALID_REQUEST_ERROR", 1037))
-        query = query_of(request.scope["query_string"])
-        call = Call(request.method, path, query, body, self._clock.now_ns(), last)
+        query = query_of(asked.query)
+        call = Call(asked.method, path, query, asked.body, self._clock.now_ns(), last)
         return self._handle(handler, call)
 
     def _handle(self, handler: Handler, call: Call) -> Answer:
@@ -137,10 +161,10 @@ class Api:
         head, slash, last = path.rpartition("/")
         return (head + slash, last) if last and head + slash in self._paths else (path, "")
 
-    def _unauthorised(self, request: Request) -> str:
+    def _unauthorised(self, headers: Mapping[str, str]) -> str:
         """Return what is wrong with a request's signature; "" when it is signed."""
-        names = ("X-PCK", "X-Stamp", "X-Signature")
-        key, stamp, signature = (request.headers.get(name, "") for name in names)
+        names = ("x-pck", "x-stamp", "x-signature")
+        key, stamp, signature = (headers.get(name, "") for name in names)
         if not (key and stamp and signature):
             return "Headers are missing"
         if key != self._keys.key:
@@ -151,17 +175,17 @@ class Api:
             return "Invalid Nonce"
         return "" if is_signed(self._keys, int(stamp), signature) else "Invalid Signature"
 
-    def _note(self, request: Request, body: bytes, at_ns: int, status: int) -> None:
-        client_id = ""
+    def _note(self, asked: Asked, at_ns: int, status: int) -> None:
+        client_id, body = "", asked.body
         if body:
             with contextlib.suppress(Rejected):
                 client_id = fields_of(body).get("neworderclientid", "")
         self._sandbox.requests.append(
             books.Request(
                 at_ns=at_ns,
-                method=request.method,
-                path=request.url.path,
-                query=request.url.query,
+                method=asked.method,
+                path=asked.path,
+                query=asked.query,
                 body=body[: books.BODY_MAX].decode("utf-8", "replace"),
                 client_id=client_id,
                 status=status,
