@@ -1,7 +1,7 @@
 """Execution: the only actor that sends orders and the only writer of the database.
 
 Hears   ApprovedOrder, RefuseIntent, commands, BookTop on `mark.`, InstrumentRules, venue outcomes
-Says    facts, each after its commit; IntentVerdict and CommandDone as answers
+Says    facts, each after its commit; VenueState; IntentVerdict and CommandDone as answers
 Never   sends twice for one intent, forgets an order, or takes silence for an answer
 
 To start is to recover: lock, open and verify the database, read the exchange, then listen.
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import assert_never
 
 from msgspec import Struct, convert
+from msgspec.structs import replace
 
 from actors import CODEC
 from btcbot.btcturk.hear import Hear
@@ -34,6 +35,7 @@ from btcbot.domain.messages import (
     RefuseIntent,
     SetPause,
     SetTradingState,
+    VenueState,
 )
 from btcbot.domain.venue import (
     AllOrdersRead,
@@ -74,6 +76,7 @@ from bus.actor import (
     Hears,
     PeerBack,
     PeerLost,
+    Publish,
     PublishFact,
     RequestExpired,
     Started,
@@ -90,7 +93,7 @@ Inbox = (
     BookTop | ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
     | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead | AllOrdersRead
     | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
-    | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
+    | VenueState | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
 )  # fmt: skip
 
 log = logging.getLogger("btcbot.execution")
@@ -197,6 +200,8 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             return _note_trouble(turn, message)
         case ConnectionsIdle():
             desk.idle_connections = message.count
+        case VenueState():
+            return (Publish("venue", replace(message, trouble=desk.trouble or message.trouble)),)
         case InstrumentRules():
             learn_rules(desk, message.instruments)
         case CancelAnswered():
@@ -238,8 +243,10 @@ def _set_trading_state(turn: Turn, message: SetTradingState) -> tuple[Struct, ..
 
 
 def _ring(turn: Turn, message: Doorbell) -> None:
-    """Something moved: read the trades soon, and that order if it is ours."""
+    """Something moved: read the trades soon, and that order if it is ours; else the balances."""
     schedule.read_soon(turn, "fills")
+    if message.order_id is None:
+        schedule.read_soon(turn, "balances")
     if message.order_id is not None and message.order_id in turn.desk.by_order_id:
         turn.ask(ReadOrder(message.order_id))
 

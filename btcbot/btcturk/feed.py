@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from btcbot.btcturk import charts, frames, public_frames, wire
+from btcbot.btcturk import frames, public, public_frames, wire
 from btcbot.btcturk.drift import Drift
 from btcbot.btcturk.grammar import WireError
 from btcbot.btcturk.hear import Hear, nobody
@@ -28,9 +28,11 @@ from btcbot.domain.feed import (
     ReadCandles,
     ReadRules,
     RulesRead,
+    SeenCandle,
 )
 from btcbot.domain.ids import Pair
-from btcbot.domain.messages import Message
+from btcbot.domain.messages import Message, Ohlc
+from btcbot.domain.money import Price, Quantity
 
 log = logging.getLogger("btcbot.btcturk")
 DETAIL_MAX = 300
@@ -178,10 +180,18 @@ class BtcturkFeed:
             "from": asked.from_ns // SECOND_NS,
             "to": asked.to_ns // SECOND_NS,
         }
-        found = charts.candles(await self._graph.get("public", "/v1/klines/history", params))
+        found = public.candles(await self._graph.get("chart", "/v1/klines/history", params))
+        rows = (_minute(row) for row in found)
         # A running minute is no candle yet, whatever range was asked for.
-        inside = tuple(row for row in found if asked.from_ns <= row.start_ns < asked.to_ns)
+        inside = tuple(row for row in rows if asked.from_ns <= row.start_ns < asked.to_ns)
         return CandlesRead(pair=asked.pair, candles=inside)
+
+
+def _minute(row: public.Candle) -> SeenCandle:
+    prices = Ohlc(
+        open=Price(row.open), high=Price(row.high), low=Price(row.low), close=Price(row.close)
+    )
+    return SeenCandle(row.start_s * SECOND_NS, prices, Quantity(row.volume))
 
 
 def _joins(pair: Pair) -> Iterator[str]:

@@ -44,6 +44,14 @@ class CandleSource(StrEnum):
     BACKFILL = "backfill"  # Read from the exchange's charts: for the time we did not listen.
 
 
+class SocketStatus(StrEnum):
+    """The private socket. It only ever rings: polling is the authority, whatever its status."""
+
+    DOWN = "DOWN"
+    UP = "UP"
+    SUSPECT = "SUSPECT"  # Connected, and silent while our own orders changed.
+
+
 class Rule(StrEnum):
     """Why an intent was refused; by risk_gate, or by execution's own second check."""
 

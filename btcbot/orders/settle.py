@@ -26,6 +26,7 @@ from btcbot.orders.accept import live_orders
 from btcbot.orders.alarms import alarm
 from btcbot.orders.outcomes import claim
 from btcbot.orders.state import Desk, Order
+from btcbot.orders.terms import spends_quote
 from btcbot.orders.turn import Turn
 
 QUIET_NS = 5_000_000_000  # How long nothing must have changed before balances are compared.
@@ -155,17 +156,25 @@ def _book(turn: Turn, row: VenueFill, post: PostFill) -> None:
 
 
 def _hold_against(turn: Turn, order: Order) -> None:
-    """Stop when an order was filled beyond what it was for, or beyond what ended it."""
-    most = order.intent.quantity if order.executed is None else order.executed
-    if order.filled > most:
-        detail = f"{text(order.filled)} of {text(most)}"
+    """Stop when more was executed than the order was for, or than what ended it.
+
+    Base, or quote where quote was sent and nobody knows yet how much base that is.
+    """
+    done, most = order.filled, order.intent.quantity if order.executed is None else order.executed
+    if spends_quote(order.intent) and order.executed is None:
+        done, most = order.cost, order.reserved
+    if done > most:
+        detail = f"{text(done)} of {text(most)}"
         alarm(turn, TradingState.HALTED, f"overfill of {order.client_order_id}", detail)
 
 
 def _close(turn: Turn, order: Order) -> None:
     desk = turn.desk
     if order.filled == order.executed:
-        is_full = order.filled == order.intent.quantity
+        # A buy by quote never rests: whatever it got is all that was wanted.
+        is_full = order.filled == order.intent.quantity or (
+            spends_quote(order.intent) and order.filled > 0
+        )
         turn.say(
             OrderClosed(
                 intent_id=order.intent.intent_id,

@@ -19,6 +19,7 @@ from btcbot.domain.ids import Pair, intent_id
 from btcbot.domain.messages import ApprovedOrder, OrderIntent, RefuseIntent
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.words import Rule, Side
+from btcbot.store.writer import Writer
 
 BTCBOT = Path(sys.executable).with_name("btcbot")
 
@@ -183,12 +184,24 @@ def test_the_command_prints_figures_and_exits_by_whether_goals_are_met(tmp_path:
     assert done.returncode == (exits.OK if row["met"] else exits.PROBLEM), done.stderr
 
 
+def test_an_order_that_is_asked_for_again_is_committed_once(tmp_path: Path) -> None:
+    writer = Writer(":memory:")
+    handle, state = stage.sink(writer, tmp_path / "taken.json"), stage.Sink(2)
+
+    for message in (approved(1), approved(1), approved(2)):
+        state = handle(state, message, 1).state
+
+    assert writer.head == len(state.taken_ns) == 2
+
+
 def test_a_stall_costs_the_orders_it_refused_and_not_the_measurement(tmp_path: Path) -> None:
     out = tmp_path / "taken.json"
     handle, state = stage.sink(None, out), stage.Sink(3)
 
-    for message in (approved(1), refused(2), approved(3)):
-        state = handle(state, message, 1).state
+    for message in (approved(1), refused(2), refused(2), approved(1), approved(3)):
+        step = handle(state, message, 1)
+        state = step.state
+        assert len(step.effects) == 1, "a request that is asked again is answered again"
 
     assert len(json.loads(out.read_bytes())) == 2
     assert "open_orders" in out.with_suffix(".refused").read_text(encoding="utf-8")

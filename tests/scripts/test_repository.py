@@ -16,6 +16,7 @@ SCRIPTS = (
     "scripts/check",
     "scripts/venv",
     "scripts/lock",
+    "scripts/fuzz-exchange",
     "scripts/recorder-kills",
     ".ci/run",
 )
