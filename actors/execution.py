@@ -59,7 +59,8 @@ from btcbot.killfile import KillFile
 from btcbot.layers import ConfigError
 from btcbot.ledger import postings
 from btcbot.orders import commands, hunt, outcomes, schedule, settle
-from btcbot.orders.accept import take_approval, take_refusal
+from btcbot.orders.accept import take_approval, take_late, take_refusal
+from btcbot.orders.commands import riskier
 from btcbot.orders.recovery import begin, desk_of
 from btcbot.orders.state import Desk, GateLimits, Setup, learn_rules
 from btcbot.orders.turn import Turn
@@ -74,6 +75,7 @@ from bus.actor import (
     FactReader,
     Health,
     Hears,
+    Late,
     PeerBack,
     PeerLost,
     Publish,
@@ -89,11 +91,12 @@ from bus.clock import SystemClock
 from bus.runtime import PeersView, Place, run_on_loop, serve
 from bus.zeromq import lock
 
+Request = ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
 Inbox = (
-    BookTop | ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
-    | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead | AllOrdersRead
-    | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
+    BookTop | Request | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead
+    | AllOrdersRead | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
     | VenueState | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
+    | Late[Request]
 )  # fmt: skip
 
 log = logging.getLogger("btcbot.execution")
@@ -194,6 +197,12 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             commands.cancel(turn, message)
         case Record():
             commands.record(turn, message)
+        case Late(request=ApprovedOrder() as approved):
+            take_late(turn, approved)
+        case Late(request=SetTradingState() | SetPause() as command) if riskier(desk, command):
+            commands.refuse_late(turn, command)
+        case Late():
+            return _take(turn, message.request)  # Safe at any time, or answered before.
         case Doorbell():
             _ring(turn, message)
         case ReadFailed():

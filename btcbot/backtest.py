@@ -36,7 +36,8 @@ from btcbot.store.queries import History, Row
 from btcbot.store.writer import Writer
 from bus.actor import Actor
 from bus.clock import ManualClock
-from bus.memory import Faults, MemoryBus
+from bus.hosted import Faults
+from bus.memory import MemoryBus
 
 TAG: Final = "btest"
 ACTORS: Final = ("execution", "market_data", "risk_gate", "accounting", "strategy")

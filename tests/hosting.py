@@ -10,7 +10,8 @@ from actors import CODEC
 from btcbot.domain.messages import IntentVerdict, OrderIntent
 from bus.actor import Actor, Answer, Ask, Step
 from bus.clock import ManualClock
-from bus.memory import Faults, MemoryBus
+from bus.hosted import Faults
+from bus.memory import MemoryBus
 from tests.builders import START_NS
 
 MILLISECOND_NS = 1_000_000

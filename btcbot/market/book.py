@@ -161,7 +161,7 @@ def _changed(levels: dict[Decimal, str], changes: Rows) -> bool:
     """Change `levels`; return False when one is to be removed that is not there."""
     for row in changes:
         price = Decimal(row.price)
-        if row.amount != "0":
+        if row.amount.strip("0."):  # However many zeros: nothing is left there.
             levels[price] = row.amount
         elif levels.pop(price, None) is None:
             return False

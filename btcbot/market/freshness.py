@@ -5,7 +5,7 @@ from typing import Final
 from btcbot.domain.words import FeedStatus
 
 # Looked at once a second, so it is said within 5 s of the last frame.
-SILENT_NS: Final = 4_000_000_000
+STALE_NS: Final = 4_000_000_000
 
 
 def status_of(
@@ -19,6 +19,6 @@ def status_of(
     if not confirmed_ns:
         return FeedStatus.STARTING if is_up else FeedStatus.DOWN
     is_usable = is_whole or is_fallback
-    if not is_usable or now_ns - confirmed_ns > SILENT_NS:
+    if not is_usable or now_ns - confirmed_ns > STALE_NS:
         return FeedStatus.STALE if is_up else FeedStatus.DOWN
     return FeedStatus.LIVE if is_whole else FeedStatus.FALLBACK

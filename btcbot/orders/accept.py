@@ -53,6 +53,13 @@ def take_approval(turn: Turn, request: ApprovedOrder) -> None:
     turn.answer(desk.verdicts[intent.intent_id])
 
 
+def take_late(turn: Turn, request: ApprovedOrder) -> None:
+    """Refuse an approval whose deadline passed on the way; a known intent gets its old verdict."""
+    detail = "the approval came after its deadline"
+    refused = RefuseIntent(intent=request.intent, rule=Rule.EXPIRED, detail=detail)
+    take_refusal(turn, refused)
+
+
 def reservation(desk: Desk, intent: OrderIntent) -> Amount:
     """Return the most an order can take: quote with the taker's fee for a buy, base for a sell."""
     if intent.side is Side.SELL:

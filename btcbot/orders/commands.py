@@ -45,6 +45,19 @@ def once(turn: Turn, command: CommandId, by: str, do: Callable[[], str | None]) 
     turn.answer(desk.commands[command])
 
 
+def refuse_late(turn: Turn, command: SetTradingState | SetPause) -> None:
+    """Refuse what nobody waits for any more, unless it has an answer already."""
+    late = "it came after its deadline; ask again"
+    once(turn, command.command_id, command.by, lambda: late)
+
+
+def riskier(desk: Desk, command: SetTradingState | SetPause) -> bool:
+    """Return whether `command` would let more happen than may happen now."""
+    if isinstance(command, SetPause):
+        return not command.is_paused
+    return is_stricter(desk.trading, command.state)
+
+
 def set_trading_state(turn: Turn, message: SetTradingState) -> None:
     """Pause, resume, kill."""
     desk = turn.desk

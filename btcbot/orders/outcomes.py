@@ -38,7 +38,6 @@ def take_submitted(turn: Turn, message: Submitted) -> None:
     order = turn.desk.orders.get(message.intent_id)
     if order is None:
         return
-    turn.desk.unauthorised = _unauthorised(turn.desk.unauthorised, message)
     if message.outcome is Outcome.ACKED and _is_of_another(turn, order, message.order_id):
         detail = f"the reply names order {message.order_id}, which is another's"
         _doubt(turn, order, detail)
@@ -62,13 +61,6 @@ def take_submitted(turn: Turn, message: Submitted) -> None:
         )
     else:
         _doubt(turn, order, message.detail)
-
-
-def _unauthorised(row: int, message: Submitted) -> int:
-    """Return how many 401s there are in a row; what was not sent or not answered says nothing."""
-    if message.is_unauthorised:
-        return row + 1
-    return 0 if message.outcome in (Outcome.ACKED, Outcome.REJECTED) else row
 
 
 def take_open_orders(turn: Turn, message: OpenOrdersRead) -> None:

@@ -156,16 +156,19 @@ def _book(turn: Turn, row: VenueFill, post: PostFill) -> None:
 
 
 def _hold_against(turn: Turn, order: Order) -> None:
-    """Stop when more was executed than the order was for, or than what ended it.
+    """Stop when more was executed than was sent, or than what ended the order.
 
-    Base, or quote where quote was sent and nobody knows yet how much base that is.
+    What was sent is base; or quote, where the size in base follows from the fills.
     """
-    done, most = order.filled, order.intent.quantity if order.executed is None else order.executed
-    if spends_quote(order.intent) and order.executed is None:
-        done, most = order.cost, order.reserved
-    if done > most:
-        detail = f"{text(done)} of {text(most)}"
-        alarm(turn, TradingState.HALTED, f"overfill of {order.client_order_id}", detail)
+    if spends_quote(order.intent):
+        bounds = [(order.cost, order.reserved), (order.filled, order.executed)]
+    else:
+        bounds = [(order.filled, order.intent.quantity), (order.filled, order.executed)]
+    for done, most in bounds:
+        if most is not None and done > most:
+            detail = f"{text(done)} of {text(most)}"
+            alarm(turn, TradingState.HALTED, f"overfill of {order.client_order_id}", detail)
+            return
 
 
 def _close(turn: Turn, order: Order) -> None:

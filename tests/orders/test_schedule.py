@@ -120,9 +120,9 @@ def test_a_sweep_reads_one_thing_after_another_has_come_back() -> None:
 
     assert next_after(OpenOrdersRead, pair=pair, orders=()) == [ReadAllOrders(pair, OrderId(0))]
     found = next_after(AllOrdersRead, pair=pair, orders=(), is_complete=True)
-    assert found == [ReadFills(since_ms)]
-    assert next_after(FillsRead, order_id=None, fills=()) == [ReadBalances()]
-    assert next_after(BalancesRead, balances=balances) == [ReadBalances()]
+    assert found == [ReadFills(since_ms, is_settling=True)]
+    assert next_after(FillsRead, order_id=None, fills=()) == [ReadBalances(is_settling=True)]
+    assert next_after(BalancesRead, balances=balances) == [ReadBalances(is_settling=True)]
     assert next_after(BalancesRead, balances=balances) == []
     assert not floor.desk.hunts
 
