@@ -10,9 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
-from btcbot.btcturk import frames, rules
+from btcbot.btcturk import public_frames, rules
 from btcbot.btcturk.grammar import WireError
 from btcbot.catalog.dataset import Busy, locked
 from btcbot.catalog.importing import Tell
@@ -21,7 +22,14 @@ from btcbot.catalog.manifest import Cursor, Manifest, load
 from btcbot.catalog.rows import Cause, Channel, Depth, Provenance, Trade
 from btcbot.catalog.segments import Captured, Opening, blocks, segments
 from btcbot.catalog.writer import Writer
-from btcbot.domain.feed import BookChange, BookSnapshot, SeenTrade, TradesSeen
+from btcbot.domain.feed import (
+    BookChange,
+    BookSnapshot,
+    SeenTrade,
+    TextLevel,
+    TradesSeen,
+    WireLevel,
+)
 from btcbot.domain.ids import Pair
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.messages import Message
@@ -128,7 +136,7 @@ class Converter:
         elif self._heard_ns and at_ns - self._heard_ns > SILENCE_NS:
             self._silence(at_ns)
         try:
-            self._said(frames.public(*frames.split(heard.payload)), at_ns)
+            self._said(public_frames.read(heard.payload, ())[1], at_ns)
         except WireError:
             self.outcome.refused += 1
         self._heard_ns = at_ns
@@ -172,8 +180,8 @@ class Converter:
                 first=book.change_set,
                 last=book.change_set,
                 is_snapshot=type(book) is BookSnapshot,
-                bids=book.bids,
-                asks=book.asks,
+                bids=_levels(book.bids),
+                asks=_levels(book.asks),
             ),
         )
 
@@ -328,3 +336,13 @@ def _trade(row: SeenTrade, at_ns: int) -> Trade:
         price=row.price,
         quantity=row.quantity,
     )
+
+
+def _levels(side: tuple[TextLevel, ...] | bytes) -> tuple[TextLevel, ...]:
+    """Return the levels of a side: read already, or of a whole book as it came."""
+    if isinstance(side, tuple):
+        return side
+    return tuple(TextLevel(row.P, row.A) for row in _side(side))
+
+
+_side = msgspec.json.Decoder(list[WireLevel]).decode
