@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import assert_never
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from actors import CODEC
 from btcbot.btcturk.venue import BtcturkVenue
@@ -51,13 +51,16 @@ from btcbot.domain.venue import (
     VenueFill,
 )
 from btcbot.domain.words import TradingState
+from btcbot.killfile import KillFile
+from btcbot.layers import ConfigError
 from btcbot.ledger import postings
-from btcbot.orders import commands, outcomes, schedule, settle
+from btcbot.orders import commands, hunt, outcomes, schedule, settle
 from btcbot.orders.accept import take_approval, take_refusal
 from btcbot.orders.recovery import begin, desk_of
-from btcbot.orders.state import Desk, GateLimits, Setup
+from btcbot.orders.state import Desk, GateLimits, Setup, learn_rules
 from btcbot.orders.turn import Turn
 from btcbot.secret import read_secret
+from btcbot.store.database import StoreError
 from btcbot.store.writer import Writer
 from bus.actor import (
     Actor,
@@ -91,6 +94,7 @@ Inbox = (
 log = logging.getLogger("btcbot.execution")
 CONTROL_HANGS_NS = 4_000_000_000  # After the second that makes it PeerLost.
 CHECKPOINT_NS = 10_000_000_000
+KILL_FILE = "run/KILL"
 
 
 class Persist(Struct, frozen=True):
@@ -105,7 +109,7 @@ class LookForKill(Struct, frozen=True):
 
 
 class KeepKillFile(Struct, frozen=True):
-    """Make `run/KILL` exist or not, as the trading state says."""
+    """Make `run/KILL`, or remove it; only the file whose command was given already is removed."""
 
     exists: bool
 
@@ -135,8 +139,10 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     turn, first = Turn(desk, now_ns), desk.head + 1
     before = desk.trading
     effects = _take(turn, message)
-    if desk.trading is not before:
-        effects += (KeepKillFile(desk.trading is TradingState.KILLED),)
+    settle.report_kill(turn)
+    has_kill_file = commands.kill_file_after(before, desk.trading)
+    if has_kill_file is not None:
+        effects += (KeepKillFile(has_kill_file),)
     said = tuple(PublishFact(first + n, fact) for n, fact in enumerate(turn.facts))
     persist = (Persist(tuple(turn.facts), first),) if turn.facts else ()
     answers = tuple(Answer(answer.request_id, answer) for answer in turn.answers)
@@ -157,26 +163,26 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
         case OpenOrdersRead():
             schedule.arrived(desk, f"open {message.pair}")
             outcomes.take_open_orders(turn, message)
-            schedule.hunted(turn, message)
+            hunt.hunted(turn, message)
         case AllOrdersRead():
             outcomes.take_all_orders(turn, message)
-            schedule.hunted(turn, message)
+            hunt.hunted(turn, message)
         case OrderRead():
             outcomes.take_order_read(turn, message)
             settle.close_conserved(turn)
         case FillsRead():
             schedule.arrived(desk, "fills" if message.order_id is None else "fills_of")
             settle.take_fills(turn, message, _postings_of_fill)
-            schedule.hunted(turn, message)
+            hunt.hunted(turn, message)
         case BalancesRead():
             schedule.arrived(desk, "balances")
             settle.take_balances(turn, message, lambda read: postings.of_opening(read.balances))
-            schedule.hunted(turn, message)
+            hunt.hunted(turn, message)
         case TimeRead():
             schedule.arrived(desk, "clock")
             desk.clock, desk.clock_read_ns = message, turn.now_ns
         case SetTradingState():
-            commands.set_trading_state(turn, message)
+            return _set_trading_state(turn, message)
         case SetPause():
             commands.set_pause(turn, message)
         case CancelIntent():
@@ -190,7 +196,7 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
         case ConnectionsIdle():
             desk.idle_connections = message.count
         case InstrumentRules():
-            desk.rules = {rules.pair: rules for rules in message.instruments}
+            learn_rules(desk, message.instruments)
         case CancelAnswered():
             if desk.by_order_id.get(message.order_id):  # Heard or not, only a read can tell.
                 turn.ask(ReadOrder(message.order_id))
@@ -212,12 +218,21 @@ def _woken(turn: Turn, message: Woken) -> tuple[Struct, ...]:
         hangs = desk.control_is_lost and desk.control_pid > 1
         return (KillProcess(desk.control_pid),) if hangs else ()
     commands.end_pauses(turn)
-    schedule.tend(turn)
+    schedule.tend(turn, message.due_ns)
     tidy: tuple[Struct, ...] = ()
     if desk.due.get("checkpoint", 0) <= now_ns and not turn.facts:
         desk.due["checkpoint"] = now_ns + CHECKPOINT_NS
         tidy = (Checkpoint(),)
     return (Wake("tick", now_ns + schedule.TICK_NS), LookForKill(), *tidy)
+
+
+def _set_trading_state(turn: Turn, message: SetTradingState) -> tuple[Struct, ...]:
+    """Do what is said; a kill file that was obeyed before, and resumed from, is a leftover."""
+    is_old = message.command_id in turn.desk.commands
+    commands.set_trading_state(turn, message)
+    is_leftover = message.by == KILL_FILE and is_old
+    is_stopped = turn.desk.trading in commands.STOPPED
+    return (KeepKillFile(exists=False),) if is_leftover and not is_stopped else ()
 
 
 def _ring(turn: Turn, message: Doorbell) -> None:
@@ -229,11 +244,8 @@ def _ring(turn: Turn, message: Doorbell) -> None:
 
 def _note_trouble(turn: Turn, message: ReadFailed) -> tuple[Struct, ...]:
     """Note why the exchange cannot be read, and read again soon; health says DEGRADED meanwhile."""
-    desk = turn.desk
-    schedule.failed(turn, message.what)
-    desk.trouble = f"{message.what}: {message.detail}"
-    desk.unauthorised = desk.unauthorised + 1 if message.is_unauthorised else 0
-    return (Complain("exchange_trouble", desk.trouble),)
+    schedule.note_trouble(turn, message)
+    return (Complain("exchange_trouble", turn.desk.trouble),)
 
 
 def _note_peer(turn: Turn, message: PeerBack | PeerLost) -> tuple[Struct, ...]:
@@ -268,7 +280,7 @@ class Performer:
 
     def __init__(self, writer: Writer, venue: Venue, kill_file: Path, deliver: Deliver) -> None:
         self._writer, self._venue = writer, venue
-        self._kill_file, self._deliver = kill_file, deliver
+        self._kill_file, self._deliver = KillFile(kill_file), deliver
 
     def __call__(self, effect: Struct) -> None:
         match effect:
@@ -276,10 +288,8 @@ class Performer:
                 self._writer.commit(effect.facts, effect.first)
             case LookForKill():
                 self._look_for_kill()
-            case KeepKillFile(exists=True):
-                self._kill_file.touch(mode=0o600)
             case KeepKillFile():
-                self._kill_file.unlink(missing_ok=True)
+                self._kill_file.keep(exists=effect.exists)
             case Checkpoint():
                 self._writer.checkpoint()
             case Complain():
@@ -294,14 +304,14 @@ class Performer:
 
     def _look_for_kill(self) -> None:
         """Turn a new `run/KILL` into a command; its time of change makes it one command."""
-        with suppress(FileNotFoundError):
-            made = self._kill_file.stat().st_mtime_ns
+        made_ns = self._kill_file.look()
+        if made_ns is not None:
             self._deliver(
                 SetTradingState(
-                    command_id=CommandId(f"kill-file-{made}"),
+                    command_id=CommandId(f"kill-file-{made_ns}"),
                     state=TradingState.KILLED,
-                    by="run/KILL",
-                    reason="the file run/KILL was made",
+                    by=KILL_FILE,
+                    reason=f"the file {KILL_FILE} was made",
                 )
             )
 
@@ -328,20 +338,13 @@ def actor(desk: Desk, perform: Callable[[Struct], None], read_facts: FactReader)
 
 def setup_of(config: Config, tag: str) -> Setup:
     """Return what `config` fixes for a life of execution."""
-    risk = config.risk
     return Setup(
         tag=tag,
         mode=config.mode,
         pairs=config.pairs,
         bounds=config.orders,
         fees={asset: config.fees(asset) for asset in (Asset("TRY"), Asset("USDT"))},
-        gate=GateLimits(
-            order_notional_max_try=risk.order_notional_max_try,
-            open_orders_max=risk.open_orders_max,
-            orders_per_minute_max=risk.orders_per_minute_max,
-            price_collar_bps=risk.price_collar_bps,
-            cash_reserve_min_try=risk.cash_reserve_min_try,
-        ),
+        gate=convert(config.risk, GateLimits, from_attributes=True),
     )
 
 
@@ -350,8 +353,7 @@ def main(config: Config) -> None:
     held = lock(config.run / "exec.lock")  # Before the key, the database and the exchange.
     try:
         clock = SystemClock()
-        writer = Writer(str(config.database))
-        writer.verify()
+        writer = _journal(config)
         found = writer.reader.recover()
         tag = found.instance or instance_tag(f"{config.home}|{clock.now_ns()}")
         desk = desk_of(setup_of(config, tag), found)
@@ -360,6 +362,16 @@ def main(config: Config) -> None:
         writer.close()
     finally:
         os.close(held)
+
+
+def _journal(config: Config) -> Writer:
+    """Return the verified journal. Raises ConfigError: no restart mends a database."""
+    try:
+        writer = Writer(str(config.database))
+        writer.verify()
+    except StoreError as error:
+        raise ConfigError(str(error)) from None
+    return writer
 
 
 async def _serve(config: Config, writer: Writer, desk: Desk) -> None:

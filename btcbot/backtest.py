@@ -271,20 +271,13 @@ class _Performer:
 
 
 def _setup(plan: Plan) -> Setup:
-    limits = plan.limits
     return Setup(
         tag=TAG,
         mode="backtest",
         pairs=(plan.pair,),
         bounds=plan.bounds,
         fees=dict(plan.fees),
-        gate=GateLimits(
-            order_notional_max_try=limits.order_notional_max_try,
-            open_orders_max=limits.open_orders_max,
-            orders_per_minute_max=limits.orders_per_minute_max,
-            price_collar_bps=limits.price_collar_bps,
-            cash_reserve_min_try=limits.cash_reserve_min_try,
-        ),
+        gate=msgspec.convert(plan.limits, GateLimits, from_attributes=True),
     )
 
 

@@ -153,6 +153,15 @@ class Discrepancy(Fact, frozen=True, kw_only=True, tag="discrepancy"):
     detail: str
 
 
+class BalancesExplained(Fact, frozen=True, kw_only=True, tag="balances_explained"):
+    """A person says that a difference is a deposit or a withdrawal; our books follow."""
+
+    postings: tuple[Posting, ...]
+    by: str
+    reason: str
+    command_id: CommandId
+
+
 class TradingStateChanged(Fact, frozen=True, kw_only=True, tag="trading_state_changed"):
     state: TradingState
     by: str
@@ -192,6 +201,6 @@ class Recorded(Fact, frozen=True, kw_only=True, tag="recorded"):
 FACTS: tuple[type[Fact], ...] = (
     EpochStarted, IntentRefused, OrderSubmitting, OrderNotSent, OrderAcked, OrderRejected,
     OrderUnknown, OrderCancelRequested, OrderClosing, OrderClosed, OrderAbsent, OrderZombie, Fill,
-    Balances, Opening, Discrepancy, TradingStateChanged, KillCompleted, PauseChanged,
-    CommandRefused, Recorded,
+    Balances, Opening, Discrepancy, BalancesExplained, TradingStateChanged, KillCompleted,
+    PauseChanged, CommandRefused, Recorded,
 )  # fmt: skip

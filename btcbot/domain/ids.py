@@ -36,6 +36,11 @@ def is_ours(client_id: str, tag: str) -> bool:
     return client_id.startswith(f"{_VERSION}-{tag}-")
 
 
+def is_of_btcbot(client_id: str) -> bool:
+    """Return whether some installation of btcbot made `client_id`."""
+    return client_id.startswith(f"{_VERSION}-")
+
+
 def _hash26(seed: str) -> str:
     digest = hashlib.blake2b(seed.encode(), digest_size=16).digest()
     return base64.b32encode(digest).decode().rstrip("=").lower()

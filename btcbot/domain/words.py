@@ -44,6 +44,8 @@ class Rule(StrEnum):
 
     EXPIRED = "expired"
     DUPLICATE_SLOT = "duplicate_slot"
+    REPEATED = "repeated"  # The same order from the same slot within seconds.
+    SLOT_RATE = "slot_rate"  # Its strategy is paused until a person resumes it.
     UNKNOWN_PAIR = "unknown_pair"
     PAIR_NOT_TRADING = "pair_not_trading"
     NOT_ON_TICK = "not_on_tick"

@@ -7,18 +7,20 @@ the order and reserves what it may cost, so limits hold under any interleaving o
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
-from btcbot.domain.facts import IntentRefused, OrderSubmitting
-from btcbot.domain.ids import OrderId, Pair, client_order_id
-from btcbot.domain.messages import ApprovedOrder, OrderIntent, RefuseIntent
+from msgspec.structs import replace
+
+from btcbot.domain.facts import IntentRefused, OrderSubmitting, PauseChanged
+from btcbot.domain.ids import CommandId, OrderId, Pair, client_order_id
+from btcbot.domain.messages import ApprovedOrder, OrderIntent, RefuseIntent, Scope
 from btcbot.domain.money import BPS_IN_ONE, Amount, Notional, part_of
 from btcbot.domain.venue import Submit
 from btcbot.domain.words import OrderState, Rule, Side, TradingState
-from btcbot.orders.state import Desk, Order
+from btcbot.orders.state import MINUTE_NS, Desk, Order, Sent
 from btcbot.orders.turn import Turn
 
 ACCEPT_WITHIN_NS = 500_000_000
 MARK_AGE_MAX_NS = 2_000_000_000
-MINUTE_NS = 60_000_000_000
+REPEAT_NS = 5_000_000_000
 
 Refusal = tuple[Rule, str] | None
 
@@ -45,6 +47,8 @@ def take_approval(turn: Turn, request: ApprovedOrder) -> None:
         else:
             rule, detail = refusal
             turn.say(IntentRefused(intent=intent, rule=rule, detail=detail, at_ns=turn.now_ns))
+            if rule is Rule.SLOT_RATE:
+                _pause(turn, intent, detail)
     turn.answer(desk.verdicts[intent.intent_id])
 
 
@@ -82,7 +86,6 @@ def _submit(turn: Turn, request: ApprovedOrder) -> None:
         )
     )
     desk.idle_connections -= 1
-    desk.sent_ns = (*(t for t in desk.sent_ns if turn.now_ns - t < MINUTE_NS), turn.now_ns)
     turn.ask(
         Submit(
             intent_id=intent.intent_id,
@@ -92,6 +95,21 @@ def _submit(turn: Turn, request: ApprovedOrder) -> None:
             quantity=intent.quantity,
             limit_price=intent.limit_price,
             stamp_ms=desk.last_stamp_ms,
+        )
+    )
+
+
+def _pause(turn: Turn, intent: OrderIntent, detail: str) -> None:
+    """Stop a strategy that repeats itself, until a person lets it go on."""
+    turn.say(
+        PauseChanged(
+            scope=Scope(strategy=intent.strategy),
+            is_paused=True,
+            until_ns=None,
+            by="execution",
+            reason=detail,
+            command_id=CommandId(""),
+            at_ns=turn.now_ns,
         )
     )
 
@@ -106,8 +124,10 @@ def _refusal(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
 
 
 def _in_time(_desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
-    age_ms = (now_ns - request.approved_ns) // 1_000_000
-    if now_ns - request.approved_ns > ACCEPT_WITHIN_NS or now_ns >= request.intent.expires_ns:
+    age_ns = now_ns - request.approved_ns
+    # Far ahead of us: the clock was set back, and nobody knows how old the approval is.
+    if abs(age_ns) > ACCEPT_WITHIN_NS or now_ns >= request.intent.expires_ns:
+        age_ms = age_ns // 1_000_000
         return Rule.EXPIRED, f"approved {age_ms} ms ago; allowed are 500 ms, before it expires"
     return None
 
@@ -129,6 +149,8 @@ def _readiness(desk: Desk, _request: ApprovedOrder, now_ns: int) -> Refusal:
         return Rule.ACCOUNT_UNKNOWN, f"still reading: {', '.join(desk.first_reads)}"
     if desk.setup.needs_risk_gate and not desk.risk_gate_is_heard:
         return Rule.PEER_LOST, "risk_gate is silent"
+    if desk.is_blind:
+        return Rule.ACCOUNT_UNKNOWN, "the exchange refuses our key"
     if desk.clock is None or now_ns - desk.clock_read_ns > 3 * bounds.clock_interval_s * 10**9:
         return Rule.CLOCK, "the exchange's clock was not read lately"
     if desk.clock.error_ns > bounds.clock_error_max_ms * 10**6:
@@ -162,13 +184,48 @@ def _slot_and_pair(desk: Desk, request: ApprovedOrder, _now_ns: int) -> Refusal:
     for order in live:
         if order.intent.slot == intent.slot:
             return Rule.DUPLICATE_SLOT, f"{intent.slot}: {order.client_order_id} is {order.state}"
-        in_doubt = order.state in (OrderState.UNKNOWN, OrderState.ZOMBIE)
-        if in_doubt and order.intent.pair == intent.pair:
+        if _is_frozen_by(order, intent):
             return Rule.PAIR_FROZEN, f"{order.client_order_id} is {order.state}"
         if _crosses(order.intent, intent):
             return Rule.SELF_CROSS, f"our own {order.client_order_id} rests at {_at(order)}"
     if len(live) >= desk.setup.gate.open_orders_max:
         return Rule.OPEN_ORDERS, f"{len(live)} are live; allowed {desk.setup.gate.open_orders_max}"
+    return None
+
+
+def _is_frozen_by(order: Order, intent: OrderIntent) -> bool:
+    """Return whether the doubt about `order` forbids `intent`.
+
+    A sale lowers the risk whether the doubtful order lives or not: `_funds` holds both in full,
+    and `_crosses` keeps them apart.
+    """
+    if order.intent.pair != intent.pair:
+        return False
+    is_doubtful = order.state is OrderState.UNKNOWN and intent.side is Side.BUY
+    return is_doubtful or order.state is OrderState.ZOMBIE
+
+
+def _sweep(desk: Desk, request: ApprovedOrder, _now_ns: int) -> Refusal:
+    """Keep money still for the moments in which balances are to witness that an order is absent."""
+    rules = desk.rules[request.intent.pair]
+    for pair, hunt in desk.hunts.items():
+        if rules.base in hunt.holds or rules.quote in hunt.holds:
+            return Rule.PAIR_FROZEN, f"a sweep of {pair} is counting {' and '.join(hunt.holds)}"
+    return None
+
+
+def _repeats(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
+    """Stop a slot that sends the same order again, or orders without end."""
+    intent = request.intent
+    shape = Sent.of(intent, 0)
+    of_slot = [s for s in desk.sent if s.slot == intent.slot and now_ns - s.at_ns < MINUTE_NS]
+    for sent in of_slot:
+        if now_ns - sent.at_ns < REPEAT_NS and replace(sent, at_ns=0) == shape:
+            age_ms = (now_ns - sent.at_ns) // 10**6
+            return Rule.REPEATED, f"{intent.slot} sent the same order {age_ms} ms ago; wait 5000 ms"
+    most = desk.setup.bounds.slot_orders_per_minute_max
+    if len(of_slot) >= most:
+        return Rule.SLOT_RATE, f"{intent.slot} sent {len(of_slot)} in a minute; allowed {most}"
     return None
 
 
@@ -186,7 +243,7 @@ def _at(order: Order) -> str:
 def _price(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
     intent, gate = request.intent, desk.setup.gate
     mark = desk.marks.get(intent.pair)
-    if mark is None or now_ns - mark.confirmed_ns > MARK_AGE_MAX_NS:
+    if mark is None or abs(now_ns - mark.confirmed_ns) > MARK_AGE_MAX_NS:
         age = "never seen" if mark is None else f"{(now_ns - mark.confirmed_ns) // 10**6} ms old"
         return Rule.STALE_BOOK, f"{intent.pair}: price {age}; allowed 2000 ms"
     middle = (mark.bid + mark.ask) / 2
@@ -206,10 +263,20 @@ def _size(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
     notional = intent.quantity * intent.limit_price * rate
     if notional > gate.order_notional_max_try:
         return Rule.ORDER_NOTIONAL, f"{notional:.2f} TRY; allowed {gate.order_notional_max_try}"
-    recent = sum(1 for t in desk.sent_ns if now_ns - t < MINUTE_NS)
+    held = _held_at_worst(desk, intent.pair) * desk.marks[intent.pair].ask * rate + notional
+    if intent.side is Side.BUY and held > gate.position_notional_max_try:
+        most = gate.position_notional_max_try
+        return Rule.POSITION_NOTIONAL, f"{held:.2f} TRY of {intent.pair} at worst; allowed {most}"
+    recent = sum(1 for sent in desk.sent if now_ns - sent.at_ns < MINUTE_NS)
     if recent >= gate.orders_per_minute_max:
         return Rule.ORDER_RATE, f"{recent} sent in a minute; allowed {gate.orders_per_minute_max}"
     return None
+
+
+def _held_at_worst(desk: Desk, pair: Pair) -> Decimal:
+    """Return what our fills would hold of `pair` if every live buy of it filled, in base."""
+    buys = (o.left for o in live_orders(desk, pair) if o.intent.side is Side.BUY)
+    return sum(buys, start=desk.positions.get(pair, Decimal(0)))
 
 
 def _funds(desk: Desk, request: ApprovedOrder, _now_ns: int) -> Refusal:
@@ -245,7 +312,7 @@ def _asset(desk: Desk, order: Order) -> str:
 
 
 def _in_try(desk: Desk, pair: Pair) -> Decimal | None:
-    """Return TRY per unit of the pair's quote, at the bid; None when there is no price."""
+    """Return TRY per unit of the pair's quote, at the ask; None when there is no price."""
     quote = desk.rules[pair].quote
     if quote == "TRY":
         return Decimal(1)
@@ -259,6 +326,8 @@ _RULES: tuple[Callable[[Desk, ApprovedOrder, int], Refusal], ...] = (
     _readiness,
     _instrument,
     _slot_and_pair,
+    _sweep,
+    _repeats,
     _price,
     _size,
     _funds,

@@ -8,7 +8,10 @@ NS = 1_000_000_000
 
 
 class OrderBounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Seconds. The floors keep a wrong setting from turning doubt into certainty too early."""
+    """Seconds, where a name ends in `_s`.
+
+    The floors keep a wrong setting from turning doubt into certainty too early.
+    """
 
     # An UNKNOWN order is proven absent no sooner. BTCTurk: 900; the sandbox answers far quicker.
     absence_wait_s: Annotated[int, Meta(ge=30, le=86_400)] = 60
@@ -24,3 +27,5 @@ class OrderBounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     clock_interval_s: Annotated[int, Meta(ge=5, le=300)] = 30
     # No POST when our clock may be wrong by more: BTCTurk refuses stamps 5 s off.
     clock_error_max_ms: Annotated[int, Meta(ge=1, le=2_000)] = 1_000
+    # Orders of one slot in a minute; one more pauses its strategy until a person resumes it.
+    slot_orders_per_minute_max: Annotated[int, Meta(ge=1, le=120)] = 20

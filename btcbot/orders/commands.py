@@ -22,36 +22,40 @@ from btcbot.domain.messages import (
     SetTradingState,
 )
 from btcbot.domain.words import OrderState, TradingState
+from btcbot.orders.accept import live_orders
+from btcbot.orders.alarms import is_stricter
 from btcbot.orders.lifecycle import is_terminal
 from btcbot.orders.schedule import cancel_all, send_cancel
-from btcbot.orders.settle import close_conserved
-from btcbot.orders.state import remember
+from btcbot.orders.settle import BOOKS, differences, explain, said_of
+from btcbot.orders.state import Desk, remember
 from btcbot.orders.turn import Turn
 
 RECORD_MAX = 64 << 10
-_RISK = list(TradingState)
+STOPPED = (TradingState.KILLED, TradingState.HALTED)
+_TRADING = (TradingState.LIVE, TradingState.REDUCE)
 
 
-def once(turn: Turn, command: CommandId, do: Callable[[], str | None]) -> None:
+def once(turn: Turn, command: CommandId, by: str, do: Callable[[], str | None]) -> None:
     """Do a command unless it has an answer; answer it. `do` returns a refusal, or None."""
     desk = turn.desk
     if command not in desk.commands:
         refused = do()
         if refused is not None:
-            turn.say(CommandRefused(command_id=command, by="", detail=refused, at_ns=turn.now_ns))
+            turn.say(CommandRefused(command_id=command, by=by, detail=refused, at_ns=turn.now_ns))
     turn.answer(desk.commands[command])
 
 
 def set_trading_state(turn: Turn, message: SetTradingState) -> None:
     """Pause, resume, kill."""
+    desk = turn.desk
 
     def do() -> str | None:
-        refused = _may_set(turn, message)
+        if message.state is desk.trading or _is_covered(desk, message.state):
+            _note_done(turn, message.command_id)  # Nothing changes, so there is no fact to state.
+            return None
+        refused = None if is_stricter(message.state, desk.trading) else _may_loosen(turn, message)
         if refused:
             return refused
-        if message.state is turn.desk.trading:
-            _note_done(turn, message.command_id)  # Nothing changed, so there is no fact to state.
-            return None
         turn.say(
             TradingStateChanged(
                 state=message.state,
@@ -63,10 +67,22 @@ def set_trading_state(turn: Turn, message: SetTradingState) -> None:
         )
         if message.state is TradingState.KILLED:
             cancel_all(turn)
-            close_conserved(turn)  # A kill with nothing live is complete at once.
         return None
 
-    once(turn, message.command_id, do)
+    once(turn, message.command_id, message.by, do)
+
+
+def kill_file_after(before: TradingState, now: TradingState) -> bool | None:
+    """Return whether `run/KILL` has to exist after a change of trading state; None: leave it.
+
+    It goes when a person lets the bot out of KILLED or HALTED, and by nothing else: somebody may
+    have made it this very moment.
+    """
+    if now is before:
+        return None
+    if now is TradingState.KILLED:
+        return True
+    return False if before in STOPPED and now not in STOPPED else None
 
 
 def set_pause(turn: Turn, message: SetPause) -> None:
@@ -90,7 +106,7 @@ def set_pause(turn: Turn, message: SetPause) -> None:
         )
         return None
 
-    once(turn, message.command_id, do)
+    once(turn, message.command_id, message.by, do)
 
 
 def end_pauses(turn: Turn) -> None:
@@ -136,7 +152,7 @@ def cancel(turn: Turn, message: CancelIntent) -> None:
         _note_done(turn, message.command_id)  # The fact names the order; a row would add nothing.
         return None
 
-    once(turn, message.command_id, do)
+    once(turn, message.command_id, message.by, do)
 
 
 def record(turn: Turn, message: Record) -> None:
@@ -157,7 +173,7 @@ def record(turn: Turn, message: Record) -> None:
         )
         return None
 
-    once(turn, message.command_id, do)
+    once(turn, message.command_id, message.owner, do)
 
 
 def _note_done(turn: Turn, command: CommandId) -> None:
@@ -166,11 +182,15 @@ def _note_done(turn: Turn, command: CommandId) -> None:
     remember(turn.desk.commands, command, done)
 
 
-def _may_set(turn: Turn, message: SetTradingState) -> str | None:
-    """Return why the state may not be set; None: it may."""
+def _is_covered(desk: Desk, wanted: TradingState) -> bool:
+    """Return whether the bot is safer than `wanted` already: to pause must never undo a kill."""
+    stops = (TradingState.PAUSED, TradingState.KILLED)
+    return wanted in stops and is_stricter(desk.trading, wanted)
+
+
+def _may_loosen(turn: Turn, message: SetTradingState) -> str | None:
+    """Return why the state may not be set to a riskier one; None: it may."""
     desk = turn.desk
-    if _RISK.index(message.state) >= _RISK.index(desk.trading):
-        return None  # Safer, or the same.
     if not message.reason:
         return "resume needs a reason"
     if desk.trading is TradingState.HALTED and message.acknowledge != str(desk.trading_seq):
@@ -179,4 +199,34 @@ def _may_set(turn: Turn, message: SetTradingState) -> str | None:
         return "the kill is not complete: some orders are not proven closed yet"
     if desk.first_reads:
         return f"still recovering: {', '.join(desk.first_reads)}"
+    return _unfit(turn, message) if message.state in _TRADING else None
+
+
+def _unfit(turn: Turn, message: SetTradingState) -> str | None:
+    """Return why the bot does not know where it stands; None: it does."""
+    desk = turn.desk
+    doubtful = [
+        order.client_order_id
+        for order in live_orders(desk)
+        if order.state in (OrderState.SENDING, OrderState.UNKNOWN, OrderState.ZOMBIE)
+    ]
+    if doubtful:
+        return f"nobody knows yet what became of {', '.join(doubtful)}"
+    if desk.is_blind:
+        return "the exchange refuses our key; see the key and the clock"
+    if desk.clock is None:
+        return "the exchange's clock is not read yet"
+    return _unexplained(turn, message) if desk.mismatch is not None else None
+
+
+def _unexplained(turn: Turn, message: SetTradingState) -> str | None:
+    """Return how books and balances differ, unless the person names just that event."""
+    desk = turn.desk
+    wrong = said_of(differences(desk))
+    event = desk.discrepancies.get((BOOKS, wrong))
+    if event is None:
+        return f"{wrong}, beyond our books; being read again"
+    if message.acknowledge not in (str(event), str(desk.trading_seq)):
+        return f"{wrong}, beyond our books; if that is a deposit or withdrawal, --ack {event}"
+    explain(turn, CommandId(""), message.by, message.reason)
     return None

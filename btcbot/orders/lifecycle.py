@@ -1,13 +1,13 @@
-r"""The states of an order and every move between them that may happen; the database holds the same.
+"""The states of an order and every move that may happen; the database holds the same table."""
 
-+-> REJECTED        +--> ABSENT --(seen later)--> ZOMBIE
-SENDING -----+-> NOT_SENT        |
-|         +-> OPEN <------- UNKNOWN <-- (any doubt, or a restart in SENDING)
-|               |  \
-       +---------------+   +-> CANCEL_REQ -+
-|                   v
-+-----------> CLOSING --(fills add up)--> CLOSED
-"""
+#              +--> REJECTED       +--> ABSENT --(seen later)--> ZOMBIE --> CLOSING
+#    SENDING --+--> NOT_SENT       |
+#       |      +--> OPEN <----- UNKNOWN <-- (any doubt, or a restart in SENDING)
+#       |           |  |          ^
+#       +-----------|--|----------+
+#                   |  +-> CANCEL_REQ -+
+#                   |                  v
+#                   +--------------> CLOSING --(fills add up)--> CLOSED
 
 from typing import Final
 

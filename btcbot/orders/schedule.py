@@ -4,18 +4,11 @@ Reads have a name; one of each name is under way at most. What is under way is f
 seconds, so a lost answer delays a read and never stops it.
 """
 
-from msgspec.structs import replace
-
 from btcbot.domain.facts import OrderCancelRequested, OrderUnknown
-from btcbot.domain.ids import OrderId, Pair
 from btcbot.domain.venue import (
-    AllOrdersRead,
-    BalancesRead,
     Cancel,
-    FillsRead,
-    OpenOrdersRead,
-    ReadAllOrders,
     ReadBalances,
+    ReadFailed,
     ReadFills,
     ReadOpenOrders,
     ReadTime,
@@ -23,42 +16,55 @@ from btcbot.domain.venue import (
 )
 from btcbot.domain.words import OrderState, TradingState
 from btcbot.orders.accept import live_orders
-from btcbot.orders.outcomes import prove_absent
-from btcbot.orders.settle import differences
-from btcbot.orders.state import Desk, Hunt, Order
+from btcbot.orders.alarms import alarm
+from btcbot.orders.hunt import hunt_unknown
+from btcbot.orders.state import UNAUTHORISED_MAX, Desk, Order
 from btcbot.orders.turn import Turn
 
-HuntRead = OpenOrdersRead | AllOrdersRead | FillsRead | BalancesRead
 SECOND = 1_000_000_000
 TICK_NS = SECOND // 2
+STEP_NS = SECOND  # A tick this late or early: we were frozen, or the clock was set.
 FORGET_NS = 10 * SECOND
 RETRY_NS = 2 * SECOND
 REPLY_WAIT_NS = 10 * SECOND  # The venue reports a time-out after 3 s; this is for its own death.
 CANCELS_A_TICK = 4  # 8 a second of the 10 the exchange allows.
 CANCEL_REPEATS_S = (2, 5, 10)
 OVERLAP_MS = 600_000
-UNAUTHORISED_MAX = 3
+UNKNOWN_MAX = 3
+UNKNOWN_FOR_NS = 60 * SECOND
 PROBE_NS = 60 * SECOND
 
 
-def tend(turn: Turn) -> None:
-    """Do what is due now."""
+def tend(turn: Turn, due_ns: int) -> None:
+    """Do what is due now; this tick was asked for at `due_ns`."""
     desk, now_ns = turn.desk, turn.now_ns
+    if abs(now_ns - due_ns) > STEP_NS:
+        desk.clock = None  # Nothing is sent until the exchange's clock is measured again.
+        read_soon(turn, "clock")
     for name in [name for name, since in desk.waiting.items() if now_ns - since > FORGET_NS]:
         failed(turn, name)
-    if desk.unauthorised >= UNAUTHORISED_MAX:
-        # The exchange blocks an address after 50 of these: one probe a minute until it is mended.
-        _read(turn, "probe", ReadBalances(), PROBE_NS)
-        return
     _doubt_silence(turn)
+    _fear_doubt(turn)
+    # Public, and a wrong clock is one reason why a key is refused.
+    _read(turn, "clock", ReadTime(), desk.setup.bounds.clock_interval_s * SECOND)
+    if desk.is_blind:
+        _probe(turn)
+        return
     cancel_all(turn)
     _read_routine(turn)
-    for pair in desk.setup.pairs:
-        unknown = [o for o in live_orders(desk, pair) if o.state is OrderState.UNKNOWN]
-        if unknown:
-            _hunt(turn, unknown)
-        else:
-            desk.hunts.pop(pair, None)
+    hunt_unknown(turn)
+
+
+def _probe(turn: Turn) -> None:
+    """Ask once a minute whether the exchange takes our key again, and send nothing meanwhile.
+
+    It blocks an address after 50 refusals in a row.
+    """
+    detail = f"{UNAUTHORISED_MAX} private calls in a row were refused; see the key and the clock"
+    alarm(turn, TradingState.PAUSED, "key", detail)
+    if turn.desk.due.get("probe", 0) <= turn.now_ns:
+        turn.desk.due["probe"] = turn.now_ns + PROBE_NS
+        turn.probe(ReadBalances())
 
 
 def start_reads(desk: Desk) -> tuple[str, ...]:
@@ -75,7 +81,8 @@ def arrived(desk: Desk, name: str) -> None:
     """Note that the read `name` came back with an answer."""
     desk.waiting.pop(name, None)
     desk.trouble = ""
-    desk.unauthorised = 0
+    if name != "clock":  # It is public: it proves nothing of our key.
+        desk.unauthorised = 0
     if name in desk.first_reads:
         desk.first_reads = tuple(read for read in desk.first_reads if read != name)
 
@@ -85,6 +92,14 @@ def failed(turn: Turn, name: str) -> None:
     turn.desk.waiting.pop(name, None)
     if name in turn.desk.due:
         turn.desk.due[name] = min(turn.desk.due[name], turn.now_ns + RETRY_NS)
+
+
+def note_trouble(turn: Turn, message: ReadFailed) -> None:
+    """Note why a read gave nothing, and whether our key was refused."""
+    failed(turn, message.what)
+    turn.desk.trouble = f"{message.what}: {message.detail}"
+    if message.is_unauthorised:  # Any other failure says nothing of our key.
+        turn.desk.unauthorised += 1
 
 
 def _read(turn: Turn, name: str, effect: VenueEffect, every_ns: int) -> None:
@@ -98,7 +113,6 @@ def _read(turn: Turn, name: str, effect: VenueEffect, every_ns: int) -> None:
 
 def _read_routine(turn: Turn) -> None:
     desk, bounds = turn.desk, turn.desk.setup.bounds
-    _read(turn, "clock", ReadTime(), bounds.clock_interval_s * SECOND)
     is_live = any(live_orders(desk))
     # Fills before balances: a balance is compared only after the trades that explain it.
     fills_every = bounds.fills_interval_s if is_live else bounds.balances_interval_s
@@ -120,11 +134,15 @@ def _read_routine(turn: Turn) -> None:
 
 
 def _fills_since_ms(desk: Desk, now_ns: int) -> int:
-    """Return the start of the window of trades: the oldest unsettled order, with an overlap."""
+    """Return the start of the window of trades, with an overlap.
+
+    The oldest unsettled order, or the last reading when that is older: trades may have happened
+    while nobody read.
+    """
+    read_ms = (desk.fills_read_ns or desk.opened_ns) // 10**6
     oldest_ms = min((order.stamp_ms for order in live_orders(desk)), default=now_ns // 10**6)
-    since = oldest_ms - OVERLAP_MS
     # The exchange stamps trades by its own clock: what is before our books is sorted out later.
-    return max(since, desk.opened_ns // 10**6 - OVERLAP_MS)
+    return max(min(read_ms, oldest_ms), desk.opened_ns // 10**6) - OVERLAP_MS
 
 
 def _doubt_silence(turn: Turn) -> None:
@@ -136,6 +154,17 @@ def _doubt_silence(turn: Turn) -> None:
                     intent_id=order.intent.intent_id, detail="no outcome", at_ns=turn.now_ns
                 )
             )
+
+
+def _fear_doubt(turn: Turn) -> None:
+    """Take no new risk while several orders are in doubt, or one is for long."""
+    unknown = [o for o in live_orders(turn.desk) if o.state is OrderState.UNKNOWN]
+    if len(unknown) >= UNKNOWN_MAX:
+        alarm(turn, TradingState.REDUCE, "orders in doubt", f"{UNKNOWN_MAX} or more at once")
+    for order in unknown:
+        if turn.now_ns - order.created_ns > UNKNOWN_FOR_NS:
+            detail = f"nobody has known for {UNKNOWN_FOR_NS // SECOND} s what became of it"
+            alarm(turn, TradingState.REDUCE, order.client_order_id, detail)
 
 
 def cancel_all(turn: Turn) -> None:
@@ -183,68 +212,3 @@ def send_cancel(turn: Turn, order: Order) -> None:
         cancel_due_ns=turn.now_ns + wait_s * SECOND,
     )
     turn.ask(Cancel(order.order_id))
-
-
-def _hunt(turn: Turn, unknown: list[Order]) -> None:
-    """Begin a sweep for a pair's unknown orders, or let the one under way come to its end."""
-    desk, pair = turn.desk, unknown[0].intent.pair
-    hunt = desk.hunts.get(pair)
-    if hunt is not None and turn.now_ns - hunt.began_ns < max(_interval_ns(desk), FORGET_NS):
-        return  # Under way; one whose answers were lost is begun again.
-    if desk.due.get(f"hunt {pair}", 0) > turn.now_ns:
-        return
-    floor = min(order.id_floor for order in unknown)
-    since_ms = min(order.stamp_ms for order in unknown) - 60_000
-    desk.hunts[pair] = Hunt(began_ns=turn.now_ns)
-    # An order only moves open -> all -> trades, so it cannot slip between reads in this order.
-    turn.ask(ReadOpenOrders(pair))
-    turn.ask(ReadAllOrders(pair, OrderId(floor)))
-    turn.ask(ReadFills(since_ms))
-    turn.ask(ReadBalances())
-
-
-def hunted(turn: Turn, message: HuntRead) -> None:
-    """Note that a read of a sweep came back; a sweep that is whole counts as evidence.
-
-    Whole: open orders, all orders with every page, trades, and two equal balance reads that agree
-    with our books: an order that was filled unseen would have moved them.
-    """
-    desk = turn.desk
-    for pair, before in tuple(desk.hunts.items()):
-        if message.asked_ns < before.began_ns:
-            continue
-        hunt = _furthered(turn, before, message, pair)
-        desk.hunts[pair] = hunt
-        if hunt.has_open and hunt.has_all and hunt.has_fills and hunt.balances_agree:
-            del desk.hunts[pair]
-            desk.due[f"hunt {pair}"] = hunt.began_ns + _interval_ns(desk)
-            for order in tuple(live_orders(desk, pair)):
-                if order.state is OrderState.UNKNOWN:
-                    prove_absent(turn, order, hunt.began_ns)
-
-
-def _furthered(turn: Turn, hunt: Hunt, message: HuntRead, pair: Pair) -> Hunt:
-    """Return the sweep of `pair` with one more read come back."""
-    match message:
-        case OpenOrdersRead() if message.pair == pair:
-            return replace(hunt, has_open=True)
-        case AllOrdersRead() if message.pair == pair and message.is_complete:
-            return replace(hunt, has_all=True)
-        case FillsRead() if message.order_id is None:
-            return replace(hunt, has_fills=True)
-        case BalancesRead():
-            return _witness(turn, hunt, message)
-    return hunt
-
-
-def _witness(turn: Turn, hunt: Hunt, message: BalancesRead) -> Hunt:
-    """Take a balance read into a sweep; ask for the second of the two that must be equal."""
-    if hunt.balances is None:
-        turn.ask(ReadBalances())
-        return replace(hunt, balances=message.balances)
-    agree = hunt.balances == message.balances and not differences(turn.desk)
-    return replace(hunt, balances=message.balances, balances_agree=agree)
-
-
-def _interval_ns(desk: Desk) -> int:
-    return desk.setup.bounds.sweep_interval_s * SECOND

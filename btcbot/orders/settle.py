@@ -5,32 +5,35 @@ only when its fills add up to what the exchange executed, so a missing fill bloc
 of vanishing. Balances must then agree to the last unit; there is no tolerance.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 
 from btcbot.domain.facts import (
     Balances,
-    Discrepancy,
+    BalancesExplained,
     Fill,
     KillCompleted,
     Opening,
     OrderClosed,
     Posting,
-    TradingStateChanged,
 )
-from btcbot.domain.ids import CommandId
+from btcbot.domain.ids import Asset, CommandId
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.money import Amount, Price, text
 from btcbot.domain.venue import BalancesRead, FillsRead, ReadFills, VenueFill
 from btcbot.domain.words import OrderState, TradingState
 from btcbot.orders.accept import live_orders
+from btcbot.orders.alarms import alarm
+from btcbot.orders.outcomes import claim
 from btcbot.orders.state import Desk, Order
 from btcbot.orders.turn import Turn
 
-QUIET_NS = 2_000_000_000  # How long nothing must have changed before balances are compared.
+QUIET_NS = 5_000_000_000  # How long nothing must have changed before balances are compared.
 
 # While an order is in one of these, the exchange may have moved money we cannot know of yet.
 _UNSETTLED = (OrderState.SENDING, OrderState.UNKNOWN, OrderState.CLOSING, OrderState.ZOMBIE)
+
+BOOKS = "books and balances"
 
 PostFill = Callable[[VenueFill, Instrument], tuple[Posting, ...]]
 PostOpening = Callable[[BalancesRead], tuple[Posting, ...]]
@@ -46,15 +49,23 @@ def take_fills(turn: Turn, message: FillsRead, post: PostFill) -> None:
         if known is None:
             _book(turn, row, post)
         elif known != content:
-            _alarm(turn, TradingState.HALTED, f"fill {key}", f"was {known}, is now {content}")
+            subject = f"fill {row.trade_id} of order {row.order_id}"
+            detail = f"was {' '.join(known)}, is now {' '.join(content)}"
+            alarm(turn, TradingState.HALTED, subject, detail)
+    if message.order_id is None and desk.rules:
+        desk.fills_read_ns = max(desk.fills_read_ns, message.asked_ns)
     close_conserved(turn)
 
 
 def close_conserved(turn: Turn) -> None:
-    """Close each order whose fills add up; report a kill once nothing is live."""
+    """Close each order whose fills add up."""
     for order in tuple(live_orders(turn.desk)):
         if order.state is OrderState.CLOSING:
             _close(turn, order)
+
+
+def report_kill(turn: Turn) -> None:
+    """Report a kill once nothing is live."""
     desk = turn.desk
     if desk.kill_command is not None and not any(live_orders(desk)):
         turn.say(KillCompleted(command_id=desk.kill_command, at_ns=turn.now_ns))
@@ -73,36 +84,56 @@ def take_balances(turn: Turn, message: BalancesRead, post: PostOpening) -> None:
         desk.mismatch = None
     elif desk.mismatch != message.balances:
         desk.mismatch = message.balances  # Two equal reads: one may fall into an update.
-    elif desk.trading is TradingState.LIVE:
-        _alarm(turn, TradingState.REDUCE, "balances", "; ".join(wrong))
+    else:
+        alarm(turn, TradingState.REDUCE, BOOKS, said_of(wrong))
 
 
-def differences(desk: Desk) -> list[str]:
-    """Return each asset whose total is not what our books say, with both figures."""
-    found = []
+def differences(desk: Desk, assets: Collection[Asset] | None = None) -> dict[Asset, Decimal]:
+    """Return what the exchange has beyond our books, of each asset that differs; None: of all."""
+    found = {}
     for asset in sorted(desk.ledger.keys() | desk.balances.keys()):
-        ours = desk.ledger.get(asset, Decimal(0))
         row = desk.balances.get(asset)
-        theirs = row.total if row else Decimal(0)
-        if ours != theirs:
-            found.append(f"{asset}: books {text(ours)}, exchange {text(theirs)}")
+        beyond = (row.total if row else Decimal(0)) - desk.ledger.get(asset, Decimal(0))
+        if beyond and (assets is None or asset in assets):
+            found[asset] = beyond
     return found
+
+
+def said_of(wrong: dict[Asset, Decimal]) -> str:
+    """Return `wrong` as a person reads it."""
+    return ", ".join(
+        f"the exchange has {text(abs(beyond))} {asset} {'more' if beyond > 0 else 'less'}"
+        for asset, beyond in wrong.items()
+    )
+
+
+def explain(turn: Turn, command: CommandId, by: str, reason: str) -> None:
+    """Take a person's word that money came from outside or went there; our books follow."""
+    lines = []
+    for asset, beyond in differences(turn.desk).items():
+        lines.append(Posting("asset", asset, Amount(beyond)))
+        lines.append(Posting("external", asset, Amount(-beyond)))
+    turn.say(
+        BalancesExplained(
+            postings=tuple(lines), by=by, reason=reason, command_id=command, at_ns=turn.now_ns
+        )
+    )
+    turn.desk.mismatch = None
 
 
 def _book(turn: Turn, row: VenueFill, post: PostFill) -> None:
     desk = turn.desk
-    intent_id = desk.by_order_id.get(row.order_id)
-    order = desk.orders.get(intent_id) if intent_id else None
     rules = desk.rules.get(row.pair)
-    if rules is None or (order is None and row.event_ns < desk.opened_ns):
-        return  # Before our books began, or of a pair that nobody configured.
-    if order is None and row.client_id.startswith(f"b1-{desk.setup.tag}-"):
-        return  # Ours, but the order is not found yet: the trade comes again with the next read.
+    if rules is None:
+        return  # Of a pair that nobody configured, or that we have not heard of yet.
+    order = claim(turn, row.order_id, row.client_id)  # A trade proves that its order exists.
+    if order is None and row.event_ns < desk.opened_ns:
+        return  # Before our books began.
     turn.say(
         Fill(
             trade_id=row.trade_id,
             order_id=row.order_id,
-            intent_id=intent_id,
+            intent_id=order.intent.intent_id if order else None,
             client_order_id=order.client_order_id if order else None,
             pair=row.pair,
             side=row.side,
@@ -117,13 +148,20 @@ def _book(turn: Turn, row: VenueFill, post: PostFill) -> None:
             at_ns=turn.now_ns,
         )
     )
-    filled = desk.orders[order.intent.intent_id].filled if order else Decimal(0)
-    if order is not None and filled > order.intent.quantity:
-        detail = f"{text(filled)} of {text(order.intent.quantity)}"
-        _alarm(turn, TradingState.HALTED, f"overfill of {order.client_order_id}", detail)
+    if order is not None:
+        _hold_against(turn, desk.orders[order.intent.intent_id])
+
+
+def _hold_against(turn: Turn, order: Order) -> None:
+    """Stop when an order was filled beyond what it was for, or beyond what ended it."""
+    most = order.intent.quantity if order.executed is None else order.executed
+    if order.filled > most:
+        detail = f"{text(order.filled)} of {text(most)}"
+        alarm(turn, TradingState.HALTED, f"overfill of {order.client_order_id}", detail)
 
 
 def _close(turn: Turn, order: Order) -> None:
+    desk = turn.desk
     if order.filled == order.executed:
         is_full = order.filled == order.intent.quantity
         turn.say(
@@ -135,20 +173,8 @@ def _close(turn: Turn, order: Order) -> None:
                 at_ns=turn.now_ns,
             )
         )
-    elif order.order_id is not None and "fills_of" not in turn.desk.waiting:
-        turn.desk.waiting["fills_of"] = turn.now_ns
+        quiet_ns = turn.now_ns + QUIET_NS + 1
+        desk.due["balances"] = min(desk.due.get("balances", quiet_ns), quiet_ns)
+    elif order.order_id is not None and "fills_of" not in desk.waiting:
+        desk.waiting["fills_of"] = turn.now_ns
         turn.ask(ReadFills(0, order.order_id))
-
-
-def _alarm(turn: Turn, state: TradingState, subject: str, detail: str) -> None:
-    """Write down what is wrong, and stop as much as it takes."""
-    turn.say(Discrepancy(subject=subject, detail=detail, at_ns=turn.now_ns))
-    turn.say(
-        TradingStateChanged(
-            state=state,
-            by="execution",
-            reason=f"{subject}: {detail}",
-            command_id=CommandId(""),
-            at_ns=turn.now_ns,
-        )
-    )

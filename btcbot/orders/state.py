@@ -5,9 +5,11 @@ means. Maps of live things are bounded by the hard gate, histories by `remember`
 """
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import TypeVar
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from btcbot.domain.facts import PauseChanged
 from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, OrderId, Pair
@@ -20,13 +22,17 @@ from btcbot.domain.messages import (
     OrderIntent,
     Scope,
 )
-from btcbot.domain.venue import TimeRead
-from btcbot.domain.words import OrderState, TradingState
+from btcbot.domain.money import Price, Quantity
+from btcbot.domain.venue import TimeRead, VenueOrder
+from btcbot.domain.words import OrderState, Side, TradingState
 from btcbot.orders.bounds import OrderBounds
 
 K = TypeVar("K")
 V = TypeVar("V")
 REMEMBERED = 10_000
+ALARMS_REMEMBERED = 1_000
+MINUTE_NS = 60_000_000_000
+UNAUTHORISED_MAX = 3
 FillKey = tuple[int, int, str]
 FillContent = tuple[str, str, str, str]
 
@@ -45,7 +51,6 @@ class Order(Struct, frozen=True, kw_only=True):
     filled: Decimal = Decimal(0)
     cost: Decimal = Decimal(0)  # Sum of price x quantity of our fills.
     executed: Decimal | None = None  # What the exchange executed, once it left the book.
-    status: str = ""  # The exchange's last word, once it left the book.
     cancel_by: str | None = None
     cancel_reason: str = ""
     cancel_due_ns: int = 0  # When the next DELETE goes.
@@ -58,15 +63,49 @@ class Order(Struct, frozen=True, kw_only=True):
         return self.intent.quantity - self.filled
 
 
+class Stage(StrEnum):
+    """What a sweep waits for: an order only moves open -> all -> trades, so they are read so."""
+
+    OPEN = "open"
+    ALL = "all"
+    FILLS = "fills"
+    BALANCES = "balances"
+    AGAIN = "balances again"
+
+
 class Hunt(Struct, frozen=True, kw_only=True):
-    """One sweep for the unknown orders of a pair: open orders, then all, then trades, balances."""
+    """One sweep for the unknown orders of a pair, read by read."""
 
     began_ns: int
-    has_open: bool = False
-    has_all: bool = False
-    has_fills: bool = False
-    balances: tuple[AssetBalance, ...] | None = None
-    balances_agree: bool = False  # Two equal reads.
+    exchange_ns: int  # By the exchange's clock; 0: it is not known, so the sweep proves nothing.
+    holds: tuple[Asset, ...] = ()  # No new order may touch these while it may prove something.
+    stage: Stage = Stage.OPEN
+    stage_ns: int  # When its read was asked for.
+    balances: tuple[AssetBalance, ...] = ()  # The first of the two reads that must be equal.
+    strangers: tuple[VenueOrder, ...] = ()  # Listed, and not known to be ours.
+
+
+class Sent(Struct, frozen=True, kw_only=True):
+    """What was sent lately: for the throttles."""
+
+    at_ns: int
+    slot: str
+    pair: Pair
+    side: Side
+    quantity: Quantity
+    limit_price: Price
+
+    @classmethod
+    def of(cls, intent: OrderIntent, at_ns: int) -> "Sent":
+        """Return the sending of `intent` at `at_ns`."""
+        return cls(
+            at_ns=at_ns,
+            slot=intent.slot,
+            pair=intent.pair,
+            side=intent.side,
+            quantity=intent.quantity,
+            limit_price=intent.limit_price,
+        )
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -85,6 +124,7 @@ class GateLimits(Struct, frozen=True, kw_only=True):
     """The second, independent check inside execution; TRY and bps."""
 
     order_notional_max_try: Decimal
+    position_notional_max_try: Decimal
     open_orders_max: int
     orders_per_minute_max: int
     price_collar_bps: Decimal
@@ -106,9 +146,13 @@ class Desk(Struct, kw_only=True):
     commands: dict[CommandId, CommandDone] = field(default_factory=dict)
     fills: dict[FillKey, FillContent] = field(default_factory=dict)
     ledger: dict[Asset, Decimal] = field(default_factory=dict)
+    positions: dict[Pair, Decimal] = field(default_factory=dict)  # Of our own fills, in base.
     balances: dict[Asset, AssetBalance] = field(default_factory=dict)
     opened_ns: int = 0  # When the ledger began; 0: not yet.
     id_floor: dict[Pair, OrderId] = field(default_factory=dict)
+    sent: tuple[Sent, ...] = ()  # The POSTs of the minute before the last one.
+    last_stamp_ms: int = 0
+    discrepancies: dict[tuple[str, str], int] = field(default_factory=dict)  # Each said once.
     # Modes.
     trading: TradingState = TradingState.PAUSED
     trading_reason: str = ""
@@ -120,21 +164,37 @@ class Desk(Struct, kw_only=True):
     rules: dict[Pair, Instrument] = field(default_factory=dict)
     clock: TimeRead | None = None
     clock_read_ns: int = 0
-    last_stamp_ms: int = 0
     idle_connections: int = 0
     risk_gate_is_heard: bool = False
     control_pid: int = 0  # 0: not heard yet.
     control_is_lost: bool = False
-    sent_ns: tuple[int, ...] = ()  # When the POSTs of the last minute went.
     changed_ns: int = 0  # When an order or a fill last changed anything.
     # Reading.
     due: dict[str, int] = field(default_factory=dict)  # Name of a read: when it goes next.
     waiting: dict[str, int] = field(default_factory=dict)  # Reads without an answer, since when.
     hunts: dict[Pair, Hunt] = field(default_factory=dict)
     first_reads: tuple[str, ...] = ()  # What must still come back before READY.
-    unauthorised: int = 0  # In a row.
+    unauthorised: int = 0  # Private calls in a row.
     trouble: str = ""  # Why reads fail; empty: they do not.
-    mismatch: tuple[AssetBalance, ...] | None = None  # A balance read that did not agree, once.
+    mismatch: tuple[AssetBalance, ...] | None = None  # A balance read that did not agree.
+    foreign: dict[Pair, tuple[VenueOrder, ...]] = field(default_factory=dict)  # Open, not ours.
+    fills_read_ns: int = 0  # Up to when the trade list was read last.
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the exchange refuses our key: it blocks an address after 50 of these."""
+        return self.unauthorised >= UNAUTHORISED_MAX
+
+
+def held_after(held: Decimal, side: Side, quantity: Decimal) -> Decimal:
+    """Return what our fills hold after one more; what was held before them may be sold too."""
+    return held + quantity if side is Side.BUY else max(held - quantity, Decimal(0))
+
+
+def learn_rules(desk: Desk, instruments: tuple[Instrument, ...]) -> None:
+    """Take the rules as they are now; a pair that is gone keeps its own, and is not traded."""
+    gone = {pair: replace(rules, is_trading=False) for pair, rules in desk.rules.items()}
+    desk.rules = {**gone, **{rules.pair: rules for rules in instruments}}
 
 
 def remember(memory: dict[K, V], key: K, value: V, limit: int = REMEMBERED) -> None:

@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from btcbot.domain.facts import (
     Balances,
+    BalancesExplained,
     CommandRefused,
+    Discrepancy,
     EpochStarted,
     Fact,
     Fill,
@@ -30,13 +32,22 @@ from btcbot.domain.facts import (
     Recorded,
     TradingStateChanged,
 )
-from btcbot.domain.ids import CommandId, IntentId
+from btcbot.domain.ids import CommandId, IntentId, OrderId, Pair
 from btcbot.domain.messages import CommandDone, IntentVerdict
 from btcbot.domain.money import text
-from btcbot.domain.venue import VenueEffect
+from btcbot.domain.venue import ReadTime, Submit, VenueEffect
 from btcbot.domain.words import OrderState, TradingState
 from btcbot.orders.lifecycle import is_terminal, may_move
-from btcbot.orders.state import REMEMBERED, Desk, Order, remember
+from btcbot.orders.state import (
+    ALARMS_REMEMBERED,
+    MINUTE_NS,
+    REMEMBERED,
+    Desk,
+    Order,
+    Sent,
+    held_after,
+    remember,
+)
 
 
 class Turn:
@@ -58,7 +69,15 @@ class Turn:
         fold(self.desk, fact)
 
     def ask(self, effect: VenueEffect) -> None:
-        """Ask the exchange, after the facts are durable."""
+        """Ask the exchange, after the facts are durable.
+
+        While it refuses our key, reads and cancels are dropped: they are repeated until answered.
+        """
+        if not self.desk.is_blind or isinstance(effect, Submit | ReadTime):
+            self.asks.append(effect)
+
+    def probe(self, effect: VenueEffect) -> None:
+        """Ask although the exchange refuses our key."""
         self.asks.append(effect)
 
     def answer(self, message: IntentVerdict | CommandDone) -> None:
@@ -129,14 +148,20 @@ def _submitting(desk: Desk, fact: OrderSubmitting) -> None:
     verdict = IntentVerdict(intent_id=intent.intent_id, rule=None, detail="")
     remember(desk.verdicts, intent.intent_id, verdict)
     desk.last_stamp_ms = fact.stamp_ms
+    recent = (sent for sent in desk.sent if fact.at_ns - sent.at_ns < MINUTE_NS)
+    desk.sent = (*recent, Sent.of(intent, fact.at_ns))
+    _raise_floor(desk, intent.pair, fact.id_floor)
     desk.changed_ns = fact.at_ns
+
+
+def _raise_floor(desk: Desk, pair: Pair, order_id: OrderId) -> None:
+    desk.id_floor[pair] = max(desk.id_floor.get(pair, order_id), order_id)
 
 
 def _acked(desk: Desk, fact: OrderAcked) -> None:
     order = _move(desk, fact.intent_id, OrderState.OPEN, fact.at_ns, order_id=fact.order_id)
     desk.by_order_id[fact.order_id] = fact.intent_id
-    floor = desk.id_floor.get(order.intent.pair, fact.order_id)
-    desk.id_floor[order.intent.pair] = max(floor, fact.order_id)
+    _raise_floor(desk, order.intent.pair, fact.order_id)
     if order.cancel_by is not None:  # Asked for while it was in doubt.
         _move(desk, fact.intent_id, OrderState.CANCEL_REQ, fact.at_ns, cancel_due_ns=fact.at_ns)
 
@@ -155,17 +180,17 @@ def _cancel_requested(desk: Desk, fact: OrderCancelRequested) -> None:
 
 def _closing(desk: Desk, fact: OrderClosing) -> None:
     _move(
-        desk, fact.intent_id, OrderState.CLOSING, fact.at_ns,
-        executed=fact.executed, status=fact.status,
+        desk, fact.intent_id, OrderState.CLOSING, fact.at_ns, executed=fact.executed,
     )  # fmt: skip
 
 
 def _zombie(desk: Desk, fact: OrderZombie) -> None:
-    _move(
+    order = _move(
         desk, fact.intent_id, OrderState.ZOMBIE, fact.at_ns,
         order_id=fact.order_id, cancel_by="execution", cancel_due_ns=fact.at_ns,
     )  # fmt: skip
     desk.by_order_id[fact.order_id] = fact.intent_id
+    _raise_floor(desk, order.intent.pair, fact.order_id)
 
 
 def _fill(desk: Desk, fact: Fill) -> None:
@@ -175,6 +200,9 @@ def _fill(desk: Desk, fact: Fill) -> None:
     _post(desk, fact.postings)
     desk.changed_ns = fact.at_ns
     order = desk.orders.get(fact.intent_id) if fact.intent_id else None
+    if fact.intent_id is not None:
+        held = desk.positions.get(fact.pair, Decimal(0))
+        desk.positions[fact.pair] = held_after(held, fact.side, fact.quantity)
     if order is not None:
         desk.orders[order.intent.intent_id] = replace(
             order,
@@ -201,12 +229,19 @@ def _opening(desk: Desk, fact: Opening) -> None:
 
 def _trading(desk: Desk, fact: TradingStateChanged) -> None:
     desk.trading, desk.trading_reason, desk.trading_seq = fact.state, fact.reason, desk.head
-    desk.kill_command = fact.command_id if fact.state is TradingState.KILLED else None
+    if fact.state is TradingState.KILLED:
+        desk.kill_command = fact.command_id
+    elif fact.state is not TradingState.HALTED:  # A kill goes on while the bot is HALTED.
+        desk.kill_command = None
     _done(desk, fact.command_id, "")
 
 
 def _kill_completed(desk: Desk, _fact: KillCompleted) -> None:
     desk.kill_command = None
+
+
+def _discrepancy(desk: Desk, fact: Discrepancy) -> None:
+    remember(desk.discrepancies, (fact.subject, fact.detail), desk.head, ALARMS_REMEMBERED)
 
 
 def _pause(desk: Desk, fact: PauseChanged) -> None:
@@ -239,6 +274,8 @@ _MEANING: dict[type[Fact], Callable[[Desk, Any], None]] = {
     Fill: _fill,
     Balances: _balances,
     Opening: _opening,
+    Discrepancy: _discrepancy,
+    BalancesExplained: lambda d, f: _post(d, f.postings),
     TradingStateChanged: _trading,
     KillCompleted: _kill_completed,
     PauseChanged: _pause,

@@ -19,6 +19,7 @@ PRAGMAS: Final[dict[str, str | int]] = {
     "foreign_keys": 1,
     "wal_autocheckpoint": 0,  # Checkpoints wait for a quiet moment; they are the slow commits.
     "cell_size_check": 1,
+    "recursive_triggers": 1,  # INSERT OR REPLACE removes rows: it must meet the same triggers.
 }
 
 
@@ -32,15 +33,14 @@ def open_writer(path: str) -> apsw.Connection:
     ":memory:" opens the same schema without a disk. An older or newer schema is refused.
     """
     connection = apsw.Connection(path)
-    connection.set_busy_timeout(BUSY_MS)
-    for name, wanted in PRAGMAS.items():
-        is_memory_journal = name == "journal_mode" and path == ":memory:"
-        _pragma(connection, name, "memory" if is_memory_journal else wanted)
-    _migrate(connection, path)
-    if path != ":memory:":
-        found = connection.execute("PRAGMA quick_check").fetchall()
-        if found != [("ok",)]:
-            raise StoreError(f"{path}: damaged: {found[:3]}; restore a backup")
+    try:
+        _prepare(connection, path)
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        connection.close()
+        raise StoreError(f"{path}: damaged: {error}; restore a backup") from None
+    except StoreError:
+        connection.close()
+        raise
     return connection
 
 
@@ -55,6 +55,18 @@ def open_reader(path: Path) -> apsw.Connection:
     connection = apsw.Connection(f"file:{path}?mode=ro", flags=flags)
     connection.set_busy_timeout(BUSY_MS)
     return connection
+
+
+def _prepare(connection: apsw.Connection, path: str) -> None:
+    connection.set_busy_timeout(BUSY_MS)
+    for name, wanted in PRAGMAS.items():
+        is_memory_journal = name == "journal_mode" and path == ":memory:"
+        _pragma(connection, name, "memory" if is_memory_journal else wanted)
+    _migrate(connection, path)
+    if path != ":memory:":
+        found = connection.execute("PRAGMA quick_check").fetchall()
+        if found != [("ok",)]:
+            raise StoreError(f"{path}: damaged: {found[:3]}; restore a backup")
 
 
 def _pragma(connection: apsw.Connection, name: str, wanted: str | int) -> None:

@@ -111,7 +111,7 @@ class History:
         return [row for row in map(_event, rows) if _is_about(row["fact"], intent_id)]
 
     def is_kill_complete(self) -> bool:
-        """Return whether the bot is killed and every order of it is proven closed."""
+        """Return whether the bot is killed, or HALTED, and every order of it is proven closed."""
         facts, _ = self._reader.facts_after(
             self._number(
                 "SELECT coalesce(max(seq), 1) - 1 FROM latest WHERE kind = 'trading_state'"
@@ -120,8 +120,10 @@ class History:
             2,
         )
         kinds = [type(fact).__name__ for _, fact in facts]
-        is_killed = bool(facts) and getattr(facts[0][1], "state", "") == "KILLED"
-        return is_killed and "KillCompleted" in kinds
+        state = getattr(facts[0][1], "state", "") if facts else ""
+        if state == "HALTED":  # A kill changes nothing there: everything is being cancelled.
+            return not self.live_orders()
+        return state == "KILLED" and "KillCompleted" in kinds
 
     def _judged(self, condition: str, since_ns: int, until_ns: int) -> Iterator[Row]:
         query = (

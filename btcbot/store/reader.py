@@ -13,21 +13,33 @@ import msgspec
 from btcbot.domain.facts import (
     FACTS,
     Balances,
+    Discrepancy,
     EpochStarted,
     Fact,
     Opening,
     PauseChanged,
     TradingStateChanged,
 )
-from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId
+from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, OrderId, Pair
 from btcbot.domain.messages import OrderIntent
-from btcbot.domain.words import OrderState, Rule, Side
+from btcbot.domain.words import OrderState, Rule, Side, TradingState
+from btcbot.orders.lifecycle import TERMINAL
 from btcbot.orders.recovery import Recovered
-from btcbot.orders.state import FillContent, FillKey, Order
+from btcbot.orders.state import (
+    ALARMS_REMEMBERED,
+    MINUTE_NS,
+    REMEMBERED,
+    FillContent,
+    FillKey,
+    Order,
+    Sent,
+    held_after,
+)
 
-REMEMBERED = 10_000
+PAGE_MAX = 500
 _BY_TAG = {str(kind.__struct_config__.tag): kind for kind in FACTS}
 _DECODERS = {tag: msgspec.msgpack.Decoder(kind).decode for tag, kind in _BY_TAG.items()}
+_OVER = str(tuple(sorted(str(state) for state in TERMINAL)))
 _intent = msgspec.msgpack.Decoder(OrderIntent).decode
 
 F = TypeVar("F", bound=Fact)
@@ -42,7 +54,11 @@ class Reader:
     def facts_after(
         self, after: int, tags: tuple[str, ...], limit: int
     ) -> tuple[list[tuple[int, Fact]], int]:
-        """Return facts with one of `tags` above `after`, and the sequence they are complete to."""
+        """Return facts with one of `tags` above `after`, and the sequence they are complete to.
+
+        A page: at most `limit` of them, and never more than 500.
+        """
+        limit = min(limit, PAGE_MAX)
         marks = ",".join("?" * len(tags))
         rows: list[Any] = self._execute(
             f"SELECT seq, kind, payload FROM events WHERE seq > ? AND kind IN ({marks})"  # noqa: S608
@@ -77,24 +93,25 @@ class Reader:
             epoch=epoch.epoch if epoch else 0,
             instance=epoch.instance if epoch else "",
             head=self._number("SELECT coalesce(max(seq), 0) FROM events"),
-            live=tuple(self._live()),
+            orders=tuple(self._orders()),
+            sent=tuple(self._sent()),
+            last_stamp_ms=self._number("SELECT coalesce(max(stamp_ms), 0) FROM intents"),
+            id_floor=self._id_floor(),
             verdicts=self._verdicts(),
             commands=self._commands(),
             trading=self._one("trading_state", TradingStateChanged),
             trading_seq=self._number(
                 "SELECT coalesce(max(seq), 0) FROM latest WHERE kind = 'trading_state'"
             ),
-            is_killing=bool(
-                self._number(
-                    "SELECT (SELECT coalesce(max(seq), 0) FROM latest WHERE kind = 'trading_state')"
-                    " > (SELECT coalesce(max(seq), 0) FROM events WHERE kind = 'kill_completed')"
-                )
-            ),
+            kill_command=self._kill_command(),
             pauses=tuple(self._pauses()),
             opening=self._one("opening", Opening),
             balances=self._one("balances", Balances),
             ledger=self._ledger(),
+            positions=self._positions(),
             fills=self._fills(),
+            fills_until_ns=self._number("SELECT coalesce(max(event_ns), 0) FROM fills"),
+            discrepancies=self._discrepancies(),
         )
 
     def _one(self, kind: str, fact: type[F]) -> F | None:
@@ -107,14 +124,22 @@ class Reader:
         rows: list[Any] = self._execute(query).fetchall()
         return int(rows[0][0])
 
-    def _live(self) -> Iterator[Order]:
-        rows = self._execute(
-            "SELECT intent, state, client_order_id, stamp_ms, id_floor, reserved, order_id,"
-            " executed, filled, cost, cancel_by, cancel_reason, created_ns FROM intents"
-            " WHERE state NOT IN ('REFUSED', 'REJECTED', 'NOT_SENT', 'ABSENT', 'CLOSED')"
-            " ORDER BY seq"
+    def _orders(self) -> Iterator[Order]:
+        """Yield every live order and the newest that ended, each sort oldest first."""
+        columns = (
+            "intent, state, client_order_id, stamp_ms, id_floor, reserved, order_id, executed,"
+            " filled, cost, cancel_by, cancel_reason, created_ns"
         )
-        for row in rows:
+        rows: list[Any] = self._execute(
+            f"SELECT {columns} FROM intents WHERE client_order_id IS NOT NULL"  # noqa: S608 - ours
+            f" AND state NOT IN {_OVER} ORDER BY stamp_ms"
+        ).fetchall()
+        ended: list[Any] = self._execute(
+            f"SELECT {columns} FROM intents WHERE client_order_id IS NOT NULL"  # noqa: S608 - ours
+            f" AND state IN {_OVER} ORDER BY closed_ns DESC LIMIT ?",
+            (REMEMBERED,),
+        ).fetchall()
+        for row in (*rows, *reversed(ended)):
             yield Order(
                 intent=_intent(row[0]),
                 state=OrderState(row[1]),
@@ -130,6 +155,57 @@ class Reader:
                 cancel_reason=row[11] or "",
                 created_ns=row[12],
             )
+
+    def _sent(self) -> Iterator[Sent]:
+        rows = self._execute(
+            "SELECT intent, created_ns FROM intents WHERE posts = 1 AND created_ns >"
+            " (SELECT max(created_ns) FROM intents WHERE posts = 1) - ? ORDER BY stamp_ms",
+            (MINUTE_NS,),
+        )
+        for intent, created_ns in rows:
+            yield Sent.of(_intent(intent), created_ns)
+
+    def _id_floor(self) -> dict[Pair, OrderId]:
+        rows = self._execute(
+            "SELECT pair, max(max(id_floor), coalesce(max(order_id), 0)) FROM intents"
+            " WHERE posts = 1 GROUP BY pair"
+        )
+        return {Pair(pair): OrderId(floor) for pair, floor in rows}
+
+    def _kill_command(self) -> CommandId | None:
+        """Return the command of a kill that goes on; it does while the bot is HALTED, too."""
+        rows = self._execute(
+            "SELECT kind, payload FROM events"
+            " WHERE kind IN ('trading_state_changed', 'kill_completed') ORDER BY seq DESC"
+        )
+        for kind, payload in rows:
+            fact = _DECODERS[kind](payload)
+            if not isinstance(fact, TradingStateChanged):
+                return None
+            if fact.state is not TradingState.HALTED:
+                return fact.command_id if fact.state is TradingState.KILLED else None
+        return None
+
+    def _discrepancies(self) -> dict[tuple[str, str], int]:
+        decode = msgspec.msgpack.Decoder(Discrepancy).decode
+        rows = self._execute(
+            "SELECT seq, payload FROM events WHERE kind = 'discrepancy' ORDER BY seq DESC LIMIT ?",
+            (ALARMS_REMEMBERED,),
+        ).fetchall()
+        said = [(seq, decode(payload)) for seq, payload in reversed(rows)]
+        return {(fact.subject, fact.detail): seq for seq, fact in said}
+
+    def _positions(self) -> dict[Pair, Decimal]:
+        """Return what our own fills hold of each pair, in base."""
+        held: dict[Pair, Decimal] = {}
+        rows = self._execute(
+            "SELECT pair, side, quantity FROM fills WHERE intent_id IS NOT NULL ORDER BY seq"
+        )
+        for name, side, quantity in rows:
+            pair = Pair(name)
+            before = held.get(pair, Decimal(0))
+            held[pair] = held_after(before, Side(side), Decimal(quantity))
+        return held
 
     def _verdicts(self) -> dict[IntentId, tuple[Rule | None, str]]:
         rows = self._execute(

@@ -7,7 +7,7 @@ CREATE TABLE events(
   at_ns INTEGER NOT NULL,
   kind TEXT NOT NULL,
   payload BLOB NOT NULL,
-  hash BLOB NOT NULL            -- blake2b-16 of the hash before, seq, epoch and payload
+  hash BLOB NOT NULL            -- blake2b-16 of the hash before and of everything here
 ) STRICT;
 
 CREATE TRIGGER events_are_not_changed BEFORE UPDATE ON events
@@ -15,6 +15,10 @@ BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 
 CREATE TRIGGER events_are_not_removed BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+
+CREATE TRIGGER events_leave_no_gap BEFORE INSERT ON events
+WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM events)
+BEGIN SELECT RAISE(ABORT, 'events are numbered without a gap'); END;
 
 CREATE INDEX events_by_kind ON events(kind, seq);
 
@@ -51,7 +55,9 @@ CREATE TABLE intents(
   cancel_by TEXT,
   cancel_reason TEXT,
   closed_ns INTEGER,
-  seq INTEGER NOT NULL
+  seq INTEGER NOT NULL,
+  CHECK((posts = 1) = (client_order_id IS NOT NULL)),
+  CHECK((state = 'REFUSED') = (posts = 0))
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX one_live_order_per_slot ON intents(slot)
@@ -59,8 +65,20 @@ CREATE UNIQUE INDEX one_live_order_per_slot ON intents(slot)
 
 CREATE INDEX intents_by_time ON intents(created_ns);
 
-CREATE TRIGGER an_intent_is_written_once BEFORE UPDATE OF intent_id, client_order_id, posts, stamp_ms
-ON intents BEGIN SELECT RAISE(ABORT, 'an intent is written once'); END;
+CREATE TRIGGER intents_begin_at_the_beginning BEFORE INSERT ON intents
+WHEN NEW.state NOT IN ('REFUSED', 'SENDING')
+BEGIN SELECT RAISE(ABORT, 'an intent begins as REFUSED or SENDING'); END;
+
+CREATE TRIGGER an_intent_is_written_once
+BEFORE UPDATE OF intent_id, intent, client_order_id, posts, stamp_ms, id_floor, reserved ON intents
+BEGIN SELECT RAISE(ABORT, 'an intent is written once'); END;
+
+CREATE TRIGGER an_order_has_one_id BEFORE UPDATE OF order_id ON intents
+WHEN OLD.order_id IS NOT NULL AND NEW.order_id IS NOT OLD.order_id
+BEGIN SELECT RAISE(ABORT, 'an order has one id'); END;
+
+CREATE TRIGGER intents_are_not_removed BEFORE DELETE ON intents
+BEGIN SELECT RAISE(ABORT, 'intents are not removed'); END;
 
 CREATE TRIGGER orders_move_legally BEFORE UPDATE OF state ON intents
 WHEN NOT EXISTS (SELECT 1 FROM legal WHERE old = OLD.state AND new = NEW.state)
@@ -84,6 +102,12 @@ CREATE TABLE fills(
   PRIMARY KEY(trade_id, order_id, side)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TRIGGER fills_are_not_changed BEFORE UPDATE ON fills
+BEGIN SELECT RAISE(ABORT, 'fills are append-only'); END;
+
+CREATE TRIGGER fills_are_not_removed BEFORE DELETE ON fills
+BEGIN SELECT RAISE(ABORT, 'fills are append-only'); END;
+
 CREATE TABLE postings(
   seq INTEGER NOT NULL,
   line INTEGER NOT NULL,
@@ -92,6 +116,12 @@ CREATE TABLE postings(
   amount TEXT NOT NULL,
   PRIMARY KEY(seq, line)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER postings_are_not_changed BEFORE UPDATE ON postings
+BEGIN SELECT RAISE(ABORT, 'postings are append-only'); END;
+
+CREATE TRIGGER postings_are_not_removed BEFORE DELETE ON postings
+BEGIN SELECT RAISE(ABORT, 'postings are append-only'); END;
 
 -- The latest fact of a kind and key, as it was written: balances, trading state, pauses, records.
 CREATE TABLE latest(
@@ -107,3 +137,9 @@ CREATE TABLE commands(
   refused TEXT NOT NULL,        -- empty: done
   seq INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER commands_are_not_changed BEFORE UPDATE ON commands
+BEGIN SELECT RAISE(ABORT, 'commands happen once'); END;
+
+CREATE TRIGGER commands_are_not_removed BEFORE DELETE ON commands
+BEGIN SELECT RAISE(ABORT, 'commands happen once'); END;

@@ -15,6 +15,7 @@ import msgspec
 from btcbot.domain.facts import (
     FACTS,
     Balances,
+    BalancesExplained,
     CommandRefused,
     EpochStarted,
     Fact,
@@ -40,6 +41,7 @@ from btcbot.domain.ids import CommandId, IntentId
 from btcbot.domain.messages import OrderIntent, Scope
 from btcbot.domain.money import text
 from btcbot.domain.words import OrderState
+from btcbot.store.anchor import Anchor, path_of
 from btcbot.store.database import StoreError, open_writer
 from btcbot.store.reader import Reader
 
@@ -61,22 +63,48 @@ class Writer:
         self.head: int = last[0][0] if last else 0
         self._chain: bytes = last[0][1] if last else CHAIN_START
         self.epoch = 0
+        self._path = path
+        self._anchor = None if path == ":memory:" else Anchor(path_of(path))
 
     def verify(self, tail: int = 100_000) -> None:
-        """Check the hash chain over the newest `tail` events. Raises StoreError where it breaks."""
+        """Check the hash chain over the newest `tail` events, and the anchor against its end.
+
+        Raises StoreError where the chain breaks, or when the journal ends before the anchor.
+        """
+        self._verify_anchor()
         first = max(1, self.head - tail + 1)
         before: list[Any] = self._execute(
             "SELECT hash FROM events WHERE seq = ?", (first - 1,)
         ).fetchall()
         chain, expected = (before[0][0] if before else CHAIN_START), first
         rows: Any = self._execute(
-            "SELECT seq, epoch, payload, hash FROM events WHERE seq >= ? ORDER BY seq", (first,)
+            "SELECT seq, epoch, at_ns, kind, payload, hash FROM events WHERE seq >= ? ORDER BY seq",
+            (first,),
         )
-        for seq, epoch, payload, stored in rows:
-            chain = _link(chain, seq, epoch, payload)
+        for seq, epoch, at_ns, kind, payload, stored in rows:
+            chain = _link(chain, seq, epoch, at_ns, kind, payload)
             if seq != expected or chain != stored:
-                raise StoreError(f"event {seq} is not what was written; restore a backup")
+                raise StoreError(
+                    f"{self._path}: event {seq} is not what was written; restore a backup"
+                )
             expected += 1
+
+    def _verify_anchor(self) -> None:
+        known = self._anchor.read() if self._anchor else None
+        if known is None or self._anchor is None:
+            return  # A new database, or a person removed the anchor of a restored one.
+        seq, chain = known
+        if seq > self.head:
+            raise StoreError(
+                f"{self._path}: ends at event {self.head}, but event {seq} was written: this is an"
+                " old copy, or its -wal file is lost. Orders sent since then are not in it. Bring"
+                f" the newest back; only to go on without them, remove {self._anchor.path}"
+            )
+        rows: list[Any] = self._execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchall()
+        if seq and (not rows or rows[0][0] != chain):
+            raise StoreError(
+                f"{self._path}: event {seq} is not the one that was written; restore a backup"
+            )
 
     def commit(self, facts: Sequence[Fact], first: int) -> None:
         """Write `facts` as events `first`, `first` + 1, … with all they mean, in one transaction.
@@ -91,10 +119,11 @@ class Writer:
             for fact in facts:
                 seq += 1
                 payload = _encode(fact)
-                chain = _link(chain, seq, self.epoch, payload)
+                kind = _KINDS[type(fact)]
+                chain = _link(chain, seq, self.epoch, fact.at_ns, kind, payload)
                 execute(
                     "INSERT INTO events VALUES(?, ?, ?, ?, ?, ?)",
-                    (seq, self.epoch, fact.at_ns, _KINDS[type(fact)], payload, chain),
+                    (seq, self.epoch, fact.at_ns, kind, payload, chain),
                 )
                 self._project(fact, seq)
             execute("COMMIT")
@@ -103,6 +132,8 @@ class Writer:
                 execute("ROLLBACK")
             raise
         self.head, self._chain = seq, chain
+        if self._anchor is not None:
+            self._anchor.write(seq, chain)
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database, as far as readers allow."""
@@ -115,6 +146,8 @@ class Writer:
 
     def close(self) -> None:
         self._connection.close()
+        if self._anchor is not None:
+            self._anchor.close()
 
     # --- what facts mean ----------------------------------------------------------------------
 
@@ -154,6 +187,11 @@ class Writer:
             "UPDATE intents SET state = 'OPEN', order_id = ?, acked_ns = ?, seq = ?"
             " WHERE intent_id = ?",
             (fact.order_id, fact.at_ns, seq, fact.intent_id),
+        )
+        # A cancel that was asked for while it was in doubt waited for this.
+        self._execute(
+            "UPDATE intents SET state = 'CANCEL_REQ' WHERE intent_id = ? AND cancel_by IS NOT NULL",
+            (fact.intent_id,),
         )
 
     @_project.register
@@ -206,7 +244,7 @@ class Writer:
         # Its own slot: one live order per slot must never keep bad news from being written.
         self._execute(
             "UPDATE intents SET state = 'ZOMBIE', slot = slot || '#z' || ?, order_id = ?,"
-            " closed_ns = NULL, seq = ? WHERE intent_id = ?",
+            " cancel_by = 'execution', closed_ns = NULL, seq = ? WHERE intent_id = ?",
             (seq, fact.order_id, seq, fact.intent_id),
         )
 
@@ -232,6 +270,11 @@ class Writer:
     def _(self, fact: Opening, seq: int) -> None:
         self._latest("opening", "", fact, seq)
         self._post(fact.postings, seq)
+
+    @_project.register
+    def _(self, fact: BalancesExplained, seq: int) -> None:
+        self._post(fact.postings, seq)
+        self._done(fact.command_id, "", seq)
 
     @_project.register
     def _(self, fact: TradingStateChanged, seq: int) -> None:
@@ -261,6 +304,10 @@ class Writer:
         )
 
     def _post(self, postings: Sequence[Posting], seq: int) -> None:
+        sums: dict[str, Decimal] = {}
+        for posting in postings:
+            sums[posting.asset] = sums.get(posting.asset, Decimal(0)) + posting.amount
+        assert not any(sums.values()), f"event {seq} would make or lose money: {sums}"
         for line, posting in enumerate(postings):
             self._execute(
                 "INSERT INTO postings VALUES(?, ?, ?, ?, ?)",
@@ -302,6 +349,6 @@ def _wish(intent: OrderIntent) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _link(chain: bytes, seq: int, epoch: int, payload: bytes) -> bytes:
-    head = seq.to_bytes(8) + epoch.to_bytes(8)
-    return blake2b(chain + head + payload, digest_size=16).digest()
+def _link(chain: bytes, seq: int, epoch: int, at_ns: int, kind: str, payload: bytes) -> bytes:
+    head = seq.to_bytes(8) + epoch.to_bytes(8) + at_ns.to_bytes(8)
+    return blake2b(chain + head + kind.encode() + b"\0" + payload, digest_size=16).digest()
