@@ -39,6 +39,7 @@ from bus.actor import (
 from bus.clock import SystemClock
 from bus.doorway import Doorway
 from bus.runtime import PeersView, Place, run_on_loop, serve
+from bus.standby import waiting_file
 
 Inbox = (
     FeedState | Shown | ctl.Asked | CommandDone | PeerLost | PeerBack | CaughtUp | RequestExpired
@@ -257,7 +258,12 @@ class Performer:
         }
         heard["control"] = (os.getpid(), "READY", 0.0)
         config = self._config
-        lives = vitals.lives(heard, config.journal, config.run / "config.json")
+        lives = vitals.lives(
+            heard,
+            config.journal,
+            config.run / "config.json",
+            waiting_file(config.run / "exec.lock"),
+        )
         return status_of(self.view, lives, self._clock.now_ns())
 
 

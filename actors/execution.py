@@ -7,21 +7,22 @@ Never   sends twice for one intent, forgets an order, or takes silence for an an
 To start is to recover: lock, open and verify the database, read the exchange, then listen.
 """
 
+import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import assert_never
+from typing import Any, TypeAlias, assert_never
 
-from msgspec import Struct, convert
+from msgspec import Struct
 
 from actors import CODEC
 from btcbot.btcturk.venue import BtcturkVenue
 from btcbot.config import Config
 from btcbot.domain.facts import Fact, Posting
-from btcbot.domain.ids import Asset, CommandId, instance_tag
+from btcbot.domain.ids import CommandId
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.messages import (
     ApprovedOrder,
@@ -52,15 +53,13 @@ from btcbot.domain.venue import (
 )
 from btcbot.domain.words import TradingState
 from btcbot.killfile import KillFile
-from btcbot.layers import ConfigError
 from btcbot.ledger import postings
+from btcbot.opening import open_desk
 from btcbot.orders import commands, hunt, outcomes, schedule, settle
 from btcbot.orders.accept import take_approval, take_refusal
-from btcbot.orders.recovery import begin, desk_of
-from btcbot.orders.state import Desk, GateLimits, Setup, learn_rules
+from btcbot.orders.recovery import begin
+from btcbot.orders.state import Desk, learn_rules
 from btcbot.orders.turn import Turn
-from btcbot.secret import read_secret
-from btcbot.store.database import StoreError
 from btcbot.store.writer import Writer
 from bus.actor import (
     Actor,
@@ -82,7 +81,7 @@ from bus.actor import (
 )
 from bus.clock import SystemClock
 from bus.runtime import PeersView, Place, run_on_loop, serve
-from bus.zeromq import lock
+from bus.standby import take
 
 Inbox = (
     BookTop | ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
@@ -90,6 +89,8 @@ Inbox = (
     | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
     | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
 )  # fmt: skip
+
+Company: TypeAlias = Callable[[Desk, Deliver], Coroutine[Any, Any, None]]
 
 log = logging.getLogger("btcbot.execution")
 CONTROL_HANGS_NS = 4_000_000_000  # After the second that makes it PeerLost.
@@ -302,6 +303,18 @@ class Performer:
                 assert isinstance(effect, VenueEffect), f"nobody performs {effect}"
                 self._venue.start(effect)
 
+    def kill_by_signal(self) -> None:
+        """Take SIGUSR2 for a kill; the file stops what is about to be sent this moment."""
+        made_ns = self._kill_file.make()
+        self._deliver(
+            SetTradingState(
+                command_id=CommandId(f"signal-{made_ns}"),
+                state=TradingState.KILLED,
+                by="SIGUSR2",
+                reason="the signal SIGUSR2",
+            )
+        )
+
     def _look_for_kill(self) -> None:
         """Turn a new `run/KILL` into a command; its time of change makes it one command."""
         made_ns = self._kill_file.look()
@@ -336,63 +349,49 @@ def actor(desk: Desk, perform: Callable[[Struct], None], read_facts: FactReader)
     )
 
 
-def setup_of(config: Config, tag: str) -> Setup:
-    """Return what `config` fixes for a life of execution."""
-    return Setup(
-        tag=tag,
-        mode=config.mode,
-        pairs=config.pairs,
-        bounds=config.orders,
-        fees={asset: config.fees(asset) for asset in (Asset("TRY"), Asset("USDT"))},
-        gate=convert(config.risk, GateLimits, from_attributes=True),
-    )
+def main(config: Config, *, begin: Callable[[], None], waits: bool = False) -> None:
+    """Have the place of execution, `begin` a life, recover, then run until SIGTERM.
 
-
-def main(config: Config) -> None:
-    """Recover, then run until SIGTERM. Raises Locked when another execution has this home."""
-    held = lock(config.run / "exec.lock")  # Before the key, the database and the exchange.
+    Raises Locked when another process has the place, unless this one `waits` for it.
+    """
+    kill_file = KillFile(config.run / "KILL")
+    signal.signal(signal.SIGUSR2, lambda _number, _frame: kill_file.make())
+    held = take(config.run / "exec.lock", waits=waits)  # Before key, database and exchange.
     try:
-        clock = SystemClock()
-        writer = _journal(config)
-        found = writer.reader.recover()
-        tag = found.instance or instance_tag(f"{config.home}|{clock.now_ns()}")
-        desk = desk_of(setup_of(config, tag), found)
-        writer.epoch = desk.epoch
-        run_on_loop(_serve(config, writer, desk))
-        writer.close()
+        begin()
+        run_on_loop(live(config))
     finally:
         os.close(held)
 
 
-def _journal(config: Config) -> Writer:
-    """Return the verified journal. Raises ConfigError: no restart mends a database."""
-    try:
-        writer = Writer(str(config.database))
-        writer.verify()
-    except StoreError as error:
-        raise ConfigError(str(error)) from None
-    return writer
-
-
-async def _serve(config: Config, writer: Writer, desk: Desk) -> None:
-    kill_file = config.run / "KILL"
-    key_file, secret_file = config.key_files
+async def live(config: Config, company: Company | None = None) -> None:
+    """Live from recovery to SIGTERM; whoever calls has the place. `company` lives beside it."""
+    opened = open_desk(config, SystemClock().now_ns())
+    writer, desk, kill_file = opened.writer, opened.desk, config.run / "KILL"
     venues: list[BtcturkVenue] = []
+    beside: list[asyncio.Task[None]] = []
 
     def make(deliver: Deliver, _peers: PeersView) -> Actor[Desk]:
         venue = BtcturkVenue(
             addresses=(config.addresses.rest, config.addresses.ws),
-            credentials=(read_secret(key_file).reveal(), read_secret(secret_file).reveal()),
+            credentials=(opened.key.reveal(), opened.secret.reveal()),
             deliver=deliver,
             kill_file=kill_file,
             clock=SystemClock(),
         )
         venues.append(venue)
-        return actor(desk, Performer(writer, venue, kill_file, deliver), writer.reader.facts_after)
+        performer = Performer(writer, venue, kill_file, deliver)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, performer.kill_by_signal)
+        if company is not None:
+            beside.append(asyncio.ensure_future(company(desk, deliver)))
+        return actor(desk, performer, writer.reader.facts_after)
 
     place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
     try:
         await serve(make, place)
     finally:
+        for task in beside:
+            task.cancel()
         for venue in venues:
             await venue.close()
+        writer.close()

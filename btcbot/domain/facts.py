@@ -24,6 +24,15 @@ class EpochStarted(Fact, frozen=True, kw_only=True, tag="epoch_started"):
     mode: str
 
 
+class AccountBound(Fact, frozen=True, kw_only=True, tag="account_bound"):
+    """From here on this journal is of that account on that exchange."""
+
+    exchange: str
+    account: str  # A fingerprint of the API key.
+    by: str
+    reason: str
+
+
 class IntentRefused(Fact, frozen=True, kw_only=True, tag="intent_refused"):
     intent: OrderIntent
     rule: Rule
@@ -202,5 +211,5 @@ FACTS: tuple[type[Fact], ...] = (
     EpochStarted, IntentRefused, OrderSubmitting, OrderNotSent, OrderAcked, OrderRejected,
     OrderUnknown, OrderCancelRequested, OrderClosing, OrderClosed, OrderAbsent, OrderZombie, Fill,
     Balances, Opening, Discrepancy, BalancesExplained, TradingStateChanged, KillCompleted,
-    PauseChanged, CommandRefused, Recorded,
+    PauseChanged, CommandRefused, Recorded, AccountBound,
 )  # fmt: skip

@@ -118,6 +118,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     gate: "GateLimits"
     fees: dict[Asset, FeeRates]
     needs_risk_gate: bool = True
+    exchange: str = ""  # Which exchange, and whose account there; empty: a simulated one.
+    account: str = ""
 
 
 class GateLimits(Struct, frozen=True, kw_only=True):
@@ -156,6 +158,7 @@ class Desk(Struct, kw_only=True):
     # Modes.
     trading: TradingState = TradingState.PAUSED
     trading_reason: str = ""
+    is_bound: bool = False  # The journal says whose account it is of.
     trading_seq: int = 0  # The fact that set it: what an operator names to leave HALTED.
     kill_command: CommandId | None = None  # A kill that is not complete yet.
     pauses: dict[Scope, PauseChanged] = field(default_factory=dict)

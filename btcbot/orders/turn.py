@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from btcbot.domain.facts import (
+    AccountBound,
     Balances,
     BalancesExplained,
     CommandRefused,
@@ -126,6 +127,10 @@ def _end(desk: Desk, intent_id: IntentId, to: OrderState, now_ns: int) -> None:
 
 def _epoch(desk: Desk, fact: EpochStarted) -> None:
     desk.epoch = fact.epoch
+
+
+def _bound(desk: Desk, _fact: AccountBound) -> None:
+    desk.is_bound = True
 
 
 def _refused(desk: Desk, fact: IntentRefused) -> None:
@@ -260,6 +265,7 @@ def _done(desk: Desk, command: CommandId, refused: str) -> None:
 
 _MEANING: dict[type[Fact], Callable[[Desk, Any], None]] = {
     EpochStarted: _epoch,
+    AccountBound: _bound,
     IntentRefused: _refused,
     OrderSubmitting: _submitting,
     OrderAcked: _acked,

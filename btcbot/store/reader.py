@@ -12,6 +12,7 @@ import msgspec
 
 from btcbot.domain.facts import (
     FACTS,
+    AccountBound,
     Balances,
     Discrepancy,
     EpochStarted,
@@ -92,6 +93,7 @@ class Reader:
         return Recovered(
             epoch=epoch.epoch if epoch else 0,
             instance=epoch.instance if epoch else "",
+            bound=self._one("account", AccountBound),
             head=self._number("SELECT coalesce(max(seq), 0) FROM events"),
             orders=tuple(self._orders()),
             sent=tuple(self._sent()),

@@ -14,6 +14,7 @@ import msgspec
 
 from btcbot.domain.facts import (
     FACTS,
+    AccountBound,
     Balances,
     BalancesExplained,
     CommandRefused,
@@ -158,6 +159,10 @@ class Writer:
     @_project.register
     def _(self, fact: EpochStarted, seq: int) -> None:
         self._latest("epoch", "", fact, seq)
+
+    @_project.register
+    def _(self, fact: AccountBound, seq: int) -> None:
+        self._latest("account", "", fact, seq)
 
     @_project.register
     def _(self, fact: IntentRefused, seq: int) -> None:
