@@ -4,23 +4,20 @@ Hears   ApprovedOrder, RefuseIntent, commands, BookTop on `mark.`, InstrumentRul
 Says    facts, each after its commit; IntentVerdict and CommandDone as answers
 Never   sends twice for one intent, forgets an order, or takes silence for an answer
 
-To start is to recover: lock, open and verify the database, read the exchange, then listen.
+To start is to recover: lock, open and verify the database, read the exchange, then listen. How its
+process does that is in btcbot/cli/life.py: a panic lives the same life.
 """
 
-import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeAlias, assert_never
+from typing import assert_never
 
 from msgspec import Struct
 
-from actors import CODEC
-from btcbot.btcturk.venue import BtcturkVenue
-from btcbot.config import Config
 from btcbot.domain.facts import Fact, Posting
 from btcbot.domain.ids import CommandId
 from btcbot.domain.instruments import Instrument
@@ -31,6 +28,7 @@ from btcbot.domain.messages import (
     InstrumentRules,
     Record,
     RefuseIntent,
+    ResolveOrder,
     SetPause,
     SetTradingState,
 )
@@ -54,8 +52,7 @@ from btcbot.domain.venue import (
 from btcbot.domain.words import TradingState
 from btcbot.killfile import KillFile
 from btcbot.ledger import postings
-from btcbot.opening import open_desk
-from btcbot.orders import commands, hunt, outcomes, schedule, settle
+from btcbot.orders import commands, hunt, outcomes, resolve, schedule, settle
 from btcbot.orders.accept import take_approval, take_refusal
 from btcbot.orders.recovery import begin
 from btcbot.orders.state import Desk, learn_rules
@@ -79,18 +76,14 @@ from bus.actor import (
     Wake,
     Woken,
 )
-from bus.clock import SystemClock
-from bus.runtime import PeersView, Place, run_on_loop, serve
-from bus.standby import take
 
 Inbox = (
     BookTop | ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
+    | ResolveOrder
     | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead | AllOrdersRead
     | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
     | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
 )  # fmt: skip
-
-Company: TypeAlias = Callable[[Desk, Deliver], Coroutine[Any, Any, None]]
 
 log = logging.getLogger("btcbot.execution")
 CONTROL_HANGS_NS = 4_000_000_000  # After the second that makes it PeerLost.
@@ -165,9 +158,11 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             schedule.arrived(desk, f"open {message.pair}")
             outcomes.take_open_orders(turn, message)
             hunt.hunted(turn, message)
+            resolve.resolve_read(turn, message)
         case AllOrdersRead():
             outcomes.take_all_orders(turn, message)
             hunt.hunted(turn, message)
+            resolve.resolve_read(turn, message)
         case OrderRead():
             outcomes.take_order_read(turn, message)
             settle.close_conserved(turn)
@@ -190,6 +185,8 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             commands.cancel(turn, message)
         case Record():
             commands.record(turn, message)
+        case ResolveOrder():
+            resolve.resolve(turn, message)
         case Doorbell():
             _ring(turn, message)
         case ReadFailed():
@@ -219,6 +216,7 @@ def _woken(turn: Turn, message: Woken) -> tuple[Struct, ...]:
         hangs = desk.control_is_lost and desk.control_pid > 1
         return (KillProcess(desk.control_pid),) if hangs else ()
     commands.end_pauses(turn)
+    resolve.give_up(turn)
     schedule.tend(turn, message.due_ns)
     tidy: tuple[Struct, ...] = ()
     if desk.due.get("checkpoint", 0) <= now_ns and not turn.facts:
@@ -339,7 +337,15 @@ def actor(desk: Desk, perform: Callable[[Struct], None], read_facts: FactReader)
             Hears(source="market_data", topic="mark."),
             Hears(source="market_data", topic="rules"),
         ),
-        receives=(ApprovedOrder, RefuseIntent, SetTradingState, SetPause, CancelIntent, Record),
+        receives=(
+            ApprovedOrder,
+            RefuseIntent,
+            SetTradingState,
+            SetPause,
+            CancelIntent,
+            Record,
+            ResolveOrder,
+        ),
         needs=("market_data", "risk_gate"),
         watches=("control",),
         perform=perform,
@@ -347,51 +353,3 @@ def actor(desk: Desk, perform: Callable[[Struct], None], read_facts: FactReader)
         read_facts=read_facts,
         facts_head=lambda state: state.head,
     )
-
-
-def main(config: Config, *, begin: Callable[[], None], waits: bool = False) -> None:
-    """Have the place of execution, `begin` a life, recover, then run until SIGTERM.
-
-    Raises Locked when another process has the place, unless this one `waits` for it.
-    """
-    kill_file = KillFile(config.run / "KILL")
-    signal.signal(signal.SIGUSR2, lambda _number, _frame: kill_file.make())
-    held = take(config.run / "exec.lock", waits=waits)  # Before key, database and exchange.
-    try:
-        begin()
-        run_on_loop(live(config))
-    finally:
-        os.close(held)
-
-
-async def live(config: Config, company: Company | None = None) -> None:
-    """Live from recovery to SIGTERM; whoever calls has the place. `company` lives beside it."""
-    opened = open_desk(config, SystemClock().now_ns())
-    writer, desk, kill_file = opened.writer, opened.desk, config.run / "KILL"
-    venues: list[BtcturkVenue] = []
-    beside: list[asyncio.Task[None]] = []
-
-    def make(deliver: Deliver, _peers: PeersView) -> Actor[Desk]:
-        venue = BtcturkVenue(
-            addresses=(config.addresses.rest, config.addresses.ws),
-            credentials=(opened.key.reveal(), opened.secret.reveal()),
-            deliver=deliver,
-            kill_file=kill_file,
-            clock=SystemClock(),
-        )
-        venues.append(venue)
-        performer = Performer(writer, venue, kill_file, deliver)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, performer.kill_by_signal)
-        if company is not None:
-            beside.append(asyncio.ensure_future(company(desk, deliver)))
-        return actor(desk, performer, writer.reader.facts_after)
-
-    place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
-    try:
-        await serve(make, place)
-    finally:
-        for task in beside:
-            task.cancel()
-        for venue in venues:
-            await venue.close()
-        writer.close()

@@ -15,7 +15,7 @@ COMMANDS = {
     "balances": ("btcbot.cli.ctl_money:balances", "Show what the account holds."),
     "kill": ("btcbot.cli.ctl_steer:kill", "Stop sending and cancel every order."),
     "logs": ("btcbot.cli.ctl_logs:logs", "Show the actors' log lines."),
-    "orders": ("btcbot.cli.ctl_orders:orders", "List, show and cancel orders."),
+    "orders": ("btcbot.cli.ctl_orders:orders", "List, show, cancel and resolve orders."),
     "panic": ("btcbot.cli.ctl_panic:panic", "A kill that needs neither control nor execution."),
     "pause": ("btcbot.cli.ctl_steer:pause", "Send no new orders, at once."),
     "pnl": ("btcbot.cli.ctl_money:pnl", "Show the profit and loss of a trading day."),

@@ -1,5 +1,6 @@
 """`btcbot-ctl orders|trace`: what became of each order, from the database."""
 
+import sys
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,7 +21,7 @@ UNTOLD: Final = (
 
 @click.group()
 def orders() -> None:
-    """List, show and cancel orders."""
+    """List, show, cancel and resolve orders."""
 
 
 @orders.command("list")
@@ -55,6 +56,45 @@ def orders_cancel(options: Options, *, name: str, reason: str) -> None:
         stop(exits.REFUSED, f"btcbot: refused: {name} was refused by the risk gate, never sent")
     request = {"command": "cancel", "client_order_id": label, "reason": reason}
     carry_out(options, request, f"cancel of {label} is asked for")
+
+
+@orders.command("resolve")
+@click.argument("name", metavar="ORDER_ID")
+@click.option(
+    "--as",
+    "resolution",
+    type=click.Choice(("absent", "closed")),
+    required=True,
+    help="It never existed on the exchange; or it did, and is over.",
+)
+@click.option("--reason", required=True, help="What you saw, and where: it is journaled.")
+@click.option("--yes", is_flag=True, help="Do not ask for a typed confirmation.")
+@common
+def orders_resolve(options: Options, *, name: str, resolution: str, reason: str, yes: bool) -> None:
+    """End the doubt about an UNKNOWN order by your word; nothing else can by hand.
+
+    Look at the exchange's own pages first. Its lists are read once more, and what they show is
+    stronger: exit 6 when they show the order, or one just like it. A wrong word costs money: the
+    bot forgets the order's reservation, and may order again.
+    """
+    label = order_of(options, name)["client_order_id"]
+    if label is None:
+        stop(exits.REFUSED, f"btcbot: refused: {name} was refused by the risk gate, never sent")
+    if not yes:
+        _confirm(label, resolution)
+    request = {
+        "command": "resolve", "client_order_id": label, "resolution": resolution, "reason": reason,
+    }  # fmt: skip
+    carry_out(options, request, f"{label} is resolved as {resolution}")
+
+
+def _confirm(label: str, resolution: str) -> None:
+    """Have a person type what they say; ends with 6 when they do not."""
+    if not sys.stdin.isatty():
+        stop(exits.REFUSED, "btcbot: refused: not a terminal to confirm on; add --yes")
+    typed = click.prompt(f"{label}: type {resolution} to confirm", err=True, default="")
+    if typed != resolution:
+        stop(exits.REFUSED, "btcbot: not confirmed")
 
 
 @click.command()

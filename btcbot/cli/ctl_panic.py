@@ -73,8 +73,8 @@ def config_of(options: Options) -> "Config":
 
 def _live(config: "Config", options: Options, reason: str, seconds: float) -> list[str]:
     """Be execution until every order is proven closed; return what is not within `seconds`."""
-    from actors import execution
     from btcbot import logs
+    from btcbot.cli import life
     from btcbot.layers import ConfigError
     from bus.runtime import run_on_loop
 
@@ -84,7 +84,7 @@ def _live(config: "Config", options: Options, reason: str, seconds: float) -> li
     try:
         killing = company(config, options, reason, seconds, left)
         try:
-            run_on_loop(execution.live(config, killing))
+            run_on_loop(life.live(config, killing))
         except ConfigError as error:
             options.note(f"panic: {error}")
             options.note("panic: cancelling by label, without the journal")

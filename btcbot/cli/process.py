@@ -72,13 +72,12 @@ def live(name: str, config: Config, run_id: str, *, waits: bool = False) -> int:
 
 def become(name: str, config: Config, *, waits: bool = False) -> None:
     """Run the actor until it ends. Raises ConfigError with every reason why it may not."""
-    actor = load(name)
     if name == "execution":
         # Its life begins when it has its place: a standby that waits has started nothing.
-        actor.main(config, begin=lambda: begin(name, config), waits=waits)
+        load("btcbot.cli.life").main(config, begin=lambda: begin(name, config), waits=waits)
     else:
         begin(name, config)
-        actor.main(config)
+        load(f"actors.{name}").main(config)
 
 
 def begin(name: str, config: Config) -> None:
@@ -92,11 +91,11 @@ def begin(name: str, config: Config) -> None:
 
 
 def load(name: str) -> ModuleType:
-    """Import the actor, and no more than it needs."""
+    """Import an actor's module, and no more than it needs."""
     # httpx imports its own command line, and with it click and rich, unless it cannot: 6 MB and
     # 40 ms in each actor that talks to the exchange.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
-    return importlib.import_module(f"actors.{name}")
+    return importlib.import_module(name)
 
 
 def serve_sandbox(config: Config) -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, Pair
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.money import Amount, Notional, Price, Quantity
-from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
+from btcbot.domain.words import FeedStatus, Resolution, Rule, Side, TradingState
 
 SCHEMA_VERSION = 1
 
@@ -242,6 +242,20 @@ class SetTradingState(Message, frozen=True, kw_only=True, tag="set_trading_state
         return self.command_id
 
 
+class ResolveOrder(Message, frozen=True, kw_only=True, tag="resolve_order"):
+    """A person ends the doubt about one order; the exchange's lists are read once more first."""
+
+    command_id: CommandId
+    client_order_id: ClientOrderId
+    resolution: Resolution
+    by: str
+    reason: str
+
+    @property
+    def request_id(self) -> str:
+        return self.command_id
+
+
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):
     """What a pause covers: everything that matches all the given parts."""
 
@@ -305,5 +319,5 @@ STREAMS: tuple[type[Message], ...] = (
 )  # fmt: skip
 REQUESTS: tuple[type[Message], ...] = (
     OrderIntent, ApprovedOrder, RefuseIntent, IntentVerdict, CancelIntent, SetTradingState,
-    SetPause, CommandDone, Record,
+    SetPause, CommandDone, Record, ResolveOrder,
 )  # fmt: skip

@@ -26,6 +26,7 @@ LEGAL: Final[frozenset[tuple[S, S]]] = frozenset(
         (S.UNKNOWN, S.OPEN),
         (S.UNKNOWN, S.REJECTED),  # A late reply with a definitive refusal.
         (S.UNKNOWN, S.ABSENT),
+        (S.UNKNOWN, S.CLOSED),  # A person says that it is over.
         (S.OPEN, S.CANCEL_REQ),
         (S.OPEN, S.CLOSING),
         (S.CANCEL_REQ, S.CLOSING),
@@ -34,6 +35,7 @@ LEGAL: Final[frozenset[tuple[S, S]]] = frozenset(
         (S.ABSENT, S.ZOMBIE),
         (S.REJECTED, S.ZOMBIE),
         (S.NOT_SENT, S.ZOMBIE),
+        (S.CLOSED, S.ZOMBIE),  # Closed by a person's word alone.
         (S.ZOMBIE, S.CLOSING),
     }
 )

@@ -20,6 +20,7 @@ from btcbot.domain.messages import (
     CommandDone,
     IntentVerdict,
     OrderIntent,
+    ResolveOrder,
     Scope,
 )
 from btcbot.domain.money import Price, Quantity
@@ -108,6 +109,14 @@ class Sent(Struct, frozen=True, kw_only=True):
         )
 
 
+class Resolving(Struct, frozen=True, kw_only=True):
+    """A person's word on an order in doubt, while the exchange's lists are read once more."""
+
+    command: ResolveOrder
+    since_ns: int  # The read that it waits for was asked for then.
+    has_open: bool = False  # The open orders were read; all orders are next.
+
+
 class Setup(Struct, frozen=True, kw_only=True):
     """What does not change within a life."""
 
@@ -176,6 +185,7 @@ class Desk(Struct, kw_only=True):
     due: dict[str, int] = field(default_factory=dict)  # Name of a read: when it goes next.
     waiting: dict[str, int] = field(default_factory=dict)  # Reads without an answer, since when.
     hunts: dict[Pair, Hunt] = field(default_factory=dict)
+    resolving: dict[CommandId, Resolving] = field(default_factory=dict)
     first_reads: tuple[str, ...] = ()  # What must still come back before READY.
     unauthorised: int = 0  # Private calls in a row.
     trouble: str = ""  # Why reads fail; empty: they do not.

@@ -30,6 +30,7 @@ from btcbot.domain.facts import (
     OrderClosing,
     OrderNotSent,
     OrderRejected,
+    OrderResolved,
     OrderSubmitting,
     OrderUnknown,
     OrderZombie,
@@ -210,8 +211,13 @@ class Writer:
 
     @_project.register
     def _(self, fact: OrderAbsent, seq: int) -> None:
-        detail = f"proven absent by {fact.sweeps} sweeps"
+        proof = f"proven absent by {fact.sweeps} sweeps"
+        detail = proof if fact.sweeps else "a person says that it never was"
         self._end(fact.intent_id, OrderState.ABSENT, detail, fact.at_ns, seq)
+
+    @_project.register
+    def _(self, fact: OrderResolved, seq: int) -> None:
+        self._done(fact.command_id, "", seq)
 
     @_project.register
     def _(self, fact: OrderUnknown, seq: int) -> None:

@@ -13,7 +13,7 @@ DOCUMENTED = {
     "open_orders": ((300, 60),), "all_orders": ((300, 60),), "trades": ((120, 60),),
     "balances": ((120, 60),), "order_book": ((180, 60),), "connect": ((15, 60),),
 }  # fmt: skip
-SHARES = {"submit": 50, "cancel": 80, "connect": 40}
+SHARES = {"submit": 50, "cancel": 90, "connect": 40}
 
 steps = st.lists(
     st.integers(0, SECOND_NS // 50) | st.integers(0, 20 * SECOND_NS), min_size=1, max_size=400

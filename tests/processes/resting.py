@@ -73,15 +73,17 @@ def _next(state: State, now_ns: int) -> tuple[Ask, ...]:
     return (Ask("risk_gate", wish, wish.intent_id),)
 
 
-def main(folder: Path, count: int) -> None:
-    os.umask(0o077)
+def _place(path: Path) -> int:
     while True:
         try:
-            held = lock(folder / "strategy.pub.lock")
-            break
+            return lock(path)
         except Locked:
             time.sleep(0.002)
-    os.close(held)
+
+
+def main(folder: Path, count: int) -> None:
+    os.umask(0o077)
+    os.close(_place(folder / "strategy.pub.lock"))
     actor: Actor[State] = Actor(
         name="strategy",
         state=State(count=count),

@@ -1,0 +1,69 @@
+"""A life of execution, from the wait for its place to its end; a panic lives the same one."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
+
+from actors import CODEC
+from actors.execution import Performer, actor
+from btcbot.btcturk.venue import BtcturkVenue
+from btcbot.config import Config
+from btcbot.killfile import KillFile
+from btcbot.opening import open_desk
+from btcbot.orders.state import Desk
+from bus.actor import Actor, Deliver
+from bus.clock import SystemClock
+from bus.runtime import PeersView, Place, run_on_loop, serve
+from bus.standby import take
+
+Company: TypeAlias = Callable[[Desk, Deliver], Coroutine[Any, Any, None]]
+
+
+def main(config: Config, *, begin: Callable[[], None], waits: bool = False) -> None:
+    """Have the place of execution, `begin` a life, recover, then run until SIGTERM.
+
+    Raises Locked when another process has the place, unless this one `waits` for it.
+    """
+    kill_file = KillFile(config.run / "KILL")
+    signal.signal(signal.SIGUSR2, lambda _number, _frame: kill_file.make())
+    held = take(config.run / "exec.lock", waits=waits)  # Before key, database and exchange.
+    try:
+        begin()
+        run_on_loop(live(config))
+    finally:
+        os.close(held)
+
+
+async def live(config: Config, company: Company | None = None) -> None:
+    """Live from recovery to SIGTERM; whoever calls has the place. `company` lives beside it."""
+    opened = open_desk(config, SystemClock().now_ns())
+    writer, desk, kill_file = opened.writer, opened.desk, config.run / "KILL"
+    venues: list[BtcturkVenue] = []
+    beside: list[asyncio.Task[None]] = []
+
+    def make(deliver: Deliver, _peers: PeersView) -> Actor[Desk]:
+        venue = BtcturkVenue(
+            addresses=(config.addresses.rest, config.addresses.ws),
+            credentials=(opened.key.reveal(), opened.secret.reveal()),
+            deliver=deliver,
+            kill_file=kill_file,
+            clock=SystemClock(),
+        )
+        venues.append(venue)
+        performer = Performer(writer, venue, kill_file, deliver)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, performer.kill_by_signal)
+        if company is not None:
+            beside.append(asyncio.ensure_future(company(desk, deliver)))
+        return actor(desk, performer, writer.reader.facts_after)
+
+    place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
+    try:
+        await serve(make, place)
+    finally:
+        for task in beside:
+            task.cancel()
+        for venue in venues:
+            await venue.close()
+        writer.close()
