@@ -25,6 +25,7 @@ from btcbot.domain.messages import (
     ApprovedOrder,
     BookTop,
     CancelIntent,
+    DiskSeen,
     InstrumentRules,
     Record,
     RefuseIntent,
@@ -52,11 +53,12 @@ from btcbot.domain.venue import (
 from btcbot.domain.words import TradingState
 from btcbot.killfile import KillFile
 from btcbot.ledger import postings
-from btcbot.orders import commands, hunt, outcomes, resolve, schedule, settle
+from btcbot.orders import commands, disk, hunt, outcomes, resolve, schedule, settle
 from btcbot.orders.accept import take_approval, take_refusal
 from btcbot.orders.recovery import begin
 from btcbot.orders.state import Desk, learn_rules
 from btcbot.orders.turn import Turn
+from btcbot.store.database import StoreBusy
 from btcbot.store.writer import Writer
 from bus.actor import (
     Actor,
@@ -79,7 +81,7 @@ from bus.actor import (
 
 Inbox = (
     BookTop | ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
-    | ResolveOrder
+    | ResolveOrder | DiskSeen
     | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead | AllOrdersRead
     | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
     | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
@@ -193,6 +195,8 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             return _note_trouble(turn, message)
         case ConnectionsIdle():
             desk.idle_connections = message.count
+        case DiskSeen():
+            disk.take_disk(turn, message)
         case InstrumentRules():
             learn_rules(desk, message.instruments)
         case CancelAnswered():
@@ -277,20 +281,29 @@ def health(desk: Desk) -> Health:
 class Performer:
     """Does what execution asks of the disk, the kill file and the exchange, in order."""
 
-    def __init__(self, writer: Writer, venue: Venue, kill_file: Path, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        venue: Venue,
+        kill_file: Path,
+        deliver: Deliver,
+        tidy: Callable[[], None] | None = None,
+    ) -> None:
+        """`tidy` begins a checkpoint and returns at once; None: it is done on the spot."""
         self._writer, self._venue = writer, venue
+        self._tidy = tidy or writer.checkpoint
         self._kill_file, self._deliver = KillFile(kill_file), deliver
 
     def __call__(self, effect: Struct) -> None:
         match effect:
             case Persist():
-                self._writer.commit(effect.facts, effect.first)
+                self._persist(effect)
             case LookForKill():
                 self._look_for_kill()
             case KeepKillFile():
                 self._kill_file.keep(exists=effect.exists)
             case Checkpoint():
-                self._writer.checkpoint()
+                self._tidy()
             case Complain():
                 log.warning(effect.event, extra={"error": effect.detail})
             case KillProcess():
@@ -300,6 +313,13 @@ class Performer:
             case _:
                 assert isinstance(effect, VenueEffect), f"nobody performs {effect}"
                 self._venue.start(effect)
+
+    def _persist(self, effect: Persist) -> None:
+        try:
+            self._writer.commit(effect.facts, effect.first)
+        except StoreBusy:
+            self._kill_file.make()  # Nobody may send while two of us write.
+            raise
 
     def kill_by_signal(self) -> None:
         """Take SIGUSR2 for a kill; the file stops what is about to be sent this moment."""

@@ -4,6 +4,7 @@ A journal belongs to one account on one exchange. Orders, fills and money of ano
 for ours, so another one is refused until a person says that it is meant.
 """
 
+import logging
 from hashlib import blake2b
 from typing import Final
 
@@ -15,9 +16,11 @@ from btcbot.layers import ConfigError
 from btcbot.orders.recovery import Recovered, desk_of
 from btcbot.orders.state import Desk, GateLimits, Setup
 from btcbot.secret import Secret, read_secret
-from btcbot.store.database import StoreError
+from btcbot.store.database import StoreBusy, StoreError
+from btcbot.store.migrate import migrate
 from btcbot.store.writer import Writer
 
+log = logging.getLogger("btcbot.execution")
 OWN_SANDBOX: Final = "sandbox of this home"
 
 
@@ -60,9 +63,17 @@ def open_desk(config: Config, now_ns: int) -> Opened:
 
 
 def open_journal(config: Config) -> Writer:
-    """Return the verified journal. Raises ConfigError: no restart mends a database."""
+    """Return the verified journal, of the newest schema. Raises ConfigError: no restart mends it.
+
+    Raises StoreBusy when another process writes it.
+    """
     try:
+        kept = migrate(config.database)
+        if kept is not None:
+            log.warning("journal_migrated", extra={"path": str(config.database), "kept": str(kept)})
         writer = Writer(str(config.database))
+    except StoreBusy:
+        raise
     except StoreError as error:
         raise ConfigError(str(error)) from None
     try:

@@ -1,13 +1,12 @@
 """`btcbot-ctl orders|trace`: what became of each order, from the database."""
 
-import sys
 from datetime import UTC, datetime
 from typing import Final
 
 import click
 
 from btcbot.cli import exits
-from btcbot.cli.common import Options, common, print_table, stop
+from btcbot.cli.common import Options, common, confirm, print_table, stop
 from btcbot.cli.ctl_link import Json, carry_out, history
 
 LIST_COLUMNS: Final = (
@@ -81,20 +80,11 @@ def orders_resolve(options: Options, *, name: str, resolution: str, reason: str,
     if label is None:
         stop(exits.REFUSED, f"btcbot: refused: {name} was refused by the risk gate, never sent")
     if not yes:
-        _confirm(label, resolution)
+        confirm(resolution, about=label)
     request = {
         "command": "resolve", "client_order_id": label, "resolution": resolution, "reason": reason,
     }  # fmt: skip
     carry_out(options, request, f"{label} is resolved as {resolution}")
-
-
-def _confirm(label: str, resolution: str) -> None:
-    """Have a person type what they say; ends with 6 when they do not."""
-    if not sys.stdin.isatty():
-        stop(exits.REFUSED, "btcbot: refused: not a terminal to confirm on; add --yes")
-    typed = click.prompt(f"{label}: type {resolution} to confirm", err=True, default="")
-    if typed != resolution:
-        stop(exits.REFUSED, "btcbot: not confirmed")
 
 
 @click.command()

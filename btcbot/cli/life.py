@@ -4,15 +4,19 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from actors import CODEC
 from actors.execution import Performer, actor
 from btcbot.btcturk.venue import BtcturkVenue
 from btcbot.config import Config
+from btcbot.domain.messages import DiskSeen
 from btcbot.killfile import KillFile
 from btcbot.opening import open_desk
 from btcbot.orders.state import Desk
+from btcbot.store.disk import MIB, Disk
+from btcbot.store.keeper import Copies, Keeper
 from bus.actor import Actor, Deliver
 from bus.clock import SystemClock
 from bus.runtime import PeersView, Place, run_on_loop, serve
@@ -38,9 +42,13 @@ def main(config: Config, *, begin: Callable[[], None], waits: bool = False) -> N
 
 async def live(config: Config, company: Company | None = None) -> None:
     """Live from recovery to SIGTERM; whoever calls has the place. `company` lives beside it."""
-    opened = open_desk(config, SystemClock().now_ns())
+    clock = SystemClock()
+    disk = Disk(config.database, config.store.reserve_mb * MIB)
+    room = disk.look()  # A life that follows on a full disk needs the reserve to begin.
+    opened = open_desk(config, clock.now_ns())
     writer, desk, kill_file = opened.writer, opened.desk, config.run / "KILL"
     venues: list[BtcturkVenue] = []
+    keepers: list[Keeper] = []
     beside: list[asyncio.Task[None]] = []
 
     def make(deliver: Deliver, _peers: PeersView) -> Actor[Desk]:
@@ -49,11 +57,25 @@ async def live(config: Config, company: Company | None = None) -> None:
             credentials=(opened.key.reveal(), opened.secret.reveal()),
             deliver=deliver,
             kill_file=kill_file,
-            clock=SystemClock(),
+            clock=clock,
         )
         venues.append(venue)
-        performer = Performer(writer, venue, kill_file, deliver)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, performer.kill_by_signal)
+        loop = asyncio.get_running_loop()
+        keeper = Keeper(
+            config.database,
+            disk,
+            Copies(
+                folder=config.backups,
+                every_s=config.store.backup_interval_s,
+                keep=config.store.backup_keep,
+            ),
+            lambda seen: tell(loop, deliver, seen),
+            clock.now_ns,
+        )
+        keepers.append(keeper)
+        performer = Performer(writer, venue, kill_file, deliver, keeper.tidy)
+        deliver(DiskSeen(is_reserved=room.is_reserved, free=room.free, wal=room.wal))
+        loop.add_signal_handler(signal.SIGUSR2, performer.kill_by_signal)
         if company is not None:
             beside.append(asyncio.ensure_future(company(desk, deliver)))
         return actor(desk, performer, writer.reader.facts_after)
@@ -66,4 +88,12 @@ async def live(config: Config, company: Company | None = None) -> None:
             task.cancel()
         for venue in venues:
             await venue.close()
+        for keeper in keepers:
+            keeper.close()
         writer.close()
+
+
+def tell(loop: asyncio.AbstractEventLoop, deliver: Deliver, seen: DiskSeen) -> None:
+    """Deliver what the keeper's thread saw in the loop's own; a loop that ended needs nothing."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(deliver, seen)

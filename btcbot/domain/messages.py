@@ -313,11 +313,20 @@ class Record(Message, frozen=True, kw_only=True, tag="record"):
         return self.command_id
 
 
+class DiskSeen(Message, frozen=True, kw_only=True, tag="disk_seen"):
+    """What execution's own shell found on the disk of the journal."""
+
+    is_reserved: bool  # False: the disk is full but for what the reserve gave up.
+    free: int  # Bytes.
+    wal: int  # Bytes of the write-ahead log.
+    trouble: str = ""  # Why a checkpoint or a backup failed; empty: none did.
+
+
 STREAMS: tuple[type[Message], ...] = (
     BookTop, BookDepth, Trade, TradesGap, FeedState, InstrumentRules, RiskState, AccountSnapshot,
     PnlReport,
 )  # fmt: skip
 REQUESTS: tuple[type[Message], ...] = (
     OrderIntent, ApprovedOrder, RefuseIntent, IntentVerdict, CancelIntent, SetTradingState,
-    SetPause, CommandDone, Record, ResolveOrder,
+    SetPause, CommandDone, Record, ResolveOrder, DiskSeen,
 )  # fmt: skip

@@ -212,6 +212,8 @@ def _unfit(turn: Turn, message: SetTradingState) -> str | None:
     ]
     if doubtful:
         return f"nobody knows yet what became of {', '.join(doubtful)}"
+    if desk.is_disk_full:
+        return "the disk of the journal is full; make room, it is looked at every 10 s"
     if desk.is_blind:
         return "the exchange refuses our key; see the key and the clock"
     if desk.clock is None:

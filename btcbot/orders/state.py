@@ -188,6 +188,7 @@ class Desk(Struct, kw_only=True):
     resolving: dict[CommandId, Resolving] = field(default_factory=dict)
     first_reads: tuple[str, ...] = ()  # What must still come back before READY.
     unauthorised: int = 0  # Private calls in a row.
+    is_disk_full: bool = False
     trouble: str = ""  # Why reads fail; empty: they do not.
     mismatch: tuple[AssetBalance, ...] | None = None  # A balance read that did not agree.
     foreign: dict[Pair, tuple[VenueOrder, ...]] = field(default_factory=dict)  # Open, not ours.

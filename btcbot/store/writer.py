@@ -10,6 +10,7 @@ from functools import singledispatchmethod
 from hashlib import blake2b
 from typing import Any
 
+import apsw
 import msgspec
 
 from btcbot.domain.facts import (
@@ -44,7 +45,7 @@ from btcbot.domain.messages import OrderIntent, Scope
 from btcbot.domain.money import text
 from btcbot.domain.words import OrderState
 from btcbot.store.anchor import Anchor, path_of
-from btcbot.store.database import StoreError, open_writer
+from btcbot.store.database import StoreBusy, StoreError, open_writer
 from btcbot.store.reader import Reader
 
 WAL_PAGES_MAX = 1_000
@@ -56,8 +57,9 @@ _KINDS = {kind: str(kind.__struct_config__.tag) for kind in FACTS}
 class Writer:
     """Owns the writing connection of `path` (":memory:" for backtests)."""
 
-    def __init__(self, path: str) -> None:
-        self._connection = open_writer(path)
+    def __init__(self, path: str, vfs: str = "") -> None:
+        """`vfs`: a registered SQLite VFS; empty: the machine's own disk. Raises StoreError."""
+        self._connection = open_writer(path, vfs)
         self._execute = self._connection.execute
         last: list[Any] = self._execute(
             "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1"
@@ -84,7 +86,7 @@ class Writer:
             (first,),
         )
         for seq, epoch, at_ns, kind, payload, stored in rows:
-            chain = _link(chain, seq, epoch, at_ns, kind, payload)
+            chain = link(chain, seq, epoch, at_ns, kind, payload)
             if seq != expected or chain != stored:
                 raise StoreError(
                     f"{self._path}: event {seq} is not what was written; restore a backup"
@@ -112,17 +114,21 @@ class Writer:
         """Write `facts` as events `first`, `first` + 1, … with all they mean, in one transaction.
 
         Durable when it returns. Any error leaves nothing written, and the writer must not be used
-        again: the caller dies, and recovery reads what is true.
+        again: the caller dies, and recovery reads what is true. Raises StoreBusy when another
+        process writes, which nobody may.
         """
         assert first == self.head + 1, f"facts from {first}, but the head is {self.head}"
         execute, chain, seq = self._execute, self._chain, self.head
-        execute("BEGIN IMMEDIATE")
+        try:
+            execute("BEGIN IMMEDIATE")
+        except apsw.BusyError:
+            raise StoreBusy(f"{self._path}: another process writes it; find out which") from None
         try:
             for fact in facts:
                 seq += 1
                 payload = _encode(fact)
                 kind = _KINDS[type(fact)]
-                chain = _link(chain, seq, self.epoch, fact.at_ns, kind, payload)
+                chain = link(chain, seq, self.epoch, fact.at_ns, kind, payload)
                 execute(
                     "INSERT INTO events VALUES(?, ?, ?, ?, ?, ?)",
                     (seq, self.epoch, fact.at_ns, kind, payload, chain),
@@ -360,6 +366,7 @@ def _wish(intent: OrderIntent) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _link(chain: bytes, seq: int, epoch: int, at_ns: int, kind: str, payload: bytes) -> bytes:
+def link(chain: bytes, seq: int, epoch: int, at_ns: int, kind: str, payload: bytes) -> bytes:
+    """Return the hash of an event: of the one before, and of everything in its row."""
     head = seq.to_bytes(8) + epoch.to_bytes(8) + at_ns.to_bytes(8)
     return blake2b(chain + head + kind.encode() + b"\0" + payload, digest_size=16).digest()
