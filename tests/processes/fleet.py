@@ -134,6 +134,24 @@ def running(home: Path, **settings: str) -> Iterator[Fleet]:
         fleet.end()
 
 
+class Exchange:
+    """A sandbox exchange of its own, which outlives the fleet."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process = subprocess.Popen(
+            [BIN / "btcbot", "sandbox", "--port", str(self.port)],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
 QUIET = {"BTCBOT__STRATEGY__PARAMS": "{entry_dip_bps = 2000.0}"}  # It never buys.
 
 

@@ -3,14 +3,13 @@
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.processes.agreement import disagreements
-from tests.processes.fleet import BIN, QUIET, Fleet, free_port, resting, resting_orders, until
+from tests.processes.fleet import QUIET, Exchange, Fleet, resting, resting_orders, until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.fleet]
 
@@ -111,21 +110,3 @@ def test_panic_needs_nothing_but_the_exchange(tmp_path: Path) -> None:
     finally:
         fleet.end()
         exchange.end()
-
-
-class Exchange:
-    """A sandbox exchange of its own, which outlives the fleet."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._process = subprocess.Popen(
-            [BIN / "btcbot", "sandbox", "--port", str(self.port)],
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def end(self) -> None:
-        self._process.terminate()
-        self._process.wait(10)

@@ -1,16 +1,15 @@
 """Two execution processes, one place: who waits has nothing, who takes over has everything."""
 
-import json
 import os
 import signal
 import subprocess
 import time
-from itertools import pairwise
+from base64 import b64encode
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from btcbot.simulation.defaults import API_KEY, API_SECRET
 from tests.processes.agreement import disagreements, settle
 from tests.processes.fleet import BIN, QUIET, Fleet, Json, free_port, resting, running, until
 
@@ -32,7 +31,7 @@ def standby(fleet: Fleet) -> int:
 
 def open_files(pid: int) -> list[str]:
     folder = Path(f"/proc/{pid}/fd")
-    return [os.readlink(entry) for entry in folder.iterdir()]
+    return [str(entry.readlink()) for entry in folder.iterdir()]
 
 
 def memory_of(pid: int) -> bytes:
@@ -49,41 +48,41 @@ def memory_of(pid: int) -> bytes:
 
 
 def test_a_standby_has_no_key_no_database_and_no_connection(tmp_path: Path) -> None:
-    with running(tmp_path / "home", **QUIET) as fleet:
+    key, secret = "a-key-that-stands-nowhere-else", b64encode(b"and a secret of the same kind")
+    files = {"BTCBOT__EXCHANGE__API_KEY_FILE": key.encode(),
+             "BTCBOT__EXCHANGE__API_SECRET_FILE": secret}  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).write_bytes(text)
+        (tmp_path / name).chmod(0o600)
+    settings = {name: str(tmp_path / name) for name in files}
+    with running(tmp_path / "home", **QUIET, **settings) as fleet:
         waits, lives = standby(fleet), fleet.pid("execution")
 
-        files = open_files(waits)
-        assert [f for f in files if f.startswith(("socket:", "anon_inode:"))] == []
-        assert [f for f in files if f.startswith(str(fleet.home))] == [
+        open_there = open_files(waits)
+        assert [f for f in open_there if f.startswith(("socket:", "anon_inode:"))] == []
+        assert [f for f in open_there if f.startswith(str(fleet.home))] == [
             str(fleet.home / "run" / "exec.lock")
         ]
         assert any(f.endswith("btcbot.db") for f in open_files(lives))
-        if os.geteuid() == 0:
-            assert own_key(lives)  # The same look does find it where it is.
-            assert not own_key(waits)
-
-
-def own_key(pid: int) -> bool:
-    """Return whether a process holds the secret; its documented form is in the code of all."""
-    held = memory_of(pid)
-    return held.count(API_SECRET.encode()) > 3 or held.count(API_KEY.encode()) > 3
+        for text in files.values():  # The same look does find it where it is.
+            assert text in memory_of(lives)
+            assert text not in memory_of(waits)
 
 
 def test_takes_over_within_a_second_and_loses_nothing(tmp_path: Path) -> None:
     with running(tmp_path / "home") as fleet:
         until("the first fills", lambda: fleet.export("fills"), 60, every=0.5)
+        kills = []
         for _ in range(KILLS):
             waits = standby(fleet)
-            old = fleet.signal("execution", signal.SIGKILL)
-            until("it is back", lambda old=old: is_back(fleet, old), 15)
+            old = fleet.pid("execution")
+            kills.append(time.time_ns())
+            os.kill(old, signal.SIGKILL)
+            until("it is back", partial(is_back, fleet, old), 15)
             assert fleet.pid("execution") == waits
 
-        took = sorted(takeovers(fleet))
-        print(
-            f"takeovers: {len(took)}, median {took[len(took) // 2]:.3f} s, worst {took[-1]:.3f} s"
-        )
-        assert len(took) >= KILLS
-        assert took[-1] < GOAL_S
+        took = sorted(takeovers(fleet, kills))
+        assert took[-1] < GOAL_S, f"median {took[len(took) // 2]:.3f} s, worst {took[-1]:.3f} s"
         assert (fleet.home / "run" / "execution.ready").exists()
         assert not (fleet.home / "run" / "KILL").exists()  # No crash loop was seen.
         settle(fleet)
@@ -92,28 +91,15 @@ def test_takes_over_within_a_second_and_loses_nothing(tmp_path: Path) -> None:
 
 def is_back(fleet: Fleet, old: int) -> bool:
     found = row(fleet)
-    return found["state"] == "READY" and found["pid"] != old
+    return bool(found["state"] == "READY" and found["pid"] != old)
 
 
-def takeovers(fleet: Fleet) -> list[float]:
-    """Return the seconds from each standby's getting the lock to its sockets being bound."""
-    lines = []
-    for name in ("execution", "execution_standby"):
-        for text in (fleet.home / "log" / f"{name}.log").read_text().splitlines():
-            line = json.loads(text)
-            if line["event"] in ("standby_takes_over", "private_socket_up"):
-                lines.append((line["ts"], line["event"]))
-    lines.sort()
-    return [
-        seconds(up) - seconds(taken)
-        for (taken, first), (up, second) in pairwise(lines)
-        if (first, second) == ("standby_takes_over", "private_socket_up")
+def takeovers(fleet: Fleet, kills: list[int]) -> list[float]:
+    """Return the seconds from each kill to the next life: sockets bound, its epoch at the disk."""
+    lives = [
+        row["fact"]["at_ns"] for row in fleet.export("events") if row["kind"] == "epoch_started"
     ]
-
-
-def seconds(stamp: str) -> float:
-    hours, minutes, rest = stamp[11:-1].split(":")
-    return int(hours) * 3_600 + int(minutes) * 60 + float(rest)
+    return [(min(at for at in lives if at > killed) - killed) / 1e9 for killed in kills]
 
 
 def test_a_third_execution_by_hand_is_turned_away_unless_it_waits(tmp_path: Path) -> None:
@@ -144,7 +130,6 @@ def test_forty_orders_are_cancelled_in_five_seconds_and_proven_closed_in_ten(
             for r in fleet.truth("requests")
             if r["method"] == "DELETE" and r["at_ns"] > began_ns
         ]
-        print(f"40 DELETEs within {sorted(deletes)[39]:.2f} s, proven in {done['took_s']} s")
         assert fleet.open_orders() == []
         assert len(deletes) >= 40
         assert sorted(deletes)[39] < 5 + 0.5  # With the start of the command itself.
