@@ -103,5 +103,5 @@ def _opened(path: Path) -> int:
 
 
 def _sign(held: int) -> None:
-    os.ftruncate(held, 0)
-    os.pwrite(held, f"{os.getpid()}\n".encode(), 0)
+    # Over what stands there, never shorter: on a full disk only that needs no room.
+    os.pwrite(held, f"{os.getpid():<20}\n".encode(), 0)

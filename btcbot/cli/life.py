@@ -34,6 +34,7 @@ def main(config: Config, *, begin: Callable[[], None], waits: bool = False) -> N
     signal.signal(signal.SIGUSR2, lambda _number, _frame: kill_file.make())
     held = take(config.run / "exec.lock", waits=waits)  # Before key, database and exchange.
     try:
+        disk_of(config).look()  # On a full disk the reserve has to go before anything is written.
         begin()
         run_on_loop(live(config))
     finally:
@@ -43,8 +44,8 @@ def main(config: Config, *, begin: Callable[[], None], waits: bool = False) -> N
 async def live(config: Config, company: Company | None = None) -> None:
     """Live from recovery to SIGTERM; whoever calls has the place. `company` lives beside it."""
     clock = SystemClock()
-    disk = Disk(config.database, config.store.reserve_mb * MIB)
-    room = disk.look()  # A life that follows on a full disk needs the reserve to begin.
+    disk = disk_of(config)
+    room = disk.look()
     opened = open_desk(config, clock.now_ns())
     writer, desk, kill_file = opened.writer, opened.desk, config.run / "KILL"
     venues: list[BtcturkVenue] = []
@@ -91,6 +92,11 @@ async def live(config: Config, company: Company | None = None) -> None:
         for keeper in keepers:
             keeper.close()
         writer.close()
+
+
+def disk_of(config: Config) -> Disk:
+    """Return the disk of the journal, with its reserve."""
+    return Disk(config.database, config.store.reserve_mb * MIB)
 
 
 def tell(loop: asyncio.AbstractEventLoop, deliver: Deliver, seen: DiskSeen) -> None:

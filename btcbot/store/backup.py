@@ -84,7 +84,10 @@ def prove(copy: Path) -> Proof:
 
 
 def copy(database: Path, part: Path, breathe: Callable[[], None]) -> None:
-    """Copy a live database to the new file `part`, as it stands at this moment."""
+    """Copy a live database to the new file `part`, as it stands at this moment.
+
+    Raises StoreError when there is none, or when it is none.
+    """
     source = open_reader(database)
     part.unlink(missing_ok=True)
     target = apsw.Connection(str(part))
@@ -98,6 +101,8 @@ def copy(database: Path, part: Path, breathe: Callable[[], None]) -> None:
                 copying.step(PAGES)
                 breathe()
         target.execute("PRAGMA journal_mode=delete").fetchall()  # One file, whole in itself.
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise StoreError(f"{database}: damaged: {error}") from None
     finally:
         target.close()
         source.close()

@@ -96,9 +96,7 @@ def is_back(fleet: Fleet, old: int) -> bool:
 
 def takeovers(fleet: Fleet, kills: list[int]) -> list[float]:
     """Return the seconds from each kill to the next life: sockets bound, its epoch at the disk."""
-    lives = [
-        row["fact"]["at_ns"] for row in fleet.export("events") if row["kind"] == "epoch_started"
-    ]
+    lives = [row["at_ns"] for row in fleet.export("events") if row["kind"] == "epoch_started"]
     return [(min(at for at in lives if at > killed) - killed) / 1e9 for killed in kills]
 
 
