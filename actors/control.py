@@ -217,6 +217,7 @@ def actor(config: Config, perform: Callable[[Struct], None], pid: int) -> Actor[
             Hears(source="accounting", topic="account"),
             Hears(source="accounting", topic="pnl"),
             Hears(source="risk_gate", topic="risk"),
+            Hears(source="execution", topic="venue"),
             Hears(source="execution", topic="fact", conflate=False),
         ),
         facts=SHOWN_FACTS,

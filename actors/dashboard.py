@@ -80,6 +80,7 @@ def actor(mode: str, pairs: tuple[Pair, ...]) -> Actor[View]:
             Hears(source="accounting", topic="account"),
             Hears(source="accounting", topic="pnl"),
             Hears(source="risk_gate", topic="risk"),
+            Hears(source="execution", topic="venue"),
             Hears(source="execution", topic="fact", conflate=False),
         ),
         facts=SHOWN_FACTS,

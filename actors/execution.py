@@ -1,7 +1,7 @@
 """Execution: the only actor that sends orders and the only writer of the database.
 
 Hears   ApprovedOrder, RefuseIntent, commands, BookTop on `mark.`, InstrumentRules, venue outcomes
-Says    facts, each after its commit; IntentVerdict and CommandDone as answers
+Says    facts, each after its commit; VenueState; IntentVerdict and CommandDone as answers
 Never   sends twice for one intent, forgets an order, or takes silence for an answer
 
 To start is to recover: lock, open and verify the database, read the exchange, then listen. How its
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from btcbot.domain.facts import Fact, Posting
 from btcbot.domain.ids import CommandId
@@ -32,6 +33,7 @@ from btcbot.domain.messages import (
     ResolveOrder,
     SetPause,
     SetTradingState,
+    VenueState,
 )
 from btcbot.domain.venue import (
     AllOrdersRead,
@@ -54,7 +56,8 @@ from btcbot.domain.words import TradingState
 from btcbot.killfile import KillFile
 from btcbot.ledger import postings
 from btcbot.orders import commands, disk, hunt, outcomes, resolve, schedule, settle
-from btcbot.orders.accept import take_approval, take_refusal
+from btcbot.orders.accept import take_approval, take_late, take_refusal
+from btcbot.orders.commands import riskier
 from btcbot.orders.recovery import begin
 from btcbot.orders.state import Desk, learn_rules
 from btcbot.orders.turn import Turn
@@ -68,8 +71,10 @@ from bus.actor import (
     FactReader,
     Health,
     Hears,
+    Late,
     PeerBack,
     PeerLost,
+    Publish,
     PublishFact,
     RequestExpired,
     Started,
@@ -79,12 +84,15 @@ from bus.actor import (
     Woken,
 )
 
+Request = (
+    ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
+    | ResolveOrder
+)  # fmt: skip
 Inbox = (
-    BookTop | ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
-    | ResolveOrder | DiskSeen
-    | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead | AllOrdersRead
-    | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
-    | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
+    BookTop | Request | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead
+    | AllOrdersRead | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
+    | VenueState | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
+    | Late[Request] | DiskSeen
 )  # fmt: skip
 
 log = logging.getLogger("btcbot.execution")
@@ -189,6 +197,14 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             commands.record(turn, message)
         case ResolveOrder():
             resolve.resolve(turn, message)
+        case Late(request=ResolveOrder() as word):
+            resolve.take_late(turn, word)
+        case Late(request=ApprovedOrder() as approved):
+            take_late(turn, approved)
+        case Late(request=SetTradingState() | SetPause() as command) if riskier(desk, command):
+            commands.refuse_late(turn, command)
+        case Late():
+            return _take(turn, message.request)  # Safe at any time, or answered before.
         case Doorbell():
             _ring(turn, message)
         case ReadFailed():
@@ -197,6 +213,8 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             desk.idle_connections = message.count
         case DiskSeen():
             disk.take_disk(turn, message)
+        case VenueState():
+            return (Publish("venue", replace(message, trouble=desk.trouble or message.trouble)),)
         case InstrumentRules():
             learn_rules(desk, message.instruments)
         case CancelAnswered():
@@ -239,8 +257,10 @@ def _set_trading_state(turn: Turn, message: SetTradingState) -> tuple[Struct, ..
 
 
 def _ring(turn: Turn, message: Doorbell) -> None:
-    """Something moved: read the trades soon, and that order if it is ours."""
+    """Something moved: read the trades soon, and that order if it is ours; else the balances."""
     schedule.read_soon(turn, "fills")
+    if message.order_id is None:
+        schedule.read_soon(turn, "balances")
     if message.order_id is not None and message.order_id in turn.desk.by_order_id:
         turn.ask(ReadOrder(message.order_id))
 

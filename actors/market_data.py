@@ -14,6 +14,8 @@ from msgspec import Struct, field
 
 from actors import CODEC
 from btcbot.btcturk.feed import BtcturkFeed
+from btcbot.btcturk.hear import Hear
+from btcbot.catalog.capture import capturing
 from btcbot.config import Config
 from btcbot.domain.feed import (
     BookChange,
@@ -373,11 +375,16 @@ def main(config: Config) -> None:
 
 
 async def _serve(config: Config) -> None:
+    with capturing(config.raw, "market_data", config.capture, SystemClock()) as hear:
+        await _follow(config, hear)
+
+
+async def _follow(config: Config, hear: Hear) -> None:
     feeds: list[BtcturkFeed] = []
 
     def make(deliver: Deliver, _peers: PeersView) -> Actor[State]:
-        addresses = config.addresses
-        feed = BtcturkFeed(addresses.rest, addresses.ws, deliver, SystemClock().monotonic_ns)
+        addresses, monotonic = config.addresses, SystemClock().monotonic_ns
+        feed = BtcturkFeed(addresses.rest, addresses.ws, deliver, monotonic, hear=hear)
         feeds.append(feed)
         return actor(config.pairs, feed.start)
 

@@ -208,9 +208,9 @@ def _refuse(state: State, refused: IntentId, at_ns: int) -> None:
         state.refused[slot] = (at_ns + pause, pause)
 
 
-def actor(setup: Setup, fees: dict[Pair, Any]) -> Actor[State]:
-    """Return the actor that hosts the strategy `setup` names."""
-    strategy = find(setup.name)
+def actor(setup: Setup, fees: dict[Pair, Any], strategy: Strategy | None = None) -> Actor[State]:
+    """Return the actor that hosts `strategy`, or the one of btcbot that `setup` names."""
+    strategy = strategy or find(setup.name)
     view = MarketView(fees=fees)
     state = State(setup=setup, inner=strategy.start(setup.params), view=view)
     return Actor(

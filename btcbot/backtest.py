@@ -36,7 +36,8 @@ from btcbot.store.queries import History, Row
 from btcbot.store.writer import Writer
 from bus.actor import Actor
 from bus.clock import ManualClock
-from bus.memory import Faults, MemoryBus
+from bus.hosted import Faults
+from bus.memory import MemoryBus
 
 TAG: Final = "btest"
 ACTORS: Final = ("execution", "market_data", "risk_gate", "accounting", "strategy")
@@ -237,7 +238,7 @@ def run(
     """Run `plan` over `events`. Raises DatasetError when nothing happens."""
     first = next(events, None)
     if first is None:
-        raise DatasetError("nothing happens in this data set and time range")
+        raise DatasetError("nothing happens in this data set within the time range")
     stage = Stage(plan, first.at_ns, keeps_log=keeps_log)
     count = stage.play(chain((first,), events))
     return stage.result(first.at_ns, count), stage

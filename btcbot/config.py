@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct, field
 
+from btcbot.catalog.bounds import DAY_S, CaptureBounds
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import FeeRates, default_fees
 from btcbot.domain.money import Bps
@@ -138,6 +139,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     orders: OrderBounds = OrderBounds()
     strategy: Strategy = field(default_factory=Strategy)
     agent: Agent = Agent()
+    capture: CaptureBounds = CaptureBounds()
     sandbox: Sandbox = Sandbox()
     dashboard: Dashboard = Dashboard()
     bus: Bus = Bus()
@@ -163,6 +165,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def backups(self) -> Path:
         """Copies of the database."""
         return self.home / "backup"
+
+    @property
+    def raw(self) -> Path:
+        """What the exchange said, byte for byte: a folder for each that listens."""
+        return self.home / "data" / "raw"
 
     @property
     def database(self) -> Path:
@@ -316,12 +323,27 @@ def _problems(config: Config) -> Iterator[str]:
             f"bus.endpoints = {config.bus.endpoints!r}: allowed is 'ipc' (Unix sockets under "
             "HOME/run); tcp:// needs CURVE, which this version does not have"
         )
+    yield from _problems_of_capture(config.capture)
     if config.sandbox.speed <= 0:
         yield f"sandbox.speed = {config.sandbox.speed}: expected more than 0 (1 is real time)"
     if config.sandbox.port == config.dashboard.port and config.owns_sandbox:
         yield f"dashboard.port = {config.dashboard.port}: the sandbox has it; choose another"
     if config.sandbox.data is not None and not config.sandbox.data.is_file():
         yield f"sandbox.data = {str(config.sandbox.data)!r}: no such file"
+
+
+def _problems_of_capture(bounds: CaptureBounds) -> Iterator[str]:
+    if DAY_S % bounds.rotate_s:
+        yield (
+            f"capture.rotate_s = {bounds.rotate_s}: expected a divisor of a day, such as 900 or "
+            "3600, so that no segment has two days"
+        )
+    # The newest segment of each of three writers is never deleted.
+    if bounds.disk_max_mb < 4 * bounds.rotate_mb:
+        yield (
+            f"capture.disk_max_mb = {bounds.disk_max_mb}: expected at least "
+            f"{4 * bounds.rotate_mb}, four times capture.rotate_mb"
+        )
 
 
 def _problems_of_strategy(config: Config) -> Iterator[str]:

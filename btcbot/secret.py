@@ -40,9 +40,10 @@ class Secret:
         raise TypeError("a Secret is never pickled or copied: pass the path of its file instead")
 
 
-def leaks(line: str) -> bool:
-    """Return whether `line` holds a secret of this process, plain or in base64 or hex."""
-    return any(form in line for form in _known)
+def leaks(said: str | bytes) -> bool:
+    """Return whether `said` holds a secret of this process, plain or in base64 or hex."""
+    text = said if isinstance(said, str) else said.decode("utf-8", "replace")
+    return any(form in text for form in _known)
 
 
 def read_secret(path: Path) -> Secret:

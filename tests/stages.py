@@ -20,7 +20,7 @@ from btcbot.simulation.market import SyntheticMarket
 from btcbot.store.writer import Writer
 from btcbot.strategies.profit_aware import DEMO
 from bus.actor import Actor, Step
-from bus.memory import Faults
+from bus.hosted import Faults
 from tests.builders import BTCTRY, START_NS
 
 MY_PID: Final = 4242

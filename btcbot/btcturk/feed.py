@@ -9,6 +9,8 @@ from msgspec import Struct
 from btcbot.btcturk import frames, wire
 from btcbot.btcturk.drift import Drift
 from btcbot.btcturk.grammar import WireError
+from btcbot.btcturk.hear import Hear, nobody
+from btcbot.btcturk.network import Network
 from btcbot.btcturk.rest import Rest, RestError
 from btcbot.btcturk.rules import instruments
 from btcbot.btcturk.stream import SILENCE_S, Socket
@@ -33,7 +35,7 @@ DETAIL_MAX = 300
 class BtcturkFeed:
     """Starts what market_data asks for; whatever is heard is delivered to its inbox."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what differs between one feed and another
         self,
         rest_url: str,
         ws_url: str,
@@ -41,10 +43,15 @@ class BtcturkFeed:
         monotonic: Callable[[], int],
         *,
         silence_s: float = SILENCE_S,
+        network: Network | None = None,
+        hear: Hear = nobody,
     ) -> None:
-        """Open the socket. A session without a frame for `silence_s` is given up."""
-        self._deliver = deliver
-        self._rest = Rest(rest_url, monotonic)
+        """Open the socket. A session without a frame for `silence_s` is given up.
+
+        `hear` is told every frame and reply as it came.
+        """
+        self._deliver, self._hear = deliver, hear
+        self._rest = Rest(rest_url, monotonic, network=network, hear=hear)
         self._drift = Drift(lambda what: log.warning("exchange_drift", extra={"error": what}))
         self._joined: dict[Pair, None] = {}
         self._session = 0
@@ -56,6 +63,7 @@ class BtcturkFeed:
             on_frame=self._frame,
             on_down=lambda reason: deliver(FeedDown(reason=reason)),
             silence_s=silence_s,
+            network=network,
         )
 
     def start(self, effect: Struct) -> None:
@@ -90,6 +98,7 @@ class BtcturkFeed:
             yield from _joins(pair, again=False)
 
     def _frame(self, frame: bytes) -> None:
+        self._hear("ws.public", self._session, frame)
         try:
             kind, body = frames.split(frame)
             message = frames.public(kind, body)

@@ -9,7 +9,6 @@ from btcbot.btcturk.grammar import (
     ID_MAX,
     MILLIS_MAX,
     Count,
-    Id,
     WireError,
     above_zero,
     decoded,
@@ -26,10 +25,9 @@ from btcbot.domain.feed import (
     TextLevel,
     TradesSeen,
 )
-from btcbot.domain.ids import OrderId, Pair
+from btcbot.domain.ids import Pair
 from btcbot.domain.messages import Message
 from btcbot.domain.money import Price, Quantity
-from btcbot.domain.venue import Doorbell
 from btcbot.domain.words import Side
 
 FRAME_MAX: Final = 1 << 20
@@ -86,27 +84,11 @@ class _Trade(_Item):
     PS: str
 
 
-class _Order(Struct):
-    id: Id
-
-
-class _UserTrade(Struct):
-    orderId: Id  # noqa: N815
-
-
-class _Login(Struct):
-    ok: bool
-    message: str | None = None
-
-
 _frame = msgspec.json.Decoder(tuple[int, Raw]).decode
 _snapshot = msgspec.json.Decoder(_Snapshot).decode
 _changes = msgspec.json.Decoder(_Changes).decode
 _list = msgspec.json.Decoder(_TradeList).decode
 _trade = msgspec.json.Decoder(_Trade).decode
-_order = msgspec.json.Decoder(_Order).decode
-_user_trade = msgspec.json.Decoder(_UserTrade).decode
-_login = msgspec.json.Decoder(_Login).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -133,21 +115,6 @@ def public(kind: int, body: Raw) -> Message | None:
         rows = sorted(map(_seen, listed.items), key=lambda row: row.trade_id)
         return TradesSeen(pair=Pair(listed.symbol), trades=tuple(rows), is_backlog=True)
     return None
-
-
-def private(kind: int, body: Raw) -> Doorbell | None:
-    """Return the doorbell that a private frame rings; None when it rings none. Raises WireError."""
-    if kind in {441, 451, 452, 453}:
-        return Doorbell(order_id=OrderId(decoded(_order, body).id))
-    if kind == 423:
-        return Doorbell(order_id=OrderId(decoded(_user_trade, body).orderId))
-    return Doorbell(order_id=None) if kind == 201 else None
-
-
-def login_answer(body: Raw) -> tuple[bool, str]:
-    """Return (accepted, message) of the answer to a login. Raises WireError."""
-    answer = decoded(_login, body)
-    return answer.ok, (answer.message or "no reason given")[:200]
 
 
 def join(channel: str, event: str, *, is_joining: bool = True) -> str:

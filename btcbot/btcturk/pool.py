@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
+from btcbot.btcturk.failures import why_no_connection
+from btcbot.btcturk.network import Internet, Network
 from btcbot.btcturk.rest import tls_context
 from btcbot.btcturk.submit import Connection, Post, Waits
 from btcbot.btcturk.tasks import Tasks
@@ -32,6 +34,7 @@ class SubmitPool:
         *,
         waits: Waits | None = None,
         idle_s: float = IDLE_S,
+        network: Network | None = None,
     ) -> None:
         parts = urlsplit(base)
         assert parts.hostname, f"no host in {base!r}"
@@ -42,6 +45,7 @@ class SubmitPool:
         if self._context is not None:
             self._context.set_alpn_protocols(["http/1.1"])
         self._on_idle, self._waits = on_idle, waits or Waits()
+        self._network = network or Internet()
         self._idle_s, self._look_s = idle_s, min(LOOK_S, idle_s / 2)
         self._idle: list[Connection] = []
         self._late: set[Connection] = set()
@@ -150,7 +154,7 @@ class SubmitPool:
             self.free(fresh)
 
     async def _open(self) -> Connection:
-        sock = await _connected(self._name, self._port)
+        sock = await self._network.connect(self._name, self._port)
         try:
             tunnel: Tunnel = Tls(self._context, self._name) if self._context else Plain()
             await _shake_hands(sock, tunnel)
@@ -160,31 +164,9 @@ class SubmitPool:
         return Connection(sock, tunnel, self._netloc, self, self._waits)
 
     def _trouble_of(self, error: OSError) -> str:
-        found = str(error) or f"no connection in {CONNECT_S:.0f} s"
-        return f"cannot connect to {self._netloc}: {found}"[:300]
-
-
-async def _connected(name: str, port: int) -> socket.socket:
-    """Return a connected, non-blocking socket. Raises OSError of the last address tried."""
-    loop = asyncio.get_running_loop()
-    failed: OSError = OSError(f"{name} has no address")
-    for family, kind, protocol, _, address in await loop.getaddrinfo(
-        name, port, type=socket.SOCK_STREAM
-    ):
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setblocking(False)  # noqa: FBT003 - the socket's own
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.sock_connect(sock, address)
-        except OSError as error:
-            sock.close()
-            failed = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise failed
+        if isinstance(error, TimeoutError):
+            return f"no connection to {self._netloc} in {CONNECT_S:.0f} s"
+        return why_no_connection(f"//{self._netloc}", error)[:300]
 
 
 async def _shake_hands(sock: socket.socket, tunnel: Tunnel) -> None:

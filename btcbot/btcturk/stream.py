@@ -10,10 +10,10 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Final, NoReturn
 
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from btcbot.btcturk.frames import FRAME_MAX
+from btcbot.btcturk.network import Internet, Link, Network
 from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
 from btcbot.btcturk.tasks import Tasks
 
@@ -22,13 +22,6 @@ LASTING_S: Final = 30.0  # A session this long was a good one: the next pause is
 OPEN_S: Final = 10.0
 SILENCE_S: Final = 5.0  # ticker/all comes every 0.76 s.
 PING_S: Final = 20.0
-
-
-class _Connect(connect):
-    """Follows no redirect: the login frame would go to whoever asked for it."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc
 
 
 class Pauses:
@@ -52,7 +45,7 @@ class Pauses:
 class Socket:
     """Calls `on_up`, `on_frame`, `on_down` from its own task; `send` is dropped while down."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a socket is made of
         self,
         url: str,
         monotonic: Callable[[], int],
@@ -61,6 +54,7 @@ class Socket:
         on_frame: Callable[[bytes], None],
         on_down: Callable[[str], None],
         silence_s: float | None = SILENCE_S,
+        network: Network | None = None,
     ) -> None:
         """`on_up` returns the frames to send first. `silence_s` None: silence is normal.
 
@@ -68,11 +62,11 @@ class Socket:
         """
         self._url, self._monotonic = url, monotonic
         self._on_up, self._on_frame, self._on_down = on_up, on_frame, on_down
-        self._silence_s = silence_s
-        self._connection: ClientConnection | None = None
+        self._silence_s, self._network = silence_s, network or Internet()
+        self._connection: Link | None = None
         self._budget = RateBudget()
         self._blocked_s = 0.0
-        self._pauses = Pauses(random.Random())  # Chance only ever spreads connections in time.
+        self._pauses = Pauses(self._network.chance)
         self._tasks = Tasks()
         self._tasks.start(self._keep(), on_down)
 
@@ -85,7 +79,7 @@ class Socket:
         """Close the socket; `on_down` is not called."""
         await self._tasks.close()
 
-    async def _send(self, connection: ClientConnection, frames: tuple[str, ...]) -> None:
+    async def _send(self, connection: Link, frames: tuple[str, ...]) -> None:
         try:
             for frame in frames:
                 await connection.send(frame)
@@ -111,7 +105,7 @@ class Socket:
         ping_s = PING_S if self._silence_s is None else None
         is_open = False
         try:
-            async with _Connect(
+            async with self._network.websocket(
                 self._url,
                 open_timeout=OPEN_S,
                 close_timeout=1,
@@ -135,7 +129,7 @@ class Socket:
         finally:
             self._connection = None
 
-    async def _read(self, connection: ClientConnection) -> NoReturn:
+    async def _read(self, connection: Link) -> NoReturn:
         """Hand on every frame, for ever; ends by an exception."""
         frames = tuple(self._on_up())
         self._connection = connection

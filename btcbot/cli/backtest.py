@@ -1,6 +1,6 @@
 """`btcbot backtest`: the same actors over a recording, in virtual time."""
 
-import csv
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from btcbot.cli import exits
+from btcbot.cli import exits, run_folder
 from btcbot.cli.common import Options, common, print_table, stop
+from btcbot.config import Config
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import MoneyError, half_up, parse, text
@@ -36,7 +37,7 @@ PAIR_COLUMNS = (
     required=True,
     multiple=True,
     type=click.Path(path_type=Path),
-    help="L2 jsonl, or csv of trades, quotes or candles; also .gz. Repeat for the next file.",
+    help="L2 jsonl, or csv or parquet of trades, quotes, candles; repeat for the next file.",
 )
 @click.option("--pair", default="BTCTRY", show_default=True, help="Whose rules and fees count.")
 @click.option(
@@ -45,7 +46,11 @@ PAIR_COLUMNS = (
     help="First price of the pair. Else as recorded; for a foreign market, a usual one.",
 )
 @click.option("--timerange", default="", metavar="20260101-20260301", help="UTC days; end not in.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for orders, fills, equity.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for orders, fills and equity; default: HOME/backtests/RUN.",
+)
 @click.option("--codec", is_flag=True, help="Encode every message, as between processes.")
 @common
 def command(  # noqa: PLR0913 - one parameter an option
@@ -61,32 +66,33 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Run a strategy over recorded data and print what came of it.
 
-    With --out the folder gets orders.jsonl, fills.jsonl, equity.csv and summary.json; the same
-    input gives the same bytes.
+    The folder gets orders.jsonl, fills.jsonl, equity.csv and, when all is written, summary.json.
+    The same input gives the same bytes.
     """
     from btcbot import backtest
     from btcbot.simulation.recording import DatasetError, open_recording
 
-    plan = _plan(options, name, pair, has_codec=codec)
+    config = options.load().config
+    plan = _plan(config, name, pair, has_codec=codec)
     start, span_ns = _price(start_price), _span(timerange)
     try:
         data = open_recording(paths, DOCUMENTED[plan.pair], start, span_ns)
-        result, _ = backtest.run(plan, data.events)
         identity = _identity(plan, backtest.digest_of(paths), data.factor, timerange)
+        folder = run_folder.prepare(out, config, identity["run"])
+        result, _ = backtest.run(plan, data.events)
     except DatasetError as error:
         stop(exits.CONFIG, f"btcbot: --data: {error}")
     summary = {**identity, **_summary(plan, result)}
-    if out is not None:
-        _write(out, result, summary)
+    run_folder.write(folder, result, summary)
+    options.note(f"btcbot: orders, fills and equity are in {folder}")
     options.show(summary, lambda: _print(options, summary))
 
 
-def _plan(options: Options, name: str, pair: str, *, has_codec: bool) -> "Plan":
+def _plan(config: Config, name: str, pair: str, *, has_codec: bool) -> "Plan":
     """Return what is to be run, by the configuration and the flags; exits 78 when it cannot be."""
     from btcbot import backtest
     from btcbot.strategies.registry import StrategyError, find, parameters
 
-    config = options.load().config
     if pair not in DOCUMENTED:
         known = ", ".join(DOCUMENTED)
         stop(exits.CONFIG, f"btcbot: no rules for --pair {pair!r}; allowed are {known}")
@@ -108,7 +114,7 @@ def _plan(options: Options, name: str, pair: str, *, has_codec: bool) -> "Plan":
 
 def _identity(plan: "Plan", data: str, factor: Decimal, timerange: str) -> dict[str, Any]:
     """Return what decides the result: two runs that agree in it agree in every byte."""
-    return {
+    parts = {
         "strategy": plan.strategy,
         "params": msgspec.to_builtins(plan.params, enc_hook=str),
         "pair": plan.pair,
@@ -118,6 +124,8 @@ def _identity(plan: "Plan", data: str, factor: Decimal, timerange: str) -> dict[
         "config": plan.digest,
         "code": version("btcbot"),
     }
+    run = hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
+    return {"run": run, **parts}
 
 
 def _summary(plan: "Plan", result: "Result") -> dict[str, Any]:
@@ -176,21 +184,6 @@ def _rows(summary: dict[str, Any]) -> Iterator[tuple[str, object]]:
         else:
             shown = value
         yield key.replace("_", " "), shown
-
-
-def _write(out: Path, result: "Result", summary: dict[str, Any]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    for name, rows in (("orders", result.orders), ("fills", result.fills)):
-        with (out / f"{name}.jsonl").open("wb") as lines:
-            lines.writelines(msgspec.json.encode(row) + b"\n" for row in rows)
-    with (out / "equity.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("at_ns", "equity_try", "drawdown_try"))
-        for point in result.equity:
-            equity = "" if point.equity is None else text(point.equity)
-            writer.writerow((point.at_ns, equity, text(point.drawdown)))
-    encoded = msgspec.json.format(msgspec.json.encode(summary), indent=2)
-    (out / "summary.json").write_bytes(encoded + b"\n")
 
 
 def _price(given: str | None) -> Decimal | None:

@@ -25,6 +25,7 @@ def command(
 ) -> None:
     """Measure in interleaved pairs, on this folder's disk; exit 7 when a goal is missed."""
     from btcbot.bench import goals as bench
+    from btcbot.bench.pairs import BenchError
 
     runs: dict[str, Any] = {
         "G1": lambda: bench.tick_to_order(pairs),
@@ -36,7 +37,10 @@ def command(
     figures = []
     for name in goals or GOALS:
         options.note(f"btcbot: measuring {name}")
-        figures.append(runs[name]())
+        try:
+            figures.append(runs[name]())
+        except BenchError as error:
+            stop(exits.ERROR, f"btcbot: {name} could not be measured: {error}")
     found = [
         {
             "goal": f.name,

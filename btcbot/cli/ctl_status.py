@@ -21,6 +21,7 @@ from btcbot.cli.ctl_money import print_positions
 HEARTBEAT_STALE_S: Final = 1.0
 FEED_STALE_S: Final = 5.0
 LIMITS_STALE_S: Final = 5.0
+EXCHANGE_STALE_S: Final = 10.0
 USABLE: Final = ("LIVE", "FALLBACK")
 
 
@@ -98,11 +99,34 @@ def print_status(options: Options, found: Json) -> None:
     if found["positions"]:
         click.echo()
         print_positions(options, found)
+    _print_exchange(options, found)
     if found["limits"]:
         click.echo()
         age = aged(found["limits_age_s"], LIMITS_STALE_S)
         limits = [(row["name"], row["used"], row["limit"], age) for row in found["limits"]]
         print_table(options, ("limit", "used", "allowed", "age s"), limits)
+
+
+def _print_exchange(options: Options, found: Json) -> None:
+    exchange = found["exchange"]
+    if exchange["age_s"] is None:
+        return
+    click.echo()
+    age = aged(exchange["age_s"], EXCHANGE_STALE_S)
+    reason = f" ({exchange['reason']})" if exchange["reason"] else ""
+    clock = "clock not read yet"
+    if exchange["clock_error_ms"] is not None:
+        clock = f"clock {exchange['clock_offset_ms']:+} ms, within {exchange['clock_error_ms']} ms"
+    click.echo(f"exchange  private socket {exchange['private_socket']}{reason}, {clock}, age {age}")
+    if exchange["trouble"]:
+        click.echo(f"exchange  {exchange['trouble']}")
+    used = [row for row in found["rate"] if row["used"] or row["closed_s"]]
+    rows = [
+        (row["group"], row["window_s"], row["used"], row["allowed"], row["closed_s"] or "")
+        for row in used
+    ]
+    if rows:
+        print_table(options, ("rate", "window s", "used", "allowed", "closed s"), rows)
 
 
 def _print_trading(found: Json) -> None:

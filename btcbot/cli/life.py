@@ -9,12 +9,15 @@ from typing import Any, TypeAlias
 
 from actors import CODEC
 from actors.execution import Performer, actor
+from btcbot.btcturk.hear import Hear
 from btcbot.btcturk.venue import BtcturkVenue
+from btcbot.catalog.capture import capturing
 from btcbot.config import Config
 from btcbot.domain.messages import DiskSeen
 from btcbot.killfile import KillFile
 from btcbot.opening import open_desk
 from btcbot.orders.state import Desk
+from btcbot.secret import leaks
 from btcbot.store.disk import MIB, Disk
 from btcbot.store.keeper import Copies, Keeper
 from bus.actor import Actor, Deliver
@@ -43,6 +46,12 @@ def main(config: Config, *, begin: Callable[[], None], waits: bool = False) -> N
 
 async def live(config: Config, company: Company | None = None) -> None:
     """Live from recovery to SIGTERM; whoever calls has the place. `company` lives beside it."""
+    # A proxy's error page may echo what was asked, headers and all: no such answer is kept.
+    with capturing(config.raw, "execution", config.capture, SystemClock(), is_secret=leaks) as hear:
+        await _trade(config, company, hear)
+
+
+async def _trade(config: Config, company: Company | None, hear: Hear) -> None:
     clock = SystemClock()
     disk = disk_of(config)
     room = disk.look()
@@ -59,6 +68,7 @@ async def live(config: Config, company: Company | None = None) -> None:
             deliver=deliver,
             kill_file=kill_file,
             clock=clock,
+            hear=hear,
         )
         venues.append(venue)
         loop = asyncio.get_running_loop()

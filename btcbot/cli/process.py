@@ -74,10 +74,10 @@ def become(name: str, config: Config, *, waits: bool = False) -> None:
     """Run the actor until it ends. Raises ConfigError with every reason why it may not."""
     if name == "execution":
         # Its life begins when it has its place: a standby that waits has started nothing.
-        load("btcbot.cli.life").main(config, begin=lambda: begin(name, config), waits=waits)
+        load(name).main(config, begin=lambda: begin(name, config), waits=waits)
     else:
         begin(name, config)
-        load(f"actors.{name}").main(config)
+        load(name).main(config)
 
 
 def begin(name: str, config: Config) -> None:
@@ -91,11 +91,12 @@ def begin(name: str, config: Config) -> None:
 
 
 def load(name: str) -> ModuleType:
-    """Import an actor's module, and no more than it needs."""
+    """Import what has the actor's `main`, and no more than it needs."""
     # httpx imports its own command line, and with it click and rich, unless it cannot: 6 MB and
     # 40 ms in each actor that talks to the exchange.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
-    return importlib.import_module(name)
+    # Execution's is beside us: a panic lives the same life.
+    return importlib.import_module("btcbot.cli.life" if name == "execution" else f"actors.{name}")
 
 
 def serve_sandbox(config: Config) -> None:

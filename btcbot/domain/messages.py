@@ -11,7 +11,14 @@ from msgspec import Struct
 from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, Pair
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.money import Amount, Notional, Price, Quantity
-from btcbot.domain.words import FeedStatus, Resolution, Rule, Side, TradingState
+from btcbot.domain.words import (
+    FeedStatus,
+    Resolution,
+    Rule,
+    Side,
+    SocketStatus,
+    TradingState,
+)
 
 SCHEMA_VERSION = 1
 
@@ -150,6 +157,30 @@ class PnlReport(Message, frozen=True, kw_only=True, array_like=True, tag="pnl_re
     at_ns: int
 
 
+class RateUse(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of one rate limit of the exchange we have used within its window."""
+
+    group: str  # "submit", "cancel", "order", ...: what the exchange counts together.
+    window_s: int
+    used: int
+    allowed: int  # Our part of what is documented.
+    documented: int
+    closed_s: int = 0  # After a 429: nothing of this group goes for so long.
+
+
+class VenueState(Message, frozen=True, kw_only=True, array_like=True, tag="venue_state"):
+    """How execution's connection to the exchange is; said every few seconds."""
+
+    rate: tuple[RateUse, ...]
+    private_socket: SocketStatus
+    socket_reason: str  # Why it is not UP; empty when it is.
+    clock_offset_ms: int | None  # Exchange minus ours; None: not measured yet.
+    clock_error_ms: int | None  # The bound of its error, which grows until it is measured again.
+    trouble: str  # Why it cannot be read, or what it says to our key; empty: nothing is wrong.
+    drift: int  # Fields, words and frames that nobody told us of, by distinct name.
+    at_ns: int
+
+
 # --- requests and their answers ---------------------------------------------------------------
 
 
@@ -157,7 +188,8 @@ class OrderIntent(Message, frozen=True, kw_only=True, tag="order_intent"):
     """What a strategy wants; nothing is promised until the risk gate approves.
 
     `slot` is a stable name for the wish ("profit_aware:BTCTRY:buy"): at most one live order each.
-    At `expires_ns` we cancel what is left: the exchange has no time in force.
+    At `expires_ns` we cancel what is left: the exchange has no time in force. `wants_market`: at
+    once, at `limit_price` or better; whether that is a market order is execution's to say.
     """
 
     intent_id: IntentId
@@ -171,6 +203,7 @@ class OrderIntent(Message, frozen=True, kw_only=True, tag="order_intent"):
     seen_ns: int  # `confirmed_ns` of the book top it was decided on.
     decided_ns: int
     expires_ns: int
+    wants_market: bool = False
 
     @property
     def request_id(self) -> str:
@@ -324,7 +357,7 @@ class DiskSeen(Message, frozen=True, kw_only=True, tag="disk_seen"):
 
 STREAMS: tuple[type[Message], ...] = (
     BookTop, BookDepth, Trade, TradesGap, FeedState, InstrumentRules, RiskState, AccountSnapshot,
-    PnlReport,
+    PnlReport, VenueState,
 )  # fmt: skip
 REQUESTS: tuple[type[Message], ...] = (
     OrderIntent, ApprovedOrder, RefuseIntent, IntentVerdict, CancelIntent, SetTradingState,

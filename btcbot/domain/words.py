@@ -46,6 +46,14 @@ class FeedStatus(StrEnum):
     DOWN = "DOWN"
 
 
+class SocketStatus(StrEnum):
+    """The private socket. It only ever rings: polling is the authority, whatever its status."""
+
+    DOWN = "DOWN"
+    UP = "UP"
+    SUSPECT = "SUSPECT"  # Connected, and silent while our own orders changed.
+
+
 class Rule(StrEnum):
     """Why an intent was refused; by risk_gate, or by execution's own second check."""
 

@@ -38,8 +38,8 @@ class Book(Struct):
         self, change_set: int, bids: tuple[TextLevel, ...], asks: tuple[TextLevel, ...]
     ) -> Applied:
         """Begin again from a snapshot."""
-        self.bids = {Decimal(row.price): row.amount for row in bids}
-        self.asks = {Decimal(row.price): row.amount for row in asks}
+        self.bids = {Decimal(row.price): row.amount for row in bids if not _is_zero(row.amount)}
+        self.asks = {Decimal(row.price): row.amount for row in asks if not _is_zero(row.amount)}
         self.change_set = change_set
         self.is_void = False
         return self._judged()
@@ -57,7 +57,7 @@ class Book(Struct):
         for levels, changes in ((self.bids, bids), (self.asks, asks)):
             for row in changes:
                 price = Decimal(row.price)
-                if row.amount != "0":
+                if not _is_zero(row.amount):
                     levels[price] = row.amount
                 elif levels.pop(price, None) is None:
                     self.absent_removals += 1
@@ -75,7 +75,9 @@ class Book(Struct):
         )
 
     def depth(self, levels: int) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
-        """Return the best `levels` of (bids, asks)."""
+        """Return the best `levels` of (bids, asks); none while the book is void."""
+        if self.is_void:
+            return (), ()
         bids = sorted(self.bids.items(), reverse=True)[:levels]
         asks = sorted(self.asks.items())[:levels]
         return tuple(map(_level, bids)), tuple(map(_level, asks))
@@ -88,6 +90,10 @@ class Book(Struct):
             self.is_void = True
             return Applied.CROSSED
         return Applied.DONE
+
+
+def _is_zero(amount: str) -> bool:
+    return not amount.strip("0.")  # "0", "0.00": whoever writes it, nothing is left there.
 
 
 def _level(row: tuple[Decimal, str]) -> Level:

@@ -78,7 +78,7 @@ def _begin(turn: Turn, pair: Pair, unknown: list[Order]) -> None:
         holds=_assets(desk, pair) if may_prove else (),
         stage_ns=now_ns,
     )
-    turn.ask(ReadOpenOrders(pair))
+    turn.ask(ReadOpenOrders(pair, is_settling=True))
 
 
 def _further(turn: Turn, pair: Pair, hunt: Hunt, message: HuntRead) -> None:
@@ -92,13 +92,14 @@ def _further(turn: Turn, pair: Pair, hunt: Hunt, message: HuntRead) -> None:
         case AllOrdersRead(), Stage.ALL if message.pair == pair and not message.is_complete:
             del turn.desk.hunts[pair]  # It proves nothing.
         case AllOrdersRead(), Stage.ALL if message.pair == pair:
-            turn.ask(ReadFills(min(order.stamp_ms for order in unknown) - BEFORE_MS))
+            since_ms = min(order.stamp_ms for order in unknown) - BEFORE_MS
+            turn.ask(ReadFills(since_ms, is_settling=True))
             _go_on(turn, pair, _strangers(turn.desk, hunt, message.orders), Stage.FILLS)
         case FillsRead(order_id=None), Stage.FILLS:
-            turn.ask(ReadBalances())
+            turn.ask(ReadBalances(is_settling=True))
             _go_on(turn, pair, hunt, Stage.BALANCES)
         case BalancesRead(), Stage.BALANCES:
-            turn.ask(ReadBalances())
+            turn.ask(ReadBalances(is_settling=True))
             _go_on(turn, pair, replace(hunt, balances=message.balances), Stage.AGAIN)
         case BalancesRead(), Stage.AGAIN:
             _end(turn, pair, hunt, message)

@@ -8,6 +8,8 @@
 #                   |  +-> CANCEL_REQ -+
 #                   |                  v
 #                   +--------------> CLOSING --(fills add up)--> CLOSED
+#
+# Besides: UNKNOWN goes to CLOSED by a person's word, and CLOSED to ZOMBIE when that was wrong.
 
 from typing import Final
 

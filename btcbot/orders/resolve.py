@@ -39,6 +39,14 @@ def resolve(turn: Turn, message: ResolveOrder) -> None:
     turn.ask(ReadOpenOrders(order.intent.pair))
 
 
+def take_late(turn: Turn, message: ResolveOrder) -> None:
+    """Refuse what nobody waits for any more, unless it has an answer, or the lists are read."""
+    if message.command_id in turn.desk.commands or message.command_id in turn.desk.resolving:
+        resolve(turn, message)
+    else:
+        _refuse(turn, message, "it came after its deadline; ask again")
+
+
 def resolve_read(turn: Turn, message: OpenOrdersRead | AllOrdersRead) -> None:
     """Take one list into every resolution that waits for it."""
     for resolving in tuple(turn.desk.resolving.values()):

@@ -80,7 +80,8 @@ def read_soon(turn: Turn, name: str) -> None:
 def arrived(desk: Desk, name: str) -> None:
     """Note that the read `name` came back with an answer."""
     desk.waiting.pop(name, None)
-    desk.trouble = ""
+    desk.troubles.pop(name, None)
+    desk.troubles.pop("", None)
     if name != "clock":  # It is public: it proves nothing of our key.
         desk.unauthorised = 0
     if name in desk.first_reads:
@@ -96,10 +97,13 @@ def failed(turn: Turn, name: str) -> None:
 
 def note_trouble(turn: Turn, message: ReadFailed) -> None:
     """Note why a read gave nothing, and whether our key was refused."""
+    desk = turn.desk
     failed(turn, message.what)
-    turn.desk.trouble = f"{message.what}: {message.detail}"
+    # What is read over and over has a trouble of its own; the next good answer ends any other.
+    name = message.what if message.what in start_reads(desk) else ""
+    desk.troubles[name] = f"{message.what}: {message.detail}"
     if message.is_unauthorised:  # Any other failure says nothing of our key.
-        turn.desk.unauthorised += 1
+        desk.unauthorised += 1
 
 
 def _read(turn: Turn, name: str, effect: VenueEffect, every_ns: int) -> None:
@@ -122,8 +126,7 @@ def _read_routine(turn: Turn) -> None:
         _read(turn, "fills", ReadFills(_fills_since_ms(desk, turn.now_ns)), fills_every * SECOND)
     else:
         desk.first_reads = tuple(read for read in desk.first_reads if read != "fills")
-    balances_every = 5 if desk.mismatch else bounds.balances_interval_s
-    _read(turn, "balances", ReadBalances(), balances_every * SECOND)
+    _read(turn, "balances", ReadBalances(), bounds.balances_interval_s * SECOND)
     for pair in desk.setup.pairs:
         has_live = any(live_orders(desk, pair))
         every = bounds.open_orders_interval_s if has_live else 12 * bounds.open_orders_interval_s

@@ -26,6 +26,7 @@ from btcbot.orders.accept import live_orders
 from btcbot.orders.alarms import alarm
 from btcbot.orders.outcomes import claim
 from btcbot.orders.state import Desk, Order
+from btcbot.orders.terms import spends_quote
 from btcbot.orders.turn import Turn
 
 QUIET_NS = 5_000_000_000  # How long nothing must have changed before balances are compared.
@@ -33,6 +34,7 @@ QUIET_NS = 5_000_000_000  # How long nothing must have changed before balances a
 # While an order is in one of these, the exchange may have moved money we cannot know of yet.
 _UNSETTLED = (OrderState.SENDING, OrderState.UNKNOWN, OrderState.CLOSING, OrderState.ZOMBIE)
 
+FILLS_OF_NS = 3_000_000_000  # Twenty of these reads a minute are what the budget has for them.
 BOOKS = "books and balances"
 
 PostFill = Callable[[VenueFill, Instrument], tuple[Posting, ...]]
@@ -84,6 +86,7 @@ def take_balances(turn: Turn, message: BalancesRead, post: PostOpening) -> None:
         desk.mismatch = None
     elif desk.mismatch != message.balances:
         desk.mismatch = message.balances  # Two equal reads: one may fall into an update.
+        desk.due["balances"] = turn.now_ns + QUIET_NS
     else:
         alarm(turn, TradingState.REDUCE, BOOKS, said_of(wrong))
 
@@ -153,17 +156,28 @@ def _book(turn: Turn, row: VenueFill, post: PostFill) -> None:
 
 
 def _hold_against(turn: Turn, order: Order) -> None:
-    """Stop when an order was filled beyond what it was for, or beyond what ended it."""
-    most = order.intent.quantity if order.executed is None else order.executed
-    if order.filled > most:
-        detail = f"{text(order.filled)} of {text(most)}"
-        alarm(turn, TradingState.HALTED, f"overfill of {order.client_order_id}", detail)
+    """Stop when more was executed than was sent, or than what ended the order.
+
+    What was sent is base; or quote, where the size in base follows from the fills.
+    """
+    if spends_quote(order.intent):
+        bounds = [(order.cost, order.reserved), (order.filled, order.executed)]
+    else:
+        bounds = [(order.filled, order.intent.quantity), (order.filled, order.executed)]
+    for done, most in bounds:
+        if most is not None and done > most:
+            detail = f"{text(done)} of {text(most)}"
+            alarm(turn, TradingState.HALTED, f"overfill of {order.client_order_id}", detail)
+            return
 
 
 def _close(turn: Turn, order: Order) -> None:
     desk = turn.desk
     if order.filled == order.executed:
-        is_full = order.filled == order.intent.quantity
+        # A buy by quote never rests: whatever it got is all that was wanted.
+        is_full = order.filled == order.intent.quantity or (
+            spends_quote(order.intent) and order.filled > 0
+        )
         turn.say(
             OrderClosed(
                 intent_id=order.intent.intent_id,
@@ -175,6 +189,8 @@ def _close(turn: Turn, order: Order) -> None:
         )
         quiet_ns = turn.now_ns + QUIET_NS + 1
         desk.due["balances"] = min(desk.due.get("balances", quiet_ns), quiet_ns)
-    elif order.order_id is not None and "fills_of" not in desk.waiting:
-        desk.waiting["fills_of"] = turn.now_ns
+        return
+    _hold_against(turn, order)
+    if order.order_id is not None and desk.due.get("fills_of", 0) <= turn.now_ns:
+        desk.due["fills_of"] = turn.now_ns + FILLS_OF_NS
         turn.ask(ReadFills(0, order.order_id))

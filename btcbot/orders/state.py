@@ -60,8 +60,8 @@ class Order(Struct, frozen=True, kw_only=True):
 
     @property
     def left(self) -> Decimal:
-        """What may still be executed, in base asset."""
-        return self.intent.quantity - self.filled
+        """What may still be executed, in base asset; a buy by quote may get a little more."""
+        return max(self.intent.quantity - self.filled, Decimal(0))
 
 
 class Stage(StrEnum):
@@ -189,7 +189,8 @@ class Desk(Struct, kw_only=True):
     first_reads: tuple[str, ...] = ()  # What must still come back before READY.
     unauthorised: int = 0  # Private calls in a row.
     is_disk_full: bool = False
-    trouble: str = ""  # Why reads fail; empty: they do not.
+    rival_ns: int = 0  # When an order of another btcbot was open last; 0: never seen.
+    troubles: dict[str, str] = field(default_factory=dict)  # Why a read fails; "": any other.
     mismatch: tuple[AssetBalance, ...] | None = None  # A balance read that did not agree.
     foreign: dict[Pair, tuple[VenueOrder, ...]] = field(default_factory=dict)  # Open, not ours.
     fills_read_ns: int = 0  # Up to when the trade list was read last.
@@ -198,6 +199,11 @@ class Desk(Struct, kw_only=True):
     def is_blind(self) -> bool:
         """Whether the exchange refuses our key: it blocks an address after 50 of these."""
         return self.unauthorised >= UNAUTHORISED_MAX
+
+    @property
+    def trouble(self) -> str:
+        """Why reads fail; empty: they do not."""
+        return next(iter(self.troubles.values()), "")
 
 
 def held_after(held: Decimal, side: Side, quantity: Decimal) -> Decimal:

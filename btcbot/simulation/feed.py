@@ -5,6 +5,7 @@ The exchange model gets every event at its time. market_data gets depth as batch
 quotes without depth one by one, and a bare frame when nothing moved: silence is never confirmation.
 """
 
+import heapq
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -140,9 +141,11 @@ class SimulatedFeed:
 
     def _window(self) -> tuple[Window, Window]:
         """Return what anybody sees: the best levels of each side, best first."""
-        market = self._market
-        bids = dict(sorted(market.bids.items(), reverse=True)[:WINDOW])
-        return bids, dict(sorted(market.asks.items())[:WINDOW])
+        bids, asks = self._market.bids, self._market.asks
+        return (
+            {price: bids[price] for price in heapq.nlargest(WINDOW, bids)},
+            {price: asks[price] for price in heapq.nsmallest(WINDOW, asks)},
+        )
 
 
 def _changes(old: Window, new: Window) -> Window:

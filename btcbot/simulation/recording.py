@@ -1,8 +1,9 @@
 """Recorded markets as a stream of what happened: read lazily, checked, put in a pair's prices.
 
-Forms, told apart by name and first line, each also gzipped: full-depth JSON lines (`l2`); csv of
-trades, quotes or candles (`tables`). Several files are read one after the other. Receive time is
-the time axis: a recorder's clock has been seen more than a second behind the exchange's.
+Forms, told apart by name and first line: full-depth JSON lines (`l2`); csv of trades, quotes or
+candles (`tables`), both also gzipped; parquet of the same tables (`parquet`). Several files are
+read one after the other. Receive time is the time axis: a recorder's clock has been seen more than
+a second behind the exchange's.
 
 A foreign recording is mapped by one exact factor. Bids, and what sellers hit, are rounded down to a
 tick; asks, and what buyers lift, up; quantities stay, cut to the pair's step. Where no book was
@@ -15,6 +16,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -25,7 +27,7 @@ from msgspec import Struct
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.money import ZERO, Price, Quantity
 from btcbot.domain.words import Side
-from btcbot.simulation import l2, tables
+from btcbot.simulation import l2, parquet, tables
 from btcbot.simulation.defaults import START_PRICES
 from btcbot.simulation.events import (
     BookMoved,
@@ -42,7 +44,7 @@ __all__ = [
     "between", "first_price", "mapped", "open_recording", "read", "with_quotes",
 ]  # fmt: skip
 
-SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz")
+SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 HOME_RANGE: Final = 5  # A recording within a fifth and five times of our price is not foreign.
 _DEFECTS = (OSError, EOFError, zlib.error, csv.Error, msgspec.MsgspecError, ValueError)
 
@@ -71,6 +73,8 @@ def open_recording(
     usual = START_PRICES[rules.pair]
     is_foreign = not usual / HOME_RANGE < recorded < usual * HOME_RANGE
     start = start_price or (usual if is_foreign else recorded)
+    if start < rules.tick:
+        raise DatasetError(f"start price {start}: the least for {rules.pair} is {rules.tick}")
     factor = start / recorded
     events = mapped(read(paths), factor, rules)
     if span_ns is not None:
@@ -89,7 +93,8 @@ def read(paths: Sequence[Path]) -> Iterator[Happening]:
             with _open(path) as file:
                 for event in _reader_of(path)(file, place):
                     if event.at_ns < place.at_ns:
-                        raise ValueError(f"time goes back, from {place.at_ns} to {event.at_ns}")
+                        spans = f"from {place.at_ns} to {event.at_ns}"
+                        raise ValueError(f"time goes {spans}; it must not go back")
                     place.at_ns = event.at_ns
                     yield event
         except DatasetError:
@@ -123,14 +128,23 @@ def mapped(events: Iterable[Happening], factor: Decimal, rules: Instrument) -> I
                 bid, ask = rules.price_down(event.bid * factor), rules.price_up(event.ask * factor)
                 bid_quantity = max(rules.quantity_down(event.bid_quantity), least)
                 ask_quantity = max(rules.quantity_down(event.ask_quantity), least)
-                yield Quoted(event.at_ns, bid, bid_quantity, ask, ask_quantity)
+                yield Quoted(event.at_ns, _above_zero(bid), bid_quantity, ask, ask_quantity)
             case Traded():
                 to_tick = rules.price_up if event.side is Side.BUY else rules.price_down
                 quantity = rules.quantity_down(event.quantity)
                 if quantity:
-                    yield Traded(event.at_ns, event.side, to_tick(event.price * factor), quantity)
+                    price = _above_zero(to_tick(event.price * factor))
+                    yield Traded(event.at_ns, event.side, price, quantity)
             case BookSet():
                 yield BookSet(event.at_ns, bids.replace(event.bids), asks.replace(event.asks))
+
+
+def _above_zero(price: Price) -> Price:
+    if not price:
+        raise DatasetError(
+            "a price falls below one tick of the pair; choose a higher --start-price"
+        )
+    return price
 
 
 def between(events: Iterable[Happening], since_ns: int, until_ns: int) -> Iterator[Happening]:
@@ -185,6 +199,8 @@ class _Side:
         for price, quantity in levels:
             known = theirs.get(price)
             tick, before = known or (self._to_tick(price), ZERO)
+            if not tick:
+                continue  # Too far down to have a price of ours.
             total = ours.get(tick, ZERO) + quantity - before
             if quantity:
                 theirs[price] = (tick, quantity)
@@ -212,7 +228,6 @@ def _update(side: dict[Decimal, Decimal], levels: RecordedLevels) -> None:
 def _reader_of(path: Path) -> Reader:
     """Return who reads this form. Raises DatasetError for a form nobody reads."""
     if not path.name.endswith(SUFFIXES):
-        # Parquet needs a columnar library, which this version does not bring.
         raise DatasetError(
             f"{path}: {path.suffix or 'a name without a suffix'} is not supported in this version;"
             f" supported: {', '.join(SUFFIXES)}"
@@ -237,7 +252,9 @@ def _reader_of(path: Path) -> Reader:
     )
 
 
-def _open(path: Path) -> io.TextIOWrapper:
+def _open(path: Path) -> AbstractContextManager[Iterable[str]]:
+    if path.suffix == ".parquet":
+        return closing(parquet.lines(path))
     if path.name.endswith(".gz"):
         return io.TextIOWrapper(gzip.open(path), encoding="utf-8", newline="")
     return path.open(encoding="utf-8", newline="")

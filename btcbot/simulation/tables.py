@@ -8,7 +8,7 @@ traded in says nothing. Nobody knows the true path: fills inside a candle are a 
 import csv
 from collections.abc import Iterable, Iterator
 from decimal import ROUND_DOWN
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Final
 
 from btcbot.domain.money import Price, Quantity, step_of
@@ -32,7 +32,7 @@ def trades(lines: Iterable[str], place: Place) -> Iterator[Happening]:
     for row in _rows(lines, place):
         yield Traded(
             stamp_ns(row["recv_ns"]),
-            Side(row["taker_side"]),
+            _side(row["taker_side"]),
             Price(positive(row["price"])),
             Quantity(positive(row["qty"])),
         )
@@ -42,7 +42,7 @@ def quotes(lines: Iterable[str], place: Place) -> Iterator[Happening]:
     for row in _rows(lines, place):
         bid, ask = positive(row["bid"]), positive(row["ask"])
         if bid >= ask:
-            raise ValueError(f"bid {bid} and ask {ask}: the bid must be below the ask")
+            raise ValueError(f"bid {bid}, ask {ask}: the bid must be below the ask")
         yield Quoted(
             stamp_ns(row["recv_ns"]),
             Price(bid),
@@ -56,21 +56,30 @@ def candles(lines: Iterable[str], place: Place) -> Iterator[Happening]:
     """Yield the trades that the candles are made into; see the module's docstring."""
     rows = _rows(lines, place)
     first = [(place.row, row) for row, _ in zip(rows, range(SPANS_LOOKED_AT), strict=False)]
-    opens = []
-    for place.row, row in first:
-        opens.append(_open_ns(row))
     # The shortest distance: where candles are missing, two neighbours lie further apart.
-    span_ns = min((late - early for early, late in pairwise(opens)), default=MINUTE_NS)
-    if span_ns <= 0:
-        raise ValueError("candles must rise in time")
+    span_ns = min(_distances(first, place), default=MINUTE_NS)
     for place.row, row in chain(first, ((place.row, row) for row in rows)):
         yield from _path(row, span_ns)
+
+
+def _distances(rows: list[tuple[int, Row]], place: Place) -> Iterator[int]:
+    before_ns = 0
+    for place.row, row in rows:
+        opened_ns = _open_ns(row)
+        if opened_ns <= before_ns:
+            raise ValueError(
+                f"time goes from {before_ns} to {opened_ns}; candles must rise in time"
+            )
+        if before_ns:
+            yield opened_ns - before_ns
+        before_ns = opened_ns
 
 
 def _path(row: Row, span_ns: int) -> Iterator[Traded]:
     opened, high, low, closed = (positive(unfloated(row[name])) for name in CANDLES[:4])
     if not low <= min(opened, closed) <= max(opened, closed) <= high:
-        raise ValueError(f"{row}: expected low <= open and close <= high")
+        found = ", ".join(f"{name} {row[name]}" for name in CANDLES[:4])
+        raise ValueError(f"{found}; allowed is low <= open, close <= high")
     quarter = (amount(unfloated(row["volume"])) / 4).quantize(FINEST, ROUND_DOWN)
     if not quarter:
         return
@@ -80,6 +89,13 @@ def _path(row: Row, span_ns: int) -> Iterator[Traded]:
         side = Side.BUY if price >= before else Side.SELL
         yield Traded(at_ns + n * span_ns // 4, side, Price(price), Quantity(quarter))
         before = price
+
+
+def _side(text: str) -> Side:
+    try:
+        return Side(text)
+    except ValueError:
+        raise ValueError(f"taker_side {text[:40]!r}; allowed are {', '.join(Side)}") from None
 
 
 def _open_ns(row: Row) -> int:

@@ -332,17 +332,24 @@ class Writer:
             )
 
     def _add_to_order(self, fill: Fill, seq: int) -> None:
-        """Add a fill to its order's sums; decimals are added here, never by SQL."""
-        rows: list[Any] = self._execute(
-            "SELECT quantity, price FROM fills WHERE intent_id = ?", (fill.intent_id,)
+        """Add a fill to its order's sums; decimals are added here, never by SQL.
+
+        A fill is a row once, and its row is inserted in this transaction: added once. Reading the
+        order's fills again would scan them all, for ever more of them.
+        """
+        known: list[Any] = self._execute(
+            "SELECT filled, cost FROM intents WHERE intent_id = ?", (fill.intent_id,)
         ).fetchall()
-        amounts = [(Decimal(q), Decimal(p)) for q, p in rows]
-        filled = sum((quantity for quantity, _ in amounts), start=Decimal(0))
-        cost = sum((quantity * price for quantity, price in amounts), start=Decimal(0))
-        self._execute(
-            "UPDATE intents SET filled = ?, cost = ?, seq = ? WHERE intent_id = ?",
-            (text(filled), text(cost), seq, fill.intent_id),
-        )
+        for filled, cost in known:
+            self._execute(
+                "UPDATE intents SET filled = ?, cost = ?, seq = ? WHERE intent_id = ?",
+                (
+                    text(Decimal(filled) + fill.quantity),
+                    text(Decimal(cost) + fill.quantity * fill.price),
+                    seq,
+                    fill.intent_id,
+                ),
+            )
 
     def _latest(self, kind: str, key: str, fact: Fact, seq: int) -> None:
         self._execute(

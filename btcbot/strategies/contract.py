@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from btcbot.domain.ids import Pair
 from btcbot.domain.instruments import FeeRates, Instrument
 from btcbot.domain.messages import BookTop
-from btcbot.domain.money import Price, Quantity
+from btcbot.domain.money import Price, Quantity, is_sane
 from btcbot.domain.words import Side
 
 
@@ -67,6 +67,12 @@ class Strategy(Protocol):
         now_ns: int,
     ) -> tuple[Any, tuple[Want, ...]]:
         """Return the next state and what is wanted now that `top` changed. Pure."""
+
+
+def amount_in(name: str, value: Decimal) -> None:
+    """Return nothing if the parameter `name` is an amount above zero. Raises ValueError."""
+    if not is_sane(value) or value <= 0:
+        raise ValueError(f"{name} = {str(value)[:40]}: allowed is above 0, up to 1e15")
 
 
 def slot_of(strategy: str, pair: Pair, side: Side) -> str:

@@ -10,19 +10,14 @@ from hypothesis import strategies as st
 from btcbot.btcturk import frames
 from btcbot.btcturk.grammar import WireError, level
 from btcbot.domain.feed import BookChange, BookSnapshot, FrameSeen, SeenTrade, TextLevel, TradesSeen
-from btcbot.domain.ids import OrderId, Pair
+from btcbot.domain.ids import Pair
 from btcbot.domain.messages import Message
 from btcbot.domain.money import MoneyError, Price, Quantity, parse
-from btcbot.domain.venue import Doorbell
 from btcbot.domain.words import Side
 
 
 def public(kind: int, body: Any) -> Message | None:
     return frames.public(*frames.split(json.dumps([kind, body])))
-
-
-def private(kind: int, body: Any) -> Doorbell | None:
-    return frames.private(*frames.split(json.dumps([kind, body])))
 
 
 def book(**changes: Any) -> dict[str, Any]:
@@ -127,27 +122,6 @@ def test_tickers_and_candles_only_show_life(kind: int) -> None:
 @pytest.mark.parametrize("kind", [100, 114, 801, 991, 4_711])
 def test_other_frames_are_no_data(kind: int) -> None:
     assert public(kind, {"type": kind}) is None
-    assert private(kind, {"type": kind}) is None
-
-
-@pytest.mark.parametrize("kind", [441, 451, 452, 453])
-def test_private_frames_ring_for_their_order(kind: int) -> None:
-    assert private(kind, {"id": 26_947_521_557, "clientId": "x"}) == Doorbell(
-        order_id=OrderId(26_947_521_557)
-    )
-
-
-def test_own_trades_and_balances_ring_too() -> None:
-    body = {"id": 1149163839863900657, "orderId": 25327923517}
-
-    assert private(423, body) == Doorbell(order_id=OrderId(25327923517))
-    assert private(201, {"userId": 1}) == Doorbell(order_id=None)
-
-
-def test_the_answer_to_a_login_is_read() -> None:
-    assert frames.login_answer(frames.split('[114,{"ok":true,"message":null}]')[1])[0]
-    bad = frames.split('[114,{"type":114,"ok":false,"message":"Invalid Signature"}]')[1]
-    assert frames.login_answer(bad) == (False, "Invalid Signature")
 
 
 def test_a_join_is_an_array_of_its_type_and_the_request() -> None:
@@ -175,7 +149,7 @@ def test_a_frame_past_a_mebibyte_is_not_read() -> None:
     at=st.integers(0, 200),
     junk=st.binary(max_size=8) | st.sampled_from([b"9" * 5_000, b"[" * 5_000, b"\\ud800"]),
     cut=st.integers(0, 8),
-    frame=st.sampled_from([(431, book()), (432, book()), (422, trade()), (441, {"id": 5})]),
+    frame=st.sampled_from([(431, book()), (432, book()), (422, trade())]),
 )
 def test_a_garbled_frame_is_read_or_refused_and_nothing_else(
     at: int, junk: bytes, cut: int, frame: tuple[int, Any]
@@ -184,7 +158,6 @@ def test_a_garbled_frame_is_read_or_refused_and_nothing_else(
     try:
         kind, body = frames.split(raw[:at] + junk + raw[at + cut :])
         frames.public(kind, body)
-        frames.private(kind, body)
     except WireError as error:
         assert len(str(error)) < 400  # noqa: PT017 - most are read
 

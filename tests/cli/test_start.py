@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from btcbot.cli import exits
 from btcbot.cli.fleet import ACTORS
 
 TERMINAL = {"rich", "click", "textual"}
@@ -42,3 +44,19 @@ def test_an_actor_imports_no_more_than_it_needs(name: str) -> None:
         forbidden -= PAGE
     assert forbidden & set(modules) == set()
     assert took < IMPORT_MAX_S
+
+
+def test_execution_refuses_a_damaged_database_for_good_and_in_plain_words(tmp_path: Path) -> None:
+    (tmp_path / "btcbot.db").write_bytes(b"this was a database once " * 400)
+
+    done = subprocess.run(
+        [Path(sys.executable).with_name("btcbot"), "actor", "execution", "--home", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == exits.CONFIG  # No restart mends it, so supervisord makes none.
+    assert "restore a backup" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

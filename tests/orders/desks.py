@@ -318,6 +318,10 @@ class Floor:
             for r in self.balances
         ]
 
+    def release(self) -> None:
+        """Let the exchange hold nothing any more."""
+        self.balances = [replace(r, free=r.total) for r in self.balances]
+
     def lose(self, wanted: OrderIntent) -> None:
         """Approve an intent, and have nobody know what became of it."""
         assert self.approve(wanted).rule is None, self.answers[-1]
@@ -337,6 +341,9 @@ class Floor:
 
     def state(self, wanted: OrderIntent) -> OrderState:
         return self.desk.orders[wanted.intent_id].state
+
+    def is_in(self, state: TradingState) -> bool:
+        return self.desk.trading is state
 
     def said(self, kind: type[M]) -> list[M]:
         return [fact for fact in self.facts if isinstance(fact, kind)]

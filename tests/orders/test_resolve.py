@@ -10,6 +10,7 @@ from btcbot.domain.ids import ClientOrderId, CommandId
 from btcbot.domain.messages import CommandDone, OrderIntent, ResolveOrder
 from btcbot.domain.venue import OpenOrdersRead, ReadAllOrders, ReadOpenOrders
 from btcbot.domain.words import OrderState, Resolution, TradingState
+from bus.actor import Late
 from tests.orders.desks import BTCTRY, Floor, intent, label, listed, ready
 
 
@@ -24,10 +25,10 @@ def word(wanted: OrderIntent, name: str = "word", **changes: Any) -> ResolveOrde
     return ResolveOrder(**{**fields, **changes})
 
 
-def said(floor: Floor, message: ResolveOrder) -> str:
+def said(floor: Floor, message: ResolveOrder, *, is_late: bool = False) -> str:
     """Give the word, let the exchange answer; return the refusal, empty when it was taken."""
     before = len(floor.asked)
-    floor.hear(message)
+    floor.hear(Late(message) if is_late else message)
     while before < len(floor.asked):
         effect, before = floor.asked[before], before + 1
         floor.now_ns += 1_000_000
@@ -165,6 +166,14 @@ def test_an_incomplete_list_proves_nothing() -> None:
     floor.is_complete = False
 
     assert "could not be read whole" in said(floor, word(wanted))
+
+
+def test_a_word_that_came_too_late_is_refused_unless_it_was_taken_before() -> None:
+    floor, wanted = doubtful()
+
+    assert "deadline" in said(floor, word(wanted, "slow"), is_late=True)
+    assert said(floor, word(wanted)) == ""
+    assert said(floor, word(wanted), is_late=True) == ""
 
 
 @pytest.mark.parametrize("resolution", list(Resolution))

@@ -16,6 +16,8 @@ SCRIPTS = (
     "scripts/check",
     "scripts/venv",
     "scripts/lock",
+    "scripts/fuzz-exchange",
+    "scripts/recorder-kills",
     ".ci/run",
 )
 

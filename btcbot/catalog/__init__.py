@@ -1,0 +1,1 @@
+"""Recorded data: what was heard, kept byte for byte."""

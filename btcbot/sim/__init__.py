@@ -1,0 +1,1 @@
+"""Deterministic simulation: the fleet, the real adapter and a failing world, from one seed."""
