@@ -6,6 +6,7 @@ environment, else `./btcbot.toml`, else `btcbot.toml` in the default home; it ne
 Every default is safe: nothing here trades live. This is the only module that reads the environment.
 """
 
+import difflib
 import ipaddress
 import os
 import re
@@ -20,7 +21,7 @@ from msgspec import Meta, Struct, field
 
 from btcbot.catalog.bounds import DAY_S, CaptureBounds
 from btcbot.domain.ids import Asset, Pair
-from btcbot.domain.instruments import FeeRates, default_fees
+from btcbot.domain.instruments import DOCUMENTED, FeeRates, default_fees
 from btcbot.domain.money import Bps
 from btcbot.layers import (
     ConfigError,
@@ -155,6 +156,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def journal(self) -> Path:
         """Each actor's inbox."""
         return self.home / "journal"
+
+    @property
+    def data(self) -> Path:
+        """The catalog of recorded data: raw segments, and data sets by name."""
+        return self.home / "data"
 
     @property
     def quarantine(self) -> Path:
@@ -317,6 +323,8 @@ def _problems(config: Config) -> Iterator[str]:
         )
     yield from _problems_of_strategy(config)
     yield from _problems_of_pairs(config.pairs)
+    if config.owns_sandbox:
+        yield from _problems_of_sandbox_pairs(config.pairs)
     yield from _problems_of_addresses(config)
     if config.bus.endpoints != "ipc":
         yield (
@@ -365,6 +373,15 @@ def _problems_of_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
             yield f'pairs = {pair!r}: expected the exchange\'s name, such as "BTCTRY"'
     if len(set(pairs)) < len(pairs):
         yield f"pairs = {list(pairs)}: a pair stands there twice"
+
+
+def _problems_of_sandbox_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
+    """Yield the pairs that our own exchange does not have; of another one market_data tells."""
+    for pair in pairs:
+        if pair not in DOCUMENTED:
+            near = difflib.get_close_matches(pair, DOCUMENTED, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield f"pairs = {pair!r}: the sandbox trades {', '.join(DOCUMENTED)}{hint}"
 
 
 def _problems_of_addresses(config: Config) -> Iterator[str]:

@@ -177,7 +177,7 @@ class _Loop:
         self._process = process
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._is_pumping = False
+        self._is_pumping = self._is_called = False
         self._ended = self._loop.create_future()
 
     async def run(self) -> None:
@@ -190,7 +190,8 @@ class _Loop:
 
         def deliver_and_pump(message: Struct) -> None:
             deliver(message)
-            if not self._is_pumping:
+            if not self._is_pumping and not self._is_called:  # One drain for a burst of them.
+                self._is_called = True
                 self._loop.call_soon(self.pump)
 
         self._process.deliver = deliver_and_pump
@@ -204,6 +205,7 @@ class _Loop:
 
     def pump(self) -> None:
         """Drain and work until both are idle, then sleep until something is due."""
+        self._is_called = False
         if self._is_pumping or self._ended.done():
             return
         self._is_pumping = True

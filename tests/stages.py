@@ -13,9 +13,9 @@ from btcbot.backtest import Plan, Stage
 from btcbot.config import Config
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import Price, Quantity
+from btcbot.domain.recorded import BookMoved, Happening, Traded
 from btcbot.orders.recovery import desk_of
 from btcbot.simulation.defaults import START_PRICES
-from btcbot.simulation.events import BookMoved, Happening, Traded
 from btcbot.simulation.market import SyntheticMarket
 from btcbot.store.writer import Writer
 from btcbot.strategies.profit_aware import DEMO

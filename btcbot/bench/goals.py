@@ -21,9 +21,9 @@ from btcbot.bench.stage import submitting
 from btcbot.domain.ids import Asset, Pair, intent_id
 from btcbot.domain.messages import ApprovedOrder, OrderIntent
 from btcbot.domain.money import Price, Quantity
+from btcbot.domain.recorded import Quoted
 from btcbot.domain.words import Side
 from btcbot.risk.limits import RiskLimits
-from btcbot.simulation.recording import Quoted
 from btcbot.store.writer import Writer
 from btcbot.strategies import ema_cross
 

@@ -137,6 +137,7 @@ class _Trade(Struct):
 class _Book(Struct):
     bids: list[tuple[str, str]]
     asks: list[tuple[str, str]]
+    timestamp: Raw = Raw(b"0")  # Milliseconds; older captures show a float.
 
 
 class _Time(Struct):
@@ -207,10 +208,11 @@ def fills(body: bytes) -> tuple[VenueFill, ...]:
     return tuple(_fill(row) for row in decoded(_trades, body).data)
 
 
-def book(body: bytes) -> tuple[tuple[TextLevel, ...], tuple[TextLevel, ...]]:
-    """Return (bids, asks) of the REST book, best first. Raises WireError."""
+def book(body: bytes) -> tuple[tuple[TextLevel, ...], tuple[TextLevel, ...], int]:
+    """Return (bids, asks, event_ns) of the REST book, best first. Raises WireError."""
     found = decoded(_book, body).data
-    return levels(found.bids), levels(found.asks)
+    event_ns = int(json_number(found.timestamp)) * 1_000_000
+    return levels(found.bids), levels(found.asks), event_ns
 
 
 def levels(rows: Iterable[tuple[str, str]]) -> tuple[TextLevel, ...]:

@@ -20,6 +20,7 @@ from btcbot.domain.money import MoneyError, half_up, parse, text
 
 if TYPE_CHECKING:
     from btcbot.backtest import Plan, Result
+    from btcbot.cli.sources import Chosen
 
 LAST_NS = 1 << 62
 CENTS = 2
@@ -33,11 +34,11 @@ PAIR_COLUMNS = (
 @click.option("-s", "--strategy", "name", required=True, help="Which strategy decides.")
 @click.option(
     "--data",
-    "paths",
+    "given",
     required=True,
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="L2 jsonl, or csv or parquet of trades, quotes, candles; repeat for the next file.",
+    metavar="NAME|FILE",
+    help="A data set of the catalog, or a file of any form it imports; repeat for the next file.",
 )
 @click.option("--pair", default="BTCTRY", show_default=True, help="Whose rules and fees count.")
 @click.option(
@@ -57,7 +58,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     options: Options,
     *,
     name: str,
-    paths: tuple[Path, ...],
+    given: tuple[str, ...],
     pair: str,
     start_price: str | None,
     timerange: str,
@@ -70,44 +71,54 @@ def command(  # noqa: PLR0913 - one parameter an option
     The same input gives the same bytes.
     """
     from btcbot import backtest
-    from btcbot.simulation.recording import DatasetError, open_recording
+    from btcbot.catalog.parquet import LibraryMissing
+    from btcbot.cli.sources import choose
+    from btcbot.domain.recorded import DatasetError
+    from btcbot.simulation.recording import open_recording
 
     config = options.load().config
-    plan = _plan(config, name, pair, has_codec=codec)
-    start, span_ns = _price(start_price), _span(timerange)
+    start, span_ns = _price(start_price), span_of(timerange)
     try:
-        data = open_recording(paths, DOCUMENTED[plan.pair], start, span_ns)
-        identity = _identity(plan, backtest.digest_of(paths), data.factor, timerange)
+        chosen = choose(given, config.data, Pair(pair))
+        plan = _plan(config, name, pair, chosen, has_codec=codec)
+        data = open_recording(chosen.source, plan.instrument, start, span_ns)
+        identity = _identity(plan, chosen.digest(), data.factor, timerange)
         folder = run_folder.prepare(out, config, identity["run"])
         result, _ = backtest.run(plan, data.events)
-    except DatasetError as error:
+    except (DatasetError, LibraryMissing) as error:
         stop(exits.CONFIG, f"btcbot: --data: {error}")
-    summary = {**identity, **_summary(plan, result)}
+    summary = {**identity, "data_gaps": chosen.gaps, **_summary(plan, result)}
     run_folder.write(folder, result, summary)
     options.note(f"btcbot: orders, fills and equity are in {folder}")
     options.show(summary, lambda: _print(options, summary))
 
 
-def _plan(config: Config, name: str, pair: str, *, has_codec: bool) -> "Plan":
+def _plan(config: Config, name: str, pair: str, chosen: "Chosen", *, has_codec: bool) -> "Plan":
     """Return what is to be run, by the configuration and the flags; exits 78 when it cannot be."""
     from btcbot import backtest
     from btcbot.strategies.registry import StrategyError, find, parameters
 
-    if pair not in DOCUMENTED:
+    if pair not in DOCUMENTED and chosen.rules is None:
         known = ", ".join(DOCUMENTED)
-        stop(exits.CONFIG, f"btcbot: no rules for --pair {pair!r}; allowed are {known}")
+        more = "or a pair whose rules the data set states"
+        stop(exits.CONFIG, f"btcbot: no rules for --pair {pair!r}; allowed are {known}, {more}")
     try:
         given = config.strategy.params if config.strategy.name == name else {}
         params = parameters(find(name), given, is_sandbox=True)
     except StrategyError as error:
         stop(exits.CONFIG, f"btcbot: {error}")
+    fees = {quote: config.fees(quote) for quote in (Asset("TRY"), Asset("USDT"))}
+    if chosen.fees is not None:
+        rules = chosen.rules or DOCUMENTED[Pair(pair)]
+        fees[rules.quote] = chosen.fees
     return backtest.Plan(
         strategy=name,
         params=params,
         pair=Pair(pair),
+        rules=chosen.rules,
         limits=config.risk,
         bounds=config.orders,
-        fees={quote: config.fees(quote) for quote in (Asset("TRY"), Asset("USDT"))},
+        fees=fees,
         has_codec=has_codec,
     )
 
@@ -141,13 +152,14 @@ def _summary(plan: "Plan", result: "Result") -> dict[str, Any]:
         "equity_first": _cents(known[0]) if known else None,
         "equity_last": _cents(known[-1]) if known else None,
         "drawdown_max": _cents(max((p.drawdown for p in result.equity), default=Decimal(0))),
-        "pairs": [_pair(plan.pair, result)],
+        "pairs": [_pair(plan, result)],
         "balances": {asset: text(total) for asset, total in result.balances.items()},
     }
 
 
-def _pair(pair: Pair, result: "Result") -> dict[str, Any]:
-    """Return one pair's figures, in its quote asset."""
+def _pair(plan: "Plan", result: "Result") -> dict[str, Any]:
+    """Return the pair's figures, in its quote asset."""
+    pair = plan.pair
     fills = [row for row in result.fills if row["pair"] == pair]
     zero = Decimal(0)
     turnover = sum((Decimal(f["price"]) * Decimal(f["quantity"]) for f in fills), start=zero)
@@ -156,7 +168,7 @@ def _pair(pair: Pair, result: "Result") -> dict[str, Any]:
     held = next((row for row in positions if row.pair == pair), None)
     return {
         "pair": pair,
-        "quote": DOCUMENTED[pair].quote,
+        "quote": plan.instrument.quote,
         "orders": sum(1 for row in result.orders if row["pair"] == pair),
         "fills": len(fills),
         "turnover": _cents(turnover),
@@ -198,7 +210,7 @@ def _price(given: str | None) -> Decimal | None:
     return price
 
 
-def _span(given: str) -> tuple[int, int] | None:
+def span_of(given: str) -> tuple[int, int] | None:
     """Read 20260101-20260301 as (first ns, ns after the last); either side may be missing."""
     if not given:
         return None

@@ -186,11 +186,12 @@ def listen(settings: Settings) -> socket.socket:
 def _source(settings: Settings) -> "Source | None":
     if not settings.data:
         return None
+    from btcbot.cli.sources import source_of_files
+    from btcbot.domain.recorded import DatasetError
     from btcbot.simulation.player import Player
-    from btcbot.simulation.recording import DatasetError
 
     try:
-        return Player(settings.data, DOCUMENTED[Pair(settings.pairs[0])])
+        return Player(source_of_files(settings.data), DOCUMENTED[Pair(settings.pairs[0])])
     except DatasetError as error:
         raise ConfigError(str(error)) from None
 

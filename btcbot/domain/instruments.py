@@ -30,6 +30,11 @@ class Instrument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     price_min: Price | None = None
     price_max: Price | None = None
 
+    def is_priced_right(self, price: Price) -> bool:
+        """Return whether `price` lies inside the bounds that exchange info names."""
+        is_low = self.price_min is not None and price < self.price_min
+        return not is_low and (self.price_max is None or price <= self.price_max)
+
     @property
     def step(self) -> Decimal:
         """The smallest quantity, in base asset."""

@@ -12,6 +12,7 @@ from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, Pair
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.money import Amount, Notional, Price, Quantity
 from btcbot.domain.words import (
+    CandleSource,
     FeedStatus,
     Resolution,
     Rule,
@@ -80,6 +81,34 @@ class TradesGap(Message, frozen=True, kw_only=True, array_like=True, tag="trades
     at_ns: int
 
 
+class Ohlc(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
+    """First, highest, lowest and last price of the trades of some time."""
+
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+
+
+class Candle(Message, frozen=True, kw_only=True, array_like=True, tag="candle"):
+    """The trades of one pair in `span_ns` from `start_ns` on, by the exchange's clock.
+
+    `prices` None: no trade. With `is_complete` false trades may be missing: a candle without prices
+    then says nothing. Told again when trades came late or were read later: the newest counts.
+    """
+
+    pair: Pair
+    start_ns: int
+    span_ns: int
+    prices: Ohlc | None
+    volume: Quantity  # Base asset; 0: no trade.
+    turnover: Notional | None  # None: not told by a backfill.
+    trades: int | None  # None: not told by a backfill.
+    is_complete: bool
+    source: CandleSource
+    at_ns: int
+
+
 class FeedState(Message, frozen=True, kw_only=True, array_like=True, tag="feed_state", gc=False):
     """How far one pair's market data can be trusted."""
 
@@ -91,7 +120,10 @@ class FeedState(Message, frozen=True, kw_only=True, array_like=True, tag="feed_s
 
 
 class InstrumentRules(Message, frozen=True, kw_only=True, array_like=True, tag="instrument_rules"):
-    """The rules of every configured pair; said again each minute and on change."""
+    """The rules of every configured pair, read each minute; said each second and on change.
+
+    A pair that exchange info names no longer keeps its last rules and does not trade.
+    """
 
     instruments: tuple[Instrument, ...]
     at_ns: int
@@ -356,8 +388,8 @@ class DiskSeen(Message, frozen=True, kw_only=True, tag="disk_seen"):
 
 
 STREAMS: tuple[type[Message], ...] = (
-    BookTop, BookDepth, Trade, TradesGap, FeedState, InstrumentRules, RiskState, AccountSnapshot,
-    PnlReport, VenueState,
+    BookTop, BookDepth, Trade, TradesGap, Candle, FeedState, InstrumentRules, RiskState,
+    AccountSnapshot, PnlReport, VenueState,
 )  # fmt: skip
 REQUESTS: tuple[type[Message], ...] = (
     OrderIntent, ApprovedOrder, RefuseIntent, IntentVerdict, CancelIntent, SetTradingState,

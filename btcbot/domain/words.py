@@ -46,6 +46,11 @@ class FeedStatus(StrEnum):
     DOWN = "DOWN"
 
 
+class CandleSource(StrEnum):
+    LIVE = "live"  # Made from the trades that market_data heard.
+    BACKFILL = "backfill"  # Read from the exchange's charts: for the time we did not listen.
+
+
 class SocketStatus(StrEnum):
     """The private socket. It only ever rings: polling is the authority, whatever its status."""
 
@@ -66,6 +71,7 @@ class Rule(StrEnum):
     NOT_ON_TICK = "not_on_tick"
     NOT_ON_STEP = "not_on_step"
     BELOW_MINIMUM = "below_minimum"
+    PRICE_BOUNDS = "price_bounds"
     ORDER_NOTIONAL = "order_notional"
     POSITION_NOTIONAL = "position_notional"
     OPEN_ORDERS = "open_orders"

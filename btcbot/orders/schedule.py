@@ -182,12 +182,15 @@ def _expire(turn: Turn) -> None:
     for order in tuple(live_orders(turn.desk)):
         if order.cancel_by is not None or order.state is OrderState.CLOSING:
             continue
-        if is_killed or turn.now_ns >= order.intent.expires_ns:
+        rules = turn.desk.rules.get(order.intent.pair)
+        is_halted = rules is not None and not rules.is_trading
+        if is_killed or is_halted or turn.now_ns >= order.intent.expires_ns:
+            why = f"{rules.pair} is not trading" if rules is not None and is_halted else "expired"
             turn.say(
                 OrderCancelRequested(
                     intent_id=order.intent.intent_id,
                     by="execution",
-                    reason=f"{turn.desk.trading}" if is_killed else "expired",
+                    reason=f"{turn.desk.trading}" if is_killed else why,
                     at_ns=turn.now_ns,
                 )
             )

@@ -19,7 +19,7 @@ from btcbot.domain.facts import (
 )
 from btcbot.domain.ids import Asset, CommandId
 from btcbot.domain.instruments import Instrument
-from btcbot.domain.money import Amount, Price, text
+from btcbot.domain.money import Amount, Price, half_up, text
 from btcbot.domain.venue import BalancesRead, FillsRead, ReadFills, VenueFill
 from btcbot.domain.words import OrderState, TradingState
 from btcbot.orders.accept import live_orders
@@ -29,6 +29,7 @@ from btcbot.orders.state import Desk, Order
 from btcbot.orders.terms import spends_quote
 from btcbot.orders.turn import Turn
 
+PRICE_SCALE = 16
 QUIET_NS = 5_000_000_000  # How long nothing must have changed before balances are compared.
 
 # While an order is in one of these, the exchange may have moved money we cannot know of yet.
@@ -155,6 +156,13 @@ def _book(turn: Turn, row: VenueFill, post: PostFill) -> None:
         _hold_against(turn, desk.orders[order.intent.intent_id])
 
 
+def _average(order: Order) -> Price | None:
+    """Return the mean price of the fills, to 16 decimals as `export` shows it; None: no fill."""
+    if not order.filled:
+        return None
+    return Price(half_up(order.cost / order.filled, PRICE_SCALE))
+
+
 def _hold_against(turn: Turn, order: Order) -> None:
     """Stop when more was executed than was sent, or than what ended the order.
 
@@ -182,7 +190,7 @@ def _close(turn: Turn, order: Order) -> None:
             OrderClosed(
                 intent_id=order.intent.intent_id,
                 filled=Amount(order.filled),
-                average_price=Price(order.cost / order.filled) if order.filled else None,
+                average_price=_average(order),
                 reason="filled" if is_full else "canceled",
                 at_ns=turn.now_ns,
             )

@@ -101,6 +101,9 @@ def instrument(picture: Picture, intent: OrderIntent, _now_ns: int) -> Refusal:
     notional = intent.quantity * intent.limit_price
     if notional < rules.notional_min:
         return Rule.BELOW_MINIMUM, f"{notional:.2f} {rules.quote}; at least {rules.notional_min}"
+    if not rules.is_priced_right(intent.limit_price):
+        found = f"{intent.limit_price} {rules.quote}"
+        return Rule.PRICE_BOUNDS, f"{found}; allowed {rules.price_min} to {rules.price_max}"
     return None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from btcbot.domain.checks import check
 from btcbot.domain.facts import (
     FACTS,
     AccountBound,
@@ -126,6 +127,7 @@ class Writer:
         try:
             for fact in facts:
                 seq += 1
+                check(fact)  # What hearers would refuse must never become a fact.
                 payload = _encode(fact)
                 kind = _KINDS[type(fact)]
                 chain = link(chain, seq, self.epoch, fact.at_ns, kind, payload)

@@ -15,6 +15,7 @@ from btcbot.domain.words import Side
 from btcbot.strategies.contract import NO_WANTS, MarketView, Want, amount_in, slot_of
 
 NAME: Final = "ema_cross"
+WANTS_DEPTH: Final = False
 
 
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

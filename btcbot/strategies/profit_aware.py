@@ -29,6 +29,7 @@ from btcbot.strategies.contract import (
 )
 
 NAME: Final = "profit_aware"
+WANTS_DEPTH: Final = False
 SECOND_NS: Final = 1_000_000_000
 
 

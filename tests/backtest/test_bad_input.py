@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from btcbot.cli import exits
+from btcbot.cli.sources import source_of_files
 from btcbot.domain.ids import Pair
 from btcbot.domain.instruments import DOCUMENTED
-from btcbot.simulation.recording import DatasetError, open_recording
+from btcbot.domain.recorded import DatasetError
+from btcbot.simulation.recording import open_recording
 from tests.backtest.conftest import Backtest
 from tests.backtest.tapes import (
     QUOTES,
@@ -40,7 +42,7 @@ def snapshot(bid: str = "3999000", ask: str = "4001000") -> str:
 def refused(*paths: Path) -> str:
     """Read a recording to its end; return why it was refused."""
     with pytest.raises(DatasetError) as caught:
-        list(open_recording(paths, DOCUMENTED[Pair("BTCTRY")]).events)
+        list(open_recording(source_of_files(paths), DOCUMENTED[Pair("BTCTRY")]).events)
     return str(caught.value)
 
 

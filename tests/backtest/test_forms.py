@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from btcbot import backtest
+from btcbot.cli.sources import source_of_files
 from btcbot.domain.ids import Pair
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import Price, Quantity
+from btcbot.domain.recorded import BookMoved, BookSet, Happening, Quoted, Traded
 from btcbot.domain.words import Side
-from btcbot.simulation.events import BookMoved, BookSet, Happening, Quoted, Traded
 from btcbot.simulation.recording import Recording, open_recording
 from btcbot.strategies import profit_aware
 from tests.backtest.tapes import (
@@ -30,7 +31,7 @@ MINUTE_NS = 60 * SECOND_NS
 
 
 def opened(*paths: Path, pair: str = "BTCTRY") -> Recording:
-    return open_recording(paths, DOCUMENTED[Pair(pair)])
+    return open_recording(source_of_files(paths), DOCUMENTED[Pair(pair)])
 
 
 def events(*paths: Path) -> list[Happening]:
@@ -170,8 +171,12 @@ def test_recorded_ticks_say_the_same_as_the_frames_they_were_made_from() -> None
     [ticks] = recorded("ticks/btcusdt_spot_20240808T2354_trades.csv.gz")
     as_usdt = DOCUMENTED[Pair("BTCUSDT")]
 
-    from_frames = [e for e in open_recording(frames, as_usdt).events if isinstance(e, Traded)]
-    from_csv = [e for e in open_recording([ticks], as_usdt).events if isinstance(e, Traded)]
+    from_frames = [
+        e for e in open_recording(source_of_files(frames), as_usdt).events if isinstance(e, Traded)
+    ]
+    from_csv = [
+        e for e in open_recording(source_of_files([ticks]), as_usdt).events if isinstance(e, Traded)
+    ]
 
     assert len(from_frames) > 19_000
     assert from_frames == from_csv
@@ -180,7 +185,7 @@ def test_recorded_ticks_say_the_same_as_the_frames_they_were_made_from() -> None
 def test_the_recorded_depth_is_whole() -> None:
     frames = recorded("l2/btcusdt_spot_20240808.jsonl.gz", "l2/btcusdt_spot_20240809.jsonl.gz")
 
-    found = list(open_recording(frames, DOCUMENTED[Pair("BTCUSDT")]).events)
+    found = list(open_recording(source_of_files(frames), DOCUMENTED[Pair("BTCUSDT")]).events)
 
     assert sum(1 for event in found if isinstance(event, BookSet)) == 1
     assert sum(1 for event in found if isinstance(event, BookMoved)) == 6_493

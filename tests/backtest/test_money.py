@@ -9,12 +9,14 @@ import pytest
 
 from btcbot import backtest
 from btcbot.backtest import Plan, Stage
+from btcbot.cli.sources import source_of_files
 from btcbot.domain.facts import Discrepancy
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import BPS_IN_ONE, text
+from btcbot.domain.recorded import Happening
 from btcbot.domain.words import Side
-from btcbot.simulation.recording import Happening, open_recording
+from btcbot.simulation.recording import open_recording
 from btcbot.strategies import profit_aware
 from tests.backtest.tapes import depth_rows, l2_recording, quote_rows, trade_rows, write
 
@@ -35,7 +37,7 @@ def tape(folder: Path, seed: int) -> Path:
 
 
 def events(*paths: Path) -> Iterator[Happening]:
-    return open_recording(paths, RULES).events
+    return open_recording(source_of_files(paths), RULES).events
 
 
 def assert_conserved(stage: Stage) -> None:

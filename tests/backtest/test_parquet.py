@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from btcbot.cli import exits
+from btcbot.cli.sources import source_of_files
 from btcbot.domain.ids import Pair
 from btcbot.domain.instruments import DOCUMENTED
-from btcbot.simulation.events import Happening, Quoted, Traded
-from btcbot.simulation.recording import DatasetError, open_recording
+from btcbot.domain.recorded import DatasetError, Happening, Quoted, Traded
+from btcbot.simulation.recording import open_recording
 from tests.backtest.tapes import candle_rows, quote_rows, recorded, trade_rows, write
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,7 +35,7 @@ def polars() -> Any:
 
 
 def events(path: Path) -> list[Happening]:
-    return list(open_recording([path], DOCUMENTED[Pair("BTCTRY")]).events)
+    return list(open_recording(source_of_files([path]), DOCUMENTED[Pair("BTCTRY")]).events)
 
 
 def columns_of(rows: list[str]) -> dict[str, list[str]]:

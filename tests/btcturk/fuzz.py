@@ -14,7 +14,16 @@ from typing import Any
 
 import msgspec
 
-from btcbot.btcturk import account, exchange_info, frames, private_frames, public, rules, wire
+from btcbot.btcturk import (
+    account,
+    exchange_info,
+    frames,
+    private_frames,
+    public,
+    public_frames,
+    rules,
+    wire,
+)
 from btcbot.btcturk.classify import classify
 from btcbot.btcturk.drift import KNOWN, unknown_fields
 from btcbot.btcturk.grammar import ID_MAX, WireError
@@ -61,7 +70,7 @@ REST: dict[str, Read] = {
     "order": wire.order,
 }
 FRAMES: dict[str, Read] = {
-    "public frame": frame_of(frames.public),
+    "public frame": lambda raw: public_frames.read(raw, {"BTCTRY"})[1],
     "private frame": frame_of(private_frames.private),
     "login": frame_of(login),
 }

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from btcbot.btcturk import account, exchange_info, frames, private_frames, public, wire
+from btcbot.btcturk import (
+    account,
+    exchange_info,
+    frames,
+    private_frames,
+    public,
+    public_frames,
+    wire,
+)
 from btcbot.btcturk.auth import KeyPair
 from btcbot.btcturk.classify import classify
 from btcbot.btcturk.drift import KNOWN, unknown_fields
@@ -153,7 +161,7 @@ def test_every_frame_is_read_or_ignored(name: str) -> None:
     kind, body = frames.split(sample(name))
 
     assert kind in frames.KNOWN_TYPES or kind == 111
-    frames.public(kind, body)
+    public_frames.read(sample(name), {"BTCTRY"})
     bell = private_frames.private(kind, body)
     assert isinstance(bell, Doorbell) == (kind in private_frames.KINDS)
     if isinstance(bell, Doorbell):
@@ -170,7 +178,7 @@ def test_public_frames_hold_nothing_unknown(name: str) -> None:
 
 def test_a_chain_of_frames_is_consecutive() -> None:
     chain = [json.dumps(frame) for frame in tree("ws-chain-obdiff")["frames"]]
-    messages: list[Any] = [frames.public(*frames.split(frame)) for frame in chain]
+    messages: list[Any] = [public_frames.read(frame.encode(), ())[1] for frame in chain]
 
     assert [message.change_set for message in messages] == [100, 101, 102]
 

@@ -23,11 +23,11 @@ from btcbot.domain.feed import (
     BookSnapshot,
     FeedTrouble,
     FeedUp,
-    FrameSeen,
     Join,
     ReadBook,
     ReadRules,
     RulesRead,
+    TickersSeen,
     TradesSeen,
 )
 from btcbot.domain.ids import IntentId, OrderId, Pair
@@ -282,7 +282,10 @@ async def test_the_feed_joins_confirms_and_joins_again(port: int) -> None:
         assert (await inbox.next(TradesSeen)).is_backlog
         change = await inbox.next(BookChange)
         assert change.change_set == snapshot.change_set + 1
-        await inbox.next(FrameSeen)
+        [row] = (await inbox.next(TickersSeen)).rows
+        assert row.bid is not None
+        assert row.ask is not None
+        assert row.bid < row.ask
 
         feed.start(Join(PAIR))
         again = await inbox.next(BookSnapshot)

@@ -212,7 +212,7 @@ def test_a_book_is_text_levels_and_its_code_may_be_a_text() -> None:
         "SUCCESS",
     )
 
-    assert wire.book(body) == ((TextLevel("3712281", "0.03866329"),), ())
+    assert wire.book(body) == ((TextLevel("3712281", "0.03866329"),), (), 1_000_000)
 
 
 @pytest.mark.parametrize(
@@ -260,6 +260,17 @@ def test_rules_take_the_coarser_of_tick_and_scale() -> None:
                                                             "tickSize": "0.001"}])]})
     )  # fmt: skip
     assert (fine.price_scale, fine.tick) == (2, Decimal("0.01"))
+
+
+def test_the_narrower_of_two_price_bounds_counts() -> None:
+    fixed = {**symbol()["filters"][0], "minPrice": "0.5", "maxPrice": "10000000"}
+    [rules], _ = instruments(good({"symbols": [symbol(filters=[fixed])]}))
+    [open_ended], _ = instruments(
+        good({"symbols": [symbol(maximumLimitOrderPrice=None, minimumLimitOrderPrice=None)]})
+    )
+
+    assert (rules.price_min, rules.price_max) == (Decimal("0.5"), Decimal(10_000_000))
+    assert (open_ended.price_min, open_ended.price_max) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -1,145 +1,176 @@
-"""A book is kept from a snapshot and the changes after it, and is void when that breaks."""
+"""The book of one pair: what makes it void, and that it always equals what the exchange has."""
 
 from decimal import Decimal
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from btcbot.domain.feed import TextLevel
-from btcbot.domain.messages import Level
-from btcbot.domain.money import Price, Quantity
-from btcbot.market.book import Applied, Book
-
-Levels = tuple[TextLevel, ...]
+from btcbot.market.book import LEVELS_MAX, Applied, Book
 
 
-def side(*rows: tuple[str, str]) -> Levels:
+def levels(*rows: tuple[str, str]) -> tuple[TextLevel, ...]:
     return tuple(TextLevel(price, amount) for price, amount in rows)
 
 
-def level(price: int, quantity: int) -> Level:
-    return Level(Price(Decimal(price)), Quantity(Decimal(quantity)))
+def side(*rows: tuple[str, str]) -> bytes:
+    return msgspec.json.encode([{"A": amount, "P": price} for price, amount in rows])
 
 
-def kept() -> Book:
+BIDS, ASKS = side(("100", "1"), ("99", "2")), side(("101", "3"), ("102", "4"))
+
+
+def top(book: Book) -> Any:
+    return book.top()
+
+
+def depth(book: Book, count: int) -> Any:
+    return book.depth(count)
+
+
+def whole() -> Book:
     book = Book()
-    book.reset(10, side(("99", "1"), ("98", "2")), side(("101", "3"), ("102", "4")))
+    assert book.reset(10, BIDS, ASKS) is Applied.DONE
     return book
 
 
-def test_a_new_book_is_void_and_takes_no_change() -> None:
+def test_a_book_is_void_until_its_first_snapshot() -> None:
     book = Book()
-    assert book.top() is None
+
     assert book.apply(1, (), ()) is Applied.GAP
-
-
-def test_the_top_is_the_best_of_both_sides_with_its_amounts() -> None:
-    assert kept().top() == (Decimal(99), Decimal(1), Decimal(101), Decimal(3))
-
-
-def test_changes_add_replace_and_remove_levels() -> None:
-    book = kept()
-    assert book.apply(11, side(("100", "5"), ("98", "0")), side(("101", "0"))) is Applied.DONE
-    assert book.top() == (Decimal(100), Decimal(5), Decimal(102), Decimal(4))
-    assert book.apply(12, side(("100", "6")), ()) is Applied.DONE
-    bids, asks = book.depth(10)
-    assert bids == (level(100, 6), level(99, 1))
-    assert asks == (level(102, 4),)
-
-
-@pytest.mark.parametrize("zero", ["0", "0.0", "0.00000000", "00"])
-def test_nothing_left_is_nothing_however_it_is_written(zero: str) -> None:
-    book = kept()
-    assert book.apply(11, side(("99", zero)), ()) is Applied.DONE
-    assert book.best_bid == 98
-    book.reset(20, side(("99", zero), ("97", "1")), side(("101", "1")))
-    assert book.best_bid == 97
-
-
-def test_the_same_price_in_another_spelling_is_the_same_level() -> None:
-    book = kept()
-    book.apply(11, side(("99.00", "0")), ())
-    assert book.best_bid == 98
-
-
-def test_a_gap_voids_the_book_until_the_next_snapshot() -> None:
-    book = kept()
-    assert book.apply(12, side(("99", "9")), ()) is Applied.GAP
     assert book.top() is None
-    assert book.depth(5) == ((), ())
-    assert book.apply(11, (), ()) is Applied.GAP
-    assert book.reset(20, side(("99", "1")), side(("101", "1"))) is Applied.DONE
-    assert book.top() is not None
+    assert book.depth(10) is None
 
 
-@pytest.mark.parametrize("change_set", [10, 9, 1])
-def test_what_it_had_already_changes_nothing(change_set: int) -> None:
-    book = kept()
-    assert book.apply(change_set, side(("100", "9")), ()) is Applied.OLD
-    assert book.best_bid == 99
+def test_the_top_of_a_snapshot_is_its_first_level_with_anything_in_it() -> None:
+    book = Book()
+    book.reset(1, side(("100", "0.000"), ("99", "2")), ASKS)
+
+    assert top(book) == (99, 2, 101, 3)
+    assert book.apply(2, levels(("98", "1")), ()) is Applied.DONE
+    assert top(book) == (99, 2, 101, 3)
 
 
-@pytest.mark.parametrize("bid", ["101", "101.5"])
-def test_bid_at_or_above_ask_voids_the_book(bid: str) -> None:
-    book = kept()
-    assert book.apply(11, side((bid, "1")), ()) is Applied.CROSSED
-    assert book.top() is None
-    assert book.apply(12, side((bid, "0")), ()) is Applied.GAP
-    assert book.reset(20, side((bid, "1")), side(("101", "1"))) is Applied.CROSSED
-
-
-def test_an_empty_side_has_no_top_and_is_not_void() -> None:
-    book = kept()
-    assert book.apply(11, side(("99", "0"), ("98", "0")), ()) is Applied.DONE
-    assert book.top() is None
-    assert not book.is_void
-
-
-def test_removing_what_was_never_shown_is_counted_and_harmless() -> None:
-    book = kept()
-    assert book.apply(11, side(("50", "0")), ()) is Applied.DONE
-    assert book.absent_removals == 1
-
-
-def test_depth_is_best_first_and_no_deeper_than_asked() -> None:
-    book = kept()
-    bids, asks = book.depth(1)
-    assert [row.price for row in bids] == [99]
-    assert [row.price for row in asks] == [101]
-
-
-prices = st.integers(1, 20).map(str)
-amounts = st.sampled_from(["0", "1", "2.5"])
-changes = st.lists(st.tuples(prices, amounts), max_size=4)
-
-
-@given(st.lists(st.tuples(changes, changes), max_size=12))
-def test_after_any_changes_the_top_is_what_a_plain_fold_of_them_has(
-    rows: list[tuple[list[tuple[str, str]], list[tuple[str, str]]]],
+@pytest.mark.parametrize(
+    ("change_set", "bids", "asks", "becomes"),
+    [
+        (11, levels(("100", "9")), (), Applied.DONE),
+        (11, (), levels(("101.0", "0")), Applied.DONE),
+        (10, levels(("100", "9")), (), Applied.OLD),
+        (3, (), (), Applied.OLD),
+        (12, levels(("100", "9")), (), Applied.GAP),
+        (11, levels(("101", "1")), (), Applied.CROSSED),
+        (11, (), levels(("99.5", "1")), Applied.CROSSED),
+        (11, levels(("98", "0")), (), Applied.ABSENT),
+        (11, (), levels(("101.5", "0")), Applied.ABSENT),
+    ],
+)
+def test_a_change_is_taken_ignored_or_makes_the_book_void(
+    change_set: int, bids: Any, asks: Any, becomes: Applied
 ) -> None:
-    book, bids, asks = Book(), dict[int, str](), dict[int, str]()
-    book.reset(0, (), ())
-    for n, (new_bids, new_asks) in enumerate(rows, 1):
-        for levels, new in ((bids, new_bids), (asks, new_asks)):
-            for price, amount in new:
-                levels[int(price)] = amount
-        best_bid = max((p for p, a in bids.items() if a != "0"), default=None)
-        best_ask = min((p for p, a in asks.items() if a != "0"), default=None)
-        is_crossed = best_bid is not None and best_ask is not None and best_bid >= best_ask
+    book = whole()
 
-        applied = book.apply(n, side(*new_bids), side(*new_asks))
+    assert book.apply(change_set, bids, asks) is becomes
 
-        assert (applied is Applied.CROSSED) is is_crossed
-        if is_crossed:
-            assert book.top() is None
-            return
-        assert (book.best_bid, book.best_ask) == (best_bid, best_ask)
-        found = book.top()
-        assert (found is None) is (best_bid is None or best_ask is None)
-        if found is not None and best_bid is not None and best_ask is not None:
-            bid, bid_amount, ask, ask_amount = found
-            assert (int(bid), int(ask)) == (best_bid, best_ask)
-            assert (bid_amount, ask_amount) == (
-                Decimal(bids[best_bid]), Decimal(asks[best_ask])
-            )  # fmt: skip
+    is_whole = becomes in (Applied.DONE, Applied.OLD)
+    assert book.is_void is not is_whole
+    assert (book.top() is not None) is is_whole
+    if not is_whole:  # Only a snapshot mends it.
+        assert book.apply(book.change_set + 1, (), ()) is Applied.GAP
+        assert book.reset(20, BIDS, ASKS) is Applied.DONE
+
+
+@pytest.mark.parametrize(
+    ("bids", "becomes"),
+    [
+        (side(("101", "1")), Applied.CROSSED),
+        (side(("0", "1")), Applied.BROKEN),
+        (side(("1.2.3", "1")), Applied.BROKEN),
+        (side(("", "1")), Applied.BROKEN),
+    ],
+)
+def test_a_snapshot_whose_best_level_is_none_is_void_at_once(bids: Any, becomes: Applied) -> None:
+    assert Book().reset(1, bids, ASKS) is becomes
+
+
+@pytest.mark.parametrize(
+    "bids",
+    [
+        side(("99", "1"), ("100", "1")),  # Not best first.
+        side(("100", "1"), ("1.2.3", "1")),
+        side(("100", "1"), ("0.00", "1")),
+        side(("100", "1"), ("99", "9" * 40)),
+        side(("100", "1"), ("99", "1"), ("100.0", "5")),  # Twice, and not the same.
+    ],
+)
+def test_a_snapshot_that_is_not_what_it_claimed_is_void_when_it_is_looked_into(bids: Any) -> None:
+    book = Book()
+    assert book.reset(1, bids, ASKS) is Applied.DONE
+
+    assert book.apply(2, (), levels(("101", "1"))) is Applied.BROKEN
+    assert book.top() is None
+
+    book.reset(1, bids, ASKS)
+    assert book.depth(10) is None
+    assert book.is_void
+
+
+def test_a_book_that_only_grows_has_lost_its_removals() -> None:
+    book = whole()
+    grown = levels(*((str(99 - n / 1000), "1") for n in range(1, LEVELS_MAX)))
+
+    assert book.apply(11, grown, ()) is Applied.BROKEN
+
+
+def test_a_book_without_one_side_has_no_price() -> None:
+    book = Book()
+
+    assert book.reset(1, BIDS, b"[]") is Applied.DONE
+    assert book.top() is None
+    assert book.apply(2, (), levels(("101", "1"))) is Applied.DONE
+    assert top(book) == (100, 1, 101, 1)
+
+
+def test_depth_is_sorted_best_first_and_cut() -> None:
+    bids, asks = depth(whole(), 1)
+
+    assert [(row.price, row.quantity) for row in bids] == [(100, 1)]
+    assert [(row.price, row.quantity) for row in asks] == [(101, 3)]
+
+
+changes = st.lists(
+    st.dictionaries(st.integers(1, 60), st.integers(0, 5), max_size=8), min_size=1, max_size=15
+)
+
+
+@given(changes=changes, is_looked_into=st.booleans())
+def test_the_book_equals_the_exchanges_after_any_changes(
+    changes: list[dict[int, int]], *, is_looked_into: bool
+) -> None:
+    """Prices under 30 are bids, the rest asks; the exchange only removes what is there."""
+    theirs: dict[int, int] = {10: 1, 50: 1}
+    book = Book()
+    book.reset(0, side(("10", "1")), side(("50.0", "1")))
+    for number, change in enumerate(changes, 1):
+        shown = {p: n for p, n in change.items() if n or p in theirs}
+        theirs = {p: n for p, n in (theirs | shown).items() if n}
+        rows = [(p, TextLevel(str(p), str(n))) for p, n in shown.items()]
+        bids = tuple(row for p, row in rows if p < 30)
+        asks = tuple(row for p, row in rows if p >= 30)
+        assert book.apply(number, bids, asks) is Applied.DONE
+        if is_looked_into:
+            book.depth(3)
+
+    bid = max((p for p in theirs if p < 30), default=None)
+    ask = min((p for p in theirs if p >= 30), default=None)
+    if bid is None or ask is None:
+        assert book.top() is None
+    else:
+        assert top(book) == (bid, theirs[bid], ask, theirs[ask])
+        ours = book.depth(100)
+        assert ours is not None
+        assert {int(row.price): int(row.quantity) for side in ours for row in side} == theirs
+        assert all(isinstance(row.price, Decimal) for side in ours for row in side)
