@@ -10,6 +10,7 @@ from btcbot.btcturk.rate_budget import (
     LIMITS,
     PRIVATE,
     SECOND_NS,
+    SPACED_NS,
     Priority,
     RateBudget,
     retry_after_s,
@@ -145,6 +146,7 @@ def test_a_wait_is_exactly_as_long_as_it_must_be(steps: list[int]) -> None:
             now_ns += wait_ns
         assert budget.take("cancel", now_ns)
         sent.append(now_ns)
+    assert all(after - before >= SPACED_NS["cancel"] for before, after in pairwise(sent))
     for first, tenth in zip(sent, sent[9:], strict=False):
         assert tenth - first >= SECOND_NS
 
