@@ -100,6 +100,15 @@ class Bus(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     endpoints: str = "ipc"  # Unix sockets under HOME/run. tcp:// waits for CURVE and is refused.
 
 
+class Store(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The disk of the journal: room kept for the last facts, and copies of the database."""
+
+    # MiB given up when the disk is full, so that cancels can still be journaled. 0: none is kept.
+    reserve_mb: Annotated[int, Meta(ge=0, le=65_536)] = 64
+    backup_interval_s: Annotated[int, Meta(ge=0, le=604_800)] = 3_600  # 0: no copies are taken.
+    backup_keep: Annotated[int, Meta(ge=1, le=1_000)] = 24  # The newest; older ones are removed.
+
+
 class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is written to HOME/log."""
 
@@ -135,6 +144,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sandbox: Sandbox = Sandbox()
     dashboard: Dashboard = Dashboard()
     bus: Bus = Bus()
+    store: Store = Store()
     log: Log = Log()
 
     @property
@@ -156,6 +166,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def quarantine(self) -> Path:
         """Frames that were refused."""
         return self.home / "quarantine"
+
+    @property
+    def backups(self) -> Path:
+        """Copies of the database."""
+        return self.home / "backup"
 
     @property
     def raw(self) -> Path:

@@ -88,7 +88,7 @@ def print_status(options: Options, found: Json) -> None:
     _print_trading(found)
     click.echo()
     columns = ("actor", "state", "pid", "heartbeat s", "restarts", "rss MB")
-    print_table(options, columns, [_actor(row) for row in found["actors"]])
+    print_table(options, columns, [row for a in found["actors"] for row in _actors(a)])
     click.echo()
     feeds = [
         (f["pair"], f["state"], aged(f["age_s"], FEED_STALE_S), f["reason"]) for f in found["feeds"]
@@ -145,9 +145,12 @@ def scope_text(scope: dict[str, str]) -> str:
     return " ".join(f"{name}={part}" for name, part in scope.items()) or "everything"
 
 
-def _actor(row: Json) -> tuple[object, ...]:
+def _actors(row: Json) -> list[tuple[object, ...]]:
+    """Return the row of an actor and, below it, who waits for its place."""
     age = aged(row["heartbeat_age_s"], HEARTBEAT_STALE_S)
-    return (row["name"], row["state"], row["pid"], age, row["restarts"], row["rss_mb"])
+    own = (row["name"], row["state"], row["pid"], age, row["restarts"], row["rss_mb"])
+    standby = row.get("standby")
+    return [own, ("  standby", "waits", standby["pid"], "", "", "")] if standby else [own]
 
 
 def _print_money(found: Json) -> None:

@@ -14,6 +14,7 @@ from btcbot.domain.money import Amount, Notional, Price, Quantity
 from btcbot.domain.words import (
     CandleSource,
     FeedStatus,
+    Resolution,
     Rule,
     Side,
     SocketStatus,
@@ -306,6 +307,20 @@ class SetTradingState(Message, frozen=True, kw_only=True, tag="set_trading_state
         return self.command_id
 
 
+class ResolveOrder(Message, frozen=True, kw_only=True, tag="resolve_order"):
+    """A person ends the doubt about one order; the exchange's lists are read once more first."""
+
+    command_id: CommandId
+    client_order_id: ClientOrderId
+    resolution: Resolution
+    by: str
+    reason: str
+
+    @property
+    def request_id(self) -> str:
+        return self.command_id
+
+
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):
     """What a pause covers: everything that matches all the given parts."""
 
@@ -363,11 +378,20 @@ class Record(Message, frozen=True, kw_only=True, tag="record"):
         return self.command_id
 
 
+class DiskSeen(Message, frozen=True, kw_only=True, tag="disk_seen"):
+    """What execution's own shell found on the disk of the journal."""
+
+    is_reserved: bool  # False: the disk is full but for what the reserve gave up.
+    free: int  # Bytes.
+    wal: int  # Bytes of the write-ahead log.
+    trouble: str = ""  # Why a checkpoint or a backup failed; empty: none did.
+
+
 STREAMS: tuple[type[Message], ...] = (
     BookTop, BookDepth, Trade, TradesGap, Candle, FeedState, InstrumentRules, RiskState,
     AccountSnapshot, PnlReport, VenueState,
 )  # fmt: skip
 REQUESTS: tuple[type[Message], ...] = (
     OrderIntent, ApprovedOrder, RefuseIntent, IntentVerdict, CancelIntent, SetTradingState,
-    SetPause, CommandDone, Record,
+    SetPause, CommandDone, Record, ResolveOrder, DiskSeen,
 )  # fmt: skip

@@ -81,6 +81,7 @@ class Life(Struct, frozen=True, kw_only=True):
     age_s: float  # Of the last heartbeat.
     restarts: int
     rss_mb: float | None
+    standby_pid: int | None = None  # Who waits for its place, of execution.
 
 
 def learn(view: View, message: Shown) -> None:  # noqa: C901 - one line each
@@ -175,6 +176,15 @@ def _trading(view: View) -> Json:
 
 
 def _actor(name: str, life: Life | None) -> Json:
+    return _process(name, life) | (_standby(life) if name == "execution" else {})
+
+
+def _standby(life: Life | None) -> Json:
+    pid = life.standby_pid if life else None
+    return {"standby": None if pid is None else {"pid": pid}}
+
+
+def _process(name: str, life: Life | None) -> Json:
     if life is None:
         return {
             "name": name, "pid": None, "state": "STOPPED", "heartbeat_age_s": None, "restarts": 0,

@@ -31,6 +31,13 @@ class OrderState(StrEnum):
     ZOMBIE = "ZOMBIE"
 
 
+class Resolution(StrEnum):
+    """What a person says became of an order that nobody knows of."""
+
+    ABSENT = "absent"  # It never existed on the exchange.
+    CLOSED = "closed"  # It did, and is over.
+
+
 class FeedStatus(StrEnum):
     STARTING = "STARTING"
     LIVE = "LIVE"

@@ -125,7 +125,7 @@ def _strangers(desk: Desk, hunt: Hunt, rows: tuple[VenueOrder, ...]) -> Hunt:
 def _count(turn: Turn, order: Order, hunt: Hunt) -> None:
     """Count one whole sweep that did not find `order`; three past the bound prove it absent."""
     is_past = _is_past_bound(turn.desk, order, hunt.exchange_ns)
-    if not is_past or any(_is_like(row, order) for row in hunt.strangers):
+    if not is_past or any(is_like(row, order) for row in hunt.strangers):
         return
     order = turn.change(order, sweeps=(*order.sweeps, hunt.began_ns))
     if len(order.sweeps) >= SWEEPS_NEEDED:
@@ -146,7 +146,7 @@ def _is_past_bound(desk: Desk, order: Order, exchange_ns: int) -> bool:
     return exchange_ns >= order.stamp_ms * 10**6 + wait_ns
 
 
-def _is_like(row: VenueOrder, order: Order) -> bool:
+def is_like(row: VenueOrder, order: Order) -> bool:
     """Return whether a stranger could be `order` with its label lost."""
     intent = order.intent
     return (

@@ -23,6 +23,7 @@ from btcbot.domain.messages import (
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.venue import TimeRead
 from btcbot.domain.words import Rule, Side, TradingState
+from btcbot.opening import Identity, setup_of
 from btcbot.orders.recovery import desk_of
 from btcbot.orders.state import Desk
 from btcbot.risk.limits import RiskLimits
@@ -93,7 +94,7 @@ def pause(is_paused: bool) -> SetPause:
 def desk() -> Desk:
     """Return a desk that trades."""
     writer = Writer(":memory:")
-    made = desk_of(execution.setup_of(Config(), "abcde"), writer.reader.recover())
+    made = desk_of(setup_of(Config(), "abcde", Identity("", "")), writer.reader.recover())
     writer.close()
     effects(made, Started(epoch=made.epoch))
     made.first_reads = ()
