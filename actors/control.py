@@ -1,7 +1,7 @@
 """Control: the socket for people, the watchdog, the picture of the whole fleet.
 
 Hears   commands on `run/ctl.sock`, heartbeats of all, facts, account, risk and feed streams
-Says    SetTradingState, SetPause, CancelIntent to execution; answers to people
+Says    SetTradingState, SetPause, CancelIntent, ResolveOrder to execution; answers to people
 Never   answers a command before execution committed it
 """
 
@@ -39,6 +39,7 @@ from bus.actor import (
 from bus.clock import SystemClock
 from bus.doorway import Doorway
 from bus.runtime import PeersView, Place, run_on_loop, serve
+from bus.standby import waiting_file
 
 Inbox = (
     FeedState | Shown | ctl.Asked | CommandDone | PeerLost | PeerBack | CaughtUp | RequestExpired
@@ -54,8 +55,8 @@ LATE: Final = (
     "execution did not answer within 5 s, so nobody knows; it goes on being asked. "
     "To stop all sending without it: touch run/KILL"
 )
-# The bus asks until answered: a resume must not take effect when nobody expects it any more.
-SILENT: Final = "execution is silent: resume when it is back (btcbot-ctl status)"
+# The bus asks until answered: what is riskier must not take effect when nobody expects it any more.
+SILENT: Final = "execution is silent: again when it is back (btcbot-ctl status)"
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -137,7 +138,7 @@ def _asked(state: State, asked: ctl.Asked, now_ns: int) -> tuple[Struct, ...]:
         return _restart(state, asked.connection, command.actor)
     if reply := ctl.refusal(command, state.view.pairs, state.strategy):
         return (Answered(asked.connection, reply),)
-    if isinstance(command, ctl.Resume) and not _hears_execution(state):
+    if isinstance(command, ctl.Resume | ctl.Resolve) and not _hears_execution(state):
         return (Answered(asked.connection, ctl.no(SILENT)),)
     state.commands += 1
     first = CommandId(f"ctl-{state.epoch}-{state.commands}")
@@ -216,6 +217,7 @@ def actor(config: Config, perform: Callable[[Struct], None], pid: int) -> Actor[
             Hears(source="accounting", topic="account"),
             Hears(source="accounting", topic="pnl"),
             Hears(source="risk_gate", topic="risk"),
+            Hears(source="execution", topic="venue"),
             Hears(source="execution", topic="fact", conflate=False),
         ),
         facts=SHOWN_FACTS,
@@ -257,7 +259,12 @@ class Performer:
         }
         heard["control"] = (os.getpid(), "READY", 0.0)
         config = self._config
-        lives = vitals.lives(heard, config.journal, config.run / "config.json")
+        lives = vitals.lives(
+            heard,
+            config.journal,
+            config.run / "config.json",
+            waiting_file(config.run / "exec.lock"),
+        )
         return status_of(self.view, lives, self._clock.now_ns())
 
 

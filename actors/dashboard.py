@@ -29,6 +29,7 @@ from btcbot.store.queries import History
 from bus.actor import Actor, CaughtUp, Deliver, Hears, PeerBack, PeerLost, Started, Step
 from bus.clock import SystemClock
 from bus.runtime import PeersView, Place, run_on_loop, serve
+from bus.standby import waiting_file
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -79,6 +80,7 @@ def actor(mode: str, pairs: tuple[Pair, ...]) -> Actor[View]:
             Hears(source="accounting", topic="account"),
             Hears(source="accounting", topic="pnl"),
             Hears(source="risk_gate", topic="risk"),
+            Hears(source="execution", topic="venue"),
             Hears(source="execution", topic="fact", conflate=False),
         ),
         facts=SHOWN_FACTS,
@@ -103,7 +105,12 @@ class Page:
             for peer in self._peers().values()
         }
         heard["dashboard"] = (os.getpid(), "READY", 0.0)
-        lives = vitals.lives(heard, config.journal, config.run / "config.json")
+        lives = vitals.lives(
+            heard,
+            config.journal,
+            config.run / "config.json",
+            waiting_file(config.run / "exec.lock"),
+        )
         return {**status_of(self._view, lives, self._clock.now_ns()), **self._rows()}
 
     def _rows(self) -> dict[str, Any]:

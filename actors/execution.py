@@ -1,10 +1,11 @@
 """Execution: the only actor that sends orders and the only writer of the database.
 
 Hears   ApprovedOrder, RefuseIntent, commands, BookTop on `mark.`, InstrumentRules, venue outcomes
-Says    facts, each after its commit; IntentVerdict and CommandDone as answers
+Says    facts, each after its commit; VenueState; IntentVerdict and CommandDone as answers
 Never   sends twice for one intent, forgets an order, or takes silence for an answer
 
-To start is to recover: lock, open and verify the database, read the exchange, then listen.
+To start is to recover: lock, open and verify the database, read the exchange, then listen. How its
+process does that is in btcbot/cli/life.py: a panic lives the same life.
 """
 
 import logging
@@ -15,25 +16,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import assert_never
 
-from msgspec import Struct, convert
+from msgspec import Struct
+from msgspec.structs import replace
 
-from actors import CODEC
-from btcbot.btcturk.hear import Hear
-from btcbot.btcturk.venue import BtcturkVenue
-from btcbot.catalog.capture import capturing
-from btcbot.config import Config
 from btcbot.domain.facts import Fact, Posting
-from btcbot.domain.ids import Asset, CommandId, instance_tag
+from btcbot.domain.ids import CommandId
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.messages import (
     ApprovedOrder,
     BookTop,
     CancelIntent,
+    DiskSeen,
     InstrumentRules,
     Record,
     RefuseIntent,
+    ResolveOrder,
     SetPause,
     SetTradingState,
+    VenueState,
 )
 from btcbot.domain.venue import (
     AllOrdersRead,
@@ -54,15 +54,14 @@ from btcbot.domain.venue import (
 )
 from btcbot.domain.words import TradingState
 from btcbot.killfile import KillFile
-from btcbot.layers import ConfigError
 from btcbot.ledger import postings
-from btcbot.orders import commands, hunt, outcomes, schedule, settle
-from btcbot.orders.accept import take_approval, take_refusal
-from btcbot.orders.recovery import begin, desk_of
-from btcbot.orders.state import Desk, GateLimits, Setup, learn_rules
+from btcbot.orders import commands, disk, hunt, outcomes, resolve, schedule, settle
+from btcbot.orders.accept import take_approval, take_late, take_refusal
+from btcbot.orders.commands import riskier
+from btcbot.orders.recovery import begin
+from btcbot.orders.state import Desk, learn_rules
 from btcbot.orders.turn import Turn
-from btcbot.secret import leaks, read_secret
-from btcbot.store.database import StoreError
+from btcbot.store.database import StoreBusy
 from btcbot.store.writer import Writer
 from bus.actor import (
     Actor,
@@ -72,8 +71,10 @@ from bus.actor import (
     FactReader,
     Health,
     Hears,
+    Late,
     PeerBack,
     PeerLost,
+    Publish,
     PublishFact,
     RequestExpired,
     Started,
@@ -82,15 +83,16 @@ from bus.actor import (
     Wake,
     Woken,
 )
-from bus.clock import SystemClock
-from bus.runtime import PeersView, Place, run_on_loop, serve
-from bus.zeromq import lock
 
+Request = (
+    ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
+    | ResolveOrder
+)  # fmt: skip
 Inbox = (
-    BookTop | ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
-    | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead | AllOrdersRead
-    | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
-    | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
+    BookTop | Request | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead
+    | AllOrdersRead | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
+    | VenueState | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
+    | Late[Request] | DiskSeen
 )  # fmt: skip
 
 log = logging.getLogger("btcbot.execution")
@@ -166,9 +168,11 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             schedule.arrived(desk, f"open {message.pair}")
             outcomes.take_open_orders(turn, message)
             hunt.hunted(turn, message)
+            resolve.resolve_read(turn, message)
         case AllOrdersRead():
             outcomes.take_all_orders(turn, message)
             hunt.hunted(turn, message)
+            resolve.resolve_read(turn, message)
         case OrderRead():
             outcomes.take_order_read(turn, message)
             settle.close_conserved(turn)
@@ -191,12 +195,26 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             commands.cancel(turn, message)
         case Record():
             commands.record(turn, message)
+        case ResolveOrder():
+            resolve.resolve(turn, message)
+        case Late(request=ResolveOrder() as word):
+            resolve.take_late(turn, word)
+        case Late(request=ApprovedOrder() as approved):
+            take_late(turn, approved)
+        case Late(request=SetTradingState() | SetPause() as command) if riskier(desk, command):
+            commands.refuse_late(turn, command)
+        case Late():
+            return _take(turn, message.request)  # Safe at any time, or answered before.
         case Doorbell():
             _ring(turn, message)
         case ReadFailed():
             return _note_trouble(turn, message)
         case ConnectionsIdle():
             desk.idle_connections = message.count
+        case DiskSeen():
+            disk.take_disk(turn, message)
+        case VenueState():
+            return (Publish("venue", replace(message, trouble=desk.trouble or message.trouble)),)
         case InstrumentRules():
             learn_rules(desk, message.instruments)
         case CancelAnswered():
@@ -220,6 +238,7 @@ def _woken(turn: Turn, message: Woken) -> tuple[Struct, ...]:
         hangs = desk.control_is_lost and desk.control_pid > 1
         return (KillProcess(desk.control_pid),) if hangs else ()
     commands.end_pauses(turn)
+    resolve.give_up(turn)
     schedule.tend(turn, message.due_ns)
     tidy: tuple[Struct, ...] = ()
     if desk.due.get("checkpoint", 0) <= now_ns and not turn.facts:
@@ -238,8 +257,10 @@ def _set_trading_state(turn: Turn, message: SetTradingState) -> tuple[Struct, ..
 
 
 def _ring(turn: Turn, message: Doorbell) -> None:
-    """Something moved: read the trades soon, and that order if it is ours."""
+    """Something moved: read the trades soon, and that order if it is ours; else the balances."""
     schedule.read_soon(turn, "fills")
+    if message.order_id is None:
+        schedule.read_soon(turn, "balances")
     if message.order_id is not None and message.order_id in turn.desk.by_order_id:
         turn.ask(ReadOrder(message.order_id))
 
@@ -280,20 +301,29 @@ def health(desk: Desk) -> Health:
 class Performer:
     """Does what execution asks of the disk, the kill file and the exchange, in order."""
 
-    def __init__(self, writer: Writer, venue: Venue, kill_file: Path, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        venue: Venue,
+        kill_file: Path,
+        deliver: Deliver,
+        tidy: Callable[[], None] | None = None,
+    ) -> None:
+        """`tidy` begins a checkpoint and returns at once; None: it is done on the spot."""
         self._writer, self._venue = writer, venue
+        self._tidy = tidy or writer.checkpoint
         self._kill_file, self._deliver = KillFile(kill_file), deliver
 
     def __call__(self, effect: Struct) -> None:
         match effect:
             case Persist():
-                self._writer.commit(effect.facts, effect.first)
+                self._persist(effect)
             case LookForKill():
                 self._look_for_kill()
             case KeepKillFile():
                 self._kill_file.keep(exists=effect.exists)
             case Checkpoint():
-                self._writer.checkpoint()
+                self._tidy()
             case Complain():
                 log.warning(effect.event, extra={"error": effect.detail})
             case KillProcess():
@@ -303,6 +333,25 @@ class Performer:
             case _:
                 assert isinstance(effect, VenueEffect), f"nobody performs {effect}"
                 self._venue.start(effect)
+
+    def _persist(self, effect: Persist) -> None:
+        try:
+            self._writer.commit(effect.facts, effect.first)
+        except StoreBusy:
+            self._kill_file.make()  # Nobody may send while two of us write.
+            raise
+
+    def kill_by_signal(self) -> None:
+        """Take SIGUSR2 for a kill; the file stops what is about to be sent this moment."""
+        made_ns = self._kill_file.make()
+        self._deliver(
+            SetTradingState(
+                command_id=CommandId(f"signal-{made_ns}"),
+                state=TradingState.KILLED,
+                by="SIGUSR2",
+                reason="the signal SIGUSR2",
+            )
+        )
 
     def _look_for_kill(self) -> None:
         """Turn a new `run/KILL` into a command; its time of change makes it one command."""
@@ -328,7 +377,15 @@ def actor(desk: Desk, perform: Callable[[Struct], None], read_facts: FactReader)
             Hears(source="market_data", topic="mark."),
             Hears(source="market_data", topic="rules"),
         ),
-        receives=(ApprovedOrder, RefuseIntent, SetTradingState, SetPause, CancelIntent, Record),
+        receives=(
+            ApprovedOrder,
+            RefuseIntent,
+            SetTradingState,
+            SetPause,
+            CancelIntent,
+            Record,
+            ResolveOrder,
+        ),
         needs=("market_data", "risk_gate"),
         watches=("control",),
         perform=perform,
@@ -336,72 +393,3 @@ def actor(desk: Desk, perform: Callable[[Struct], None], read_facts: FactReader)
         read_facts=read_facts,
         facts_head=lambda state: state.head,
     )
-
-
-def setup_of(config: Config, tag: str) -> Setup:
-    """Return what `config` fixes for a life of execution."""
-    return Setup(
-        tag=tag,
-        mode=config.mode,
-        pairs=config.pairs,
-        bounds=config.orders,
-        fees={asset: config.fees(asset) for asset in (Asset("TRY"), Asset("USDT"))},
-        gate=convert(config.risk, GateLimits, from_attributes=True),
-    )
-
-
-def main(config: Config) -> None:
-    """Recover, then run until SIGTERM. Raises Locked when another execution has this home."""
-    held = lock(config.run / "exec.lock")  # Before the key, the database and the exchange.
-    try:
-        clock = SystemClock()
-        writer = _journal(config)
-        found = writer.reader.recover()
-        tag = found.instance or instance_tag(f"{config.home}|{clock.now_ns()}")
-        desk = desk_of(setup_of(config, tag), found)
-        writer.epoch = desk.epoch
-        run_on_loop(_serve(config, writer, desk))
-        writer.close()
-    finally:
-        os.close(held)
-
-
-def _journal(config: Config) -> Writer:
-    """Return the verified journal. Raises ConfigError: no restart mends a database."""
-    try:
-        writer = Writer(str(config.database))
-        writer.verify()
-    except StoreError as error:
-        raise ConfigError(str(error)) from None
-    return writer
-
-
-async def _serve(config: Config, writer: Writer, desk: Desk) -> None:
-    # A proxy's error page may echo what was asked, headers and all: no such answer is kept.
-    with capturing(config.raw, "execution", config.capture, SystemClock(), is_secret=leaks) as hear:
-        await _trade(config, writer, desk, hear)
-
-
-async def _trade(config: Config, writer: Writer, desk: Desk, hear: Hear) -> None:
-    kill_file = config.run / "KILL"
-    key_file, secret_file = config.key_files
-    venues: list[BtcturkVenue] = []
-
-    def make(deliver: Deliver, _peers: PeersView) -> Actor[Desk]:
-        venue = BtcturkVenue(
-            addresses=(config.addresses.rest, config.addresses.ws),
-            credentials=(read_secret(key_file).reveal(), read_secret(secret_file).reveal()),
-            deliver=deliver,
-            kill_file=kill_file,
-            clock=SystemClock(),
-            hear=hear,
-        )
-        venues.append(venue)
-        return actor(desk, Performer(writer, venue, kill_file, deliver), writer.reader.facts_after)
-
-    place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
-    try:
-        await serve(make, place)
-    finally:
-        for venue in venues:
-            await venue.close()

@@ -1,13 +1,13 @@
 """Market data: from the exchange's frames to prices that can be trusted.
 
 Hears   frames of the public WebSocket, REST answers
-Says    BookTop on `top.` and `mark.`, Trade, TradesGap, FeedState, InstrumentRules
+Says    BookTop on `top.` and `mark.`, BookDepth, Trade, TradesGap, Candle, FeedState,
+        InstrumentRules
 Never   says a price is current that no frame of this session confirms
 """
 
-import difflib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import assert_never
 
 from msgspec import Struct, field
@@ -21,337 +21,249 @@ from btcbot.domain.feed import (
     BookChange,
     BookRead,
     BookSnapshot,
+    CandlesRead,
     FeedDown,
     FeedTrouble,
     FeedUp,
     FrameSeen,
     Join,
+    JoinTickers,
     QuoteSeen,
     ReadBook,
     ReadRules,
     RulesRead,
+    TickersSeen,
     TradesSeen,
 )
 from btcbot.domain.ids import Pair
-from btcbot.domain.instruments import Instrument
-from btcbot.domain.messages import BookTop, FeedState, InstrumentRules, Trade, TradesGap
-from btcbot.domain.money import Price, Quantity
 from btcbot.domain.words import FeedStatus
-from btcbot.market.book import Applied, Book
-from btcbot.market.freshness import status_of
+from btcbot.market.candles import CandleMaker
+from btcbot.market.listing import Listing
+from btcbot.market.quotes import Quotes
+from btcbot.market.say import Again, Complain, Rejoins, Said, Say
+from btcbot.market.tape import Tape
+from btcbot.strategies.registry import find
 from bus.actor import Actor, Deliver, Health, Publish, Started, Step, Wake, Woken
 from bus.clock import SystemClock
 from bus.runtime import PeersView, Place, run_on_loop, serve
 
 Inbox = (
-    QuoteSeen | BookChange | FrameSeen | TradesSeen | BookSnapshot | BookRead | Woken | FeedUp
-    | FeedDown | RulesRead | FeedTrouble | Started
+    QuoteSeen | BookChange | TradesSeen | TickersSeen | FrameSeen | BookSnapshot | BookRead
+    | CandlesRead | Woken | FeedUp | FeedDown | RulesRead | FeedTrouble | Started
 )  # fmt: skip
 
 log = logging.getLogger("btcbot.market_data")
 TICK_NS = 1_000_000_000
-RULES_EVERY_NS = 60_000_000_000
-RULES_RETRY_NS = 2_000_000_000
-FALLBACK_EVERY_NS = 2_000_000_000
-REJOIN_NS = 2_000_000_000
+# Three books every two seconds are 90 a minute; the exchange allows 180, our budget takes 108.
+FALLBACK_EVERY_NS, FALLBACK_BOOKS = 2_000_000_000, 3
+FALLBACK_AFTER_NS = 1_000_000_000
+PULSE_NS = 5_000_000_000  # Without a ticker, though other data comes, they are joined again.
 
 
-class Feed(Struct):
-    """One pair: its book and what was said of it; owned by the actor, changed in place."""
+class Feed(Struct, frozen=True):
+    """One pair: its prices and its trades; owned by the actor, changed in place."""
 
-    pair: Pair
-    book: Book
-    top: BookTop | None = None
-    marked_ns: int = 0
-    confirmed_ns: int = 0
-    said_ns: int = 0  # The confirmation that was last said on `top.`.
-    joined_ns: int = 0  # When a snapshot was last asked for.
-    is_fallback: bool = False
-    last_trade_id: int = 0
-    said: FeedState | None = None
-    reason: str = "not heard yet"
+    quotes: Quotes
+    tape: Tape
 
 
 class State(Struct):
     """What market_data remembers; owned, changed in place."""
 
-    pairs: tuple[Pair, ...]
     feeds: dict[Pair, Feed]
-    instruments: dict[Pair, Instrument] = field(default_factory=dict)
+    listing: Listing
     is_up: bool = False
-    rules_due_ns: int = 0
+    alive_ns: int = 0  # When this session last brought any data.
+    pulse_ns: int = 0  # When a ticker last came.
+    pulse_joins: Rejoins = field(default_factory=lambda: Rejoins(wait_ns=PULSE_NS))
     fallback_due_ns: int = 0
+    fallback_turn: int = 0
 
 
-class Complain(Struct, frozen=True):
-    """Tell the people who read logs."""
-
-    event: str
-    detail: str
-
-
-def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901, PLR0911, PLR0912
+def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:
     """Return the state, changed in place, and what to say of the market."""
+    if type(message) is QuoteSeen:  # The hottest of a backtest.
+        said = state.feeds[message.pair].quotes.hear_quote(message, now_ns)
+    elif isinstance(message, Woken):
+        said = _woken(state, message, now_ns)
+    else:
+        said = _heard(state, message, now_ns)
+    return Step(state, tuple(map(_effect, said)))
+
+
+def _effect(said: Struct) -> Struct:
+    if type(said) is Say:
+        return Publish(said.topic, said.message)
+    return Wake(f"again {said.pair}", said.at_ns) if isinstance(said, Again) else said
+
+
+def _heard(  # noqa: C901 - one line each
+    state: State,
+    message: BookChange | TradesSeen | TickersSeen | FrameSeen | BookSnapshot | BookRead
+    | CandlesRead | FeedUp | FeedDown | RulesRead | FeedTrouble | Started | QuoteSeen,
+    now_ns: int,
+) -> Said:  # fmt: skip
     match message:
-        case QuoteSeen():
-            return Step(state, _quote(state.feeds[message.pair], message, now_ns))
-        case BookChange():
-            feed = state.feeds.get(message.pair)
-            if feed is None:
-                return Step(state)
-            applied = feed.book.apply(message.change_set, message.bids, message.asks)
-            return Step(state, _confirm_all(state, now_ns) + _booked(feed, applied, now_ns))
+        case BookChange() | BookSnapshot() | TradesSeen() | BookRead() | CandlesRead():
+            return _heard_of_pair(state, message, now_ns)
+        case TickersSeen():
+            return _tickers(state, message, now_ns)
         case FrameSeen():
-            return Step(state, _confirm_all(state, now_ns))
-        case TradesSeen():
-            return Step(state, _confirm_all(state, now_ns) + _trades(state, message, now_ns))
-        case BookSnapshot():
-            feed = state.feeds.get(message.pair)
-            if feed is None:
-                return Step(state)
-            applied = feed.book.reset(message.change_set, message.bids, message.asks)
-            feed.is_fallback = False
-            return Step(state, _booked(feed, applied, now_ns))
-        case BookRead():
-            return Step(state, _fallback(state, message, now_ns))
-        case Woken():
-            return Step(state, _tick(state, now_ns))
+            state.alive_ns = now_ns
+            return ()
         case FeedUp():
-            state.is_up = True
-            for feed in state.feeds.values():
-                feed.book.is_void, feed.joined_ns = True, now_ns
-            return Step(state, _say_feeds(state, now_ns))
+            return _up(state, now_ns)
         case FeedDown():
-            state.is_up = False
-            for feed in state.feeds.values():
-                feed.book.is_void, feed.reason = True, message.reason
-            lost = Complain("feed_down", message.reason)
-            return Step(state, (lost, *_say_feeds(state, now_ns)))
+            return _down(state, message, now_ns)
         case RulesRead():
-            return Step(state, _rules(state, message, now_ns))
+            return (*state.listing.hear(message, now_ns), *_say_feeds(state, now_ns))
         case FeedTrouble():
-            return Step(state, (Complain("feed_trouble", f"{message.what}: {message.detail}"),))
+            return (Complain("feed_trouble", f"{message.what}: {message.detail}"),)
         case Started():
-            joins = tuple(Join(pair) for pair in state.pairs)
-            return Step(state, (*joins, ReadRules(), Wake("tick", now_ns + TICK_NS)))
+            joins = tuple(Join(pair) for pair in state.feeds)
+            return (*joins, ReadRules(), Wake("tick", now_ns + TICK_NS))
+        case QuoteSeen():
+            raise AssertionError("quotes are handled before")
         case _:
             assert_never(message)
 
 
-def _quote(feed: Feed, seen: QuoteSeen, now_ns: int) -> tuple[Struct, ...]:
-    """Say a quote that has nothing beneath it; recordings come this way."""
-    feed.book.is_void = False  # A quote is whole: nothing of it can be missing.
-    feed.confirmed_ns = feed.said_ns = now_ns
-    feed.top = top = BookTop(
-        pair=seen.pair,
-        bid=seen.bid,
-        bid_quantity=seen.bid_quantity,
-        ask=seen.ask,
-        ask_quantity=seen.ask_quantity,
-        changed_ns=now_ns,
-        confirmed_ns=now_ns,
-    )
-    if now_ns - feed.marked_ns < TICK_NS:
-        return (Publish(f"top.{seen.pair}", top),)
-    feed.marked_ns = now_ns
-    return (Publish(f"top.{seen.pair}", top), Publish(f"mark.{seen.pair}", top))
-
-
-def _booked(feed: Feed, applied: Applied, now_ns: int) -> tuple[Struct, ...]:
-    """Say the new top, or ask for a fresh snapshot when the book is void."""
-    if applied is Applied.OLD:
-        return ()
-    top = feed.book.top()
-    if applied is Applied.DONE and top is not None:
-        return _say_top(feed, top, now_ns)
-    feed.reason = f"book {applied.value}"
-    if now_ns - feed.joined_ns < REJOIN_NS:
-        return ()  # One snapshot is on its way.
-    feed.joined_ns = now_ns
-    return (Complain("book_void", f"{feed.pair}: {applied.value}"), Join(feed.pair))
-
-
-def _say_top(
-    feed: Feed, top: tuple[Price, Quantity, Price, Quantity], now_ns: int
-) -> tuple[Struct, ...]:
-    old = feed.top
-    is_same = old is not None and top == (old.bid, old.bid_quantity, old.ask, old.ask_quantity)
-    feed.confirmed_ns, feed.reason = now_ns, ""
-    changed_ns = old.changed_ns if is_same and old is not None else now_ns
-    bid, bid_quantity, ask, ask_quantity = top
-    feed.top = BookTop(
-        pair=feed.pair,
-        bid=bid,
-        bid_quantity=bid_quantity,
-        ask=ask,
-        ask_quantity=ask_quantity,
-        changed_ns=changed_ns,
-        confirmed_ns=now_ns,
-    )
-    if is_same:
-        return _mark(feed, now_ns)
-    feed.said_ns = now_ns
-    return (Publish(f"top.{feed.pair}", feed.top), *_mark(feed, now_ns))
-
-
-def _mark(feed: Feed, now_ns: int) -> tuple[Struct, ...]:
-    """Say the top on `mark.` too, at most once a second: for those who only judge by it."""
-    if feed.top is None or now_ns - feed.marked_ns < TICK_NS - TICK_NS // 10:
-        return ()
-    feed.marked_ns = now_ns
-    return (Publish(f"mark.{feed.pair}", feed.top),)
-
-
-def _confirm_all(state: State, now_ns: int) -> tuple[Struct, ...]:
-    """Any data frame confirms every contiguous book of its session."""
-    for feed in state.feeds.values():
-        if not feed.book.is_void:
-            feed.confirmed_ns = now_ns
-    return ()
-
-
-def _trades(state: State, seen: TradesSeen, now_ns: int) -> tuple[Struct, ...]:
-    """Say each new trade once; a backlog that does not reach back to the last one is a gap."""
-    feed = state.feeds.get(seen.pair)
+def _heard_of_pair(
+    state: State,
+    message: BookChange | BookSnapshot | TradesSeen | BookRead | CandlesRead,
+    now_ns: int,
+) -> Said:
+    feed = state.feeds.get(message.pair)
     if feed is None:
         return ()
-    fresh = [row for row in seen.trades if row.trade_id > feed.last_trade_id]
-    effects: list[Struct] = []
-    if seen.is_backlog and feed.last_trade_id and len(fresh) == len(seen.trades) and fresh:
-        gap = TradesGap(pair=seen.pair, after_trade_id=feed.last_trade_id, at_ns=now_ns)
-        effects.append(Publish(f"trade.{seen.pair}", gap))
-    is_first = seen.is_backlog and not feed.last_trade_id  # History, not news.
-    for row in fresh:
-        if row.trade_id <= feed.last_trade_id:
-            continue  # Twice in one frame.
-        feed.last_trade_id = row.trade_id
-        if not is_first:
-            trade = Trade(
-                pair=seen.pair,
-                trade_id=row.trade_id,
-                side=row.side,
-                price=row.price,
-                quantity=row.quantity,
-                event_ns=row.event_ns,
-                received_ns=now_ns,
-            )
-            effects.append(Publish(f"trade.{seen.pair}", trade))
-    return tuple(effects)
+    quotes = feed.quotes
+    source = quotes.source
+    match message:
+        case BookChange():
+            state.alive_ns = now_ns  # Any data frame shows that the whole session is alive.
+            said = quotes.hear_change(message, now_ns)
+        case BookSnapshot():
+            state.alive_ns = now_ns
+            said = quotes.hear_snapshot(message, now_ns)
+        case TradesSeen():
+            state.alive_ns = now_ns
+            return feed.tape.hear_trades(message, now_ns)
+        case BookRead():
+            said = quotes.hear_read(message, now_ns)
+        case CandlesRead():
+            return feed.tape.hear_candles(message, now_ns)
+        case _:
+            assert_never(message)
+    return said if quotes.source is source else (*said, _say_feed(state, feed, now_ns))
 
 
-def _fallback(state: State, read: BookRead, now_ns: int) -> tuple[Struct, ...]:
-    """Take a book over REST while the socket's is void; it says that it is a fallback."""
-    feed = state.feeds.get(read.pair)
-    if feed is None or not feed.book.is_void:
-        return ()
-    book = Book()
-    book.reset(0, read.bids, read.asks)
-    top = book.top()
-    if top is None:
-        return ()
-    feed.is_fallback = True
-    return _say_top(feed, top, now_ns)
+def _tickers(state: State, seen: TickersSeen, now_ns: int) -> Said:
+    """Take the pulse, and the second opinion of each pair."""
+    state.alive_ns = state.pulse_ns = now_ns
+    state.pulse_joins.answered(now_ns)
+    said: Said = ()
+    for row in seen.rows:
+        feed = state.feeds.get(row.pair)
+        if feed is not None:
+            feed.tape.hear_ticker(row, now_ns)
+            if lost := feed.quotes.hear_ticker(row, now_ns):
+                said += (*lost, _say_feed(state, feed, now_ns))
+    return said
 
 
-def _tick(state: State, now_ns: int) -> tuple[Struct, ...]:
-    """Once a second: say again what is confirmed, mend what is not, ask for rules."""
-    effects: list[Struct] = [Wake("tick", now_ns + TICK_NS)]
+def _up(state: State, now_ns: int) -> Said:
+    state.is_up, state.pulse_ns = True, now_ns
+    said: Said = ()
     for feed in state.feeds.values():
-        if feed.top is not None and feed.confirmed_ns > feed.said_ns:
-            feed.top = _confirmed(feed.top, feed.confirmed_ns)
-            feed.said_ns = feed.confirmed_ns
-            effects.append(Publish(f"top.{feed.pair}", feed.top))
-        if _is_wanting(state, feed) and state.is_up and now_ns - feed.joined_ns > REJOIN_NS:
-            feed.joined_ns = now_ns
-            effects.append(Join(feed.pair))
-        effects += _mark(feed, now_ns) if _is_usable(feed, now_ns) else ()
-    if state.fallback_due_ns <= now_ns:
-        void = [f for f in state.feeds.values() if state.instruments and _is_wanting(state, f)]
-        if void and now_ns - max(f.joined_ns for f in void) > REJOIN_NS // 2:
-            state.fallback_due_ns = now_ns + FALLBACK_EVERY_NS
-            effects += [ReadBook(feed.pair) for feed in void]
-    if state.rules_due_ns <= now_ns:
-        state.rules_due_ns = now_ns + (RULES_EVERY_NS if state.instruments else RULES_RETRY_NS)
-        effects.append(ReadRules())
-    if state.instruments:
-        effects.append(_say_rules(state, now_ns))
-    return (*effects, *_say_feeds(state, now_ns))
+        feed.tape.session_began(now_ns)
+        said += feed.quotes.session_began(now_ns)
+    return (*said, *_say_feeds(state, now_ns))
 
 
-def _is_wanting(state: State, feed: Feed) -> bool:
-    """Return whether a book is void that the exchange can give, as far as is known."""
-    return feed.book.is_void and (not state.instruments or feed.pair in state.instruments)
+def _down(state: State, message: FeedDown, now_ns: int) -> Said:
+    state.is_up = False
+    for feed in state.feeds.values():
+        feed.tape.session_ended()
+        feed.quotes.session_ended(message.reason, now_ns)
+    return (Complain("feed_down", message.reason), *_say_feeds(state, now_ns))
 
 
-def _is_usable(feed: Feed, now_ns: int) -> bool:
-    return feed.confirmed_ns > 0 and now_ns - feed.confirmed_ns < 2 * TICK_NS
+def _woken(state: State, woken: Woken, now_ns: int) -> Said:
+    name, _, pair = woken.name.partition(" ")
+    if name == "again":
+        feed = state.feeds[Pair(pair)]
+        return feed.quotes.look_again(now_ns, is_up=_may_join(state, Pair(pair)))
+    return _tick(state, now_ns)
 
 
-def _confirmed(top: BookTop, now_ns: int) -> BookTop:
-    return BookTop(
-        pair=top.pair,
-        bid=top.bid,
-        bid_quantity=top.bid_quantity,
-        ask=top.ask,
-        ask_quantity=top.ask_quantity,
-        changed_ns=top.changed_ns,
-        confirmed_ns=now_ns,
-    )
+def _may_join(state: State, pair: Pair) -> bool:
+    """Return whether joins of `pair` can be heard, and answered as far as is known."""
+    return state.is_up and state.listing.may_have(pair)
 
 
-def _say_feeds(state: State, now_ns: int) -> tuple[Struct, ...]:
+def _tick(state: State, now_ns: int) -> Said:
+    """Once a second: say again what is confirmed, mend what is not, ask for rules."""
+    said: list[Struct] = [Wake("tick", now_ns + TICK_NS)]
+    for pair, feed in state.feeds.items():
+        is_up = _may_join(state, pair)
+        said += feed.quotes.tick(now_ns, state.alive_ns, is_up=is_up)
+        said += feed.tape.tick(now_ns, state.alive_ns, is_up=is_up)
+    said += _fallback(state, now_ns)
+    may_join = any(_may_join(state, pair) for pair in state.feeds)
+    is_pulseless = now_ns - state.pulse_ns > PULSE_NS and now_ns >= state.pulse_joins.due_ns
+    if may_join and is_pulseless:
+        state.pulse_joins.asked(now_ns)
+        said.append(JoinTickers())
+    said += state.listing.tick(now_ns)
+    return (*said, *_say_feeds(state, now_ns))
+
+
+def _fallback(state: State, now_ns: int) -> Iterator[Struct]:
+    """Read void books over REST, in turn and inside our share of the exchange's limit."""
+    void = [
+        feed.quotes
+        for pair, feed in state.feeds.items()
+        if feed.quotes.book.is_void and pair in state.listing.instruments
+    ]
+    is_due = state.fallback_due_ns <= now_ns
+    if not is_due or not void or now_ns - max(q.agreed_ns for q in void) < FALLBACK_AFTER_NS:
+        return
+    state.fallback_due_ns = now_ns + FALLBACK_EVERY_NS
+    for quotes in sorted(void, key=lambda quotes: quotes.asked_ns)[:FALLBACK_BOOKS]:
+        quotes.asked_ns = now_ns
+        yield ReadBook(quotes.pair)
+
+
+def _say_feeds(state: State, now_ns: int) -> Said:
     """Say each pair's status when it changes, and with every tick for late listeners."""
-    return tuple(
-        Publish(f"feed.{feed.pair}", _feed_state(state, feed, now_ns))
-        for feed in state.feeds.values()
-    )
+    return tuple(_say_feed(state, feed, now_ns) for feed in state.feeds.values())
 
 
-def _feed_state(state: State, feed: Feed, now_ns: int) -> FeedState:
-    status = status_of(feed.confirmed_ns, now_ns, is_up=state.is_up, is_fallback=feed.is_fallback)
-    if state.instruments and feed.pair not in state.instruments:
-        status, feed.reason = FeedStatus.DOWN, _unknown(state, feed.pair)
-    feed.said = FeedState(
-        pair=feed.pair,
-        status=status,
-        confirmed_ns=feed.confirmed_ns,
-        reason="" if status is FeedStatus.LIVE else feed.reason,
-        at_ns=now_ns,
-    )
-    return feed.said
-
-
-def _rules(state: State, read: RulesRead, now_ns: int) -> tuple[Struct, ...]:
-    state.instruments = {rules.pair: rules for rules in read.instruments}
-    missing = [pair for pair in state.pairs if pair not in state.instruments]
-    complaints = (Complain("unknown_pair", _unknown(state, pair)) for pair in missing)
-    return (_say_rules(state, now_ns), *complaints)
-
-
-def _say_rules(state: State, now_ns: int) -> Publish:
-    ours = tuple(state.instruments[pair] for pair in state.pairs if pair in state.instruments)
-    return Publish("rules", InstrumentRules(instruments=ours, at_ns=now_ns))
-
-
-def _unknown(state: State, pair: Pair) -> str:
-    near = difflib.get_close_matches(pair, list(state.instruments), n=3)
-    hint = f"; did you mean {', '.join(near)}?" if near else ""
-    return f"the exchange has no pair {pair}{hint}"
+def _say_feed(state: State, feed: Feed, now_ns: int) -> Say:
+    trouble = state.listing.trouble(feed.quotes.pair, now_ns)
+    said = feed.quotes.state(now_ns, is_up=state.is_up, trouble=trouble)
+    return Say(f"feed.{said.pair}", said)
 
 
 def health(state: State) -> Health:
     """READY when every pair has a price; DEGRADED while one has not, after that."""
-    if not state.instruments:
+    if not state.listing.instruments:
         return Health.RECOVERING
-    said = [feed.said.status for feed in state.feeds.values() if feed.said]
+    feeds = [feed.quotes for feed in state.feeds.values()]
+    said = [quotes.said.status for quotes in feeds if quotes.said]
     good = (FeedStatus.LIVE, FeedStatus.FALLBACK)
     if said and all(status in good for status in said):
         return Health.READY
-    return Health.DEGRADED if any(feed.top for feed in state.feeds.values()) else Health.RECOVERING
+    return Health.DEGRADED if any(quotes.top for quotes in feeds) else Health.RECOVERING
 
 
-def actor(pairs: tuple[Pair, ...], start: Callable[[Struct], None]) -> Actor[State]:
-    """Return market_data for `pairs`; `start` begins the feed's effects."""
+def actor(
+    pairs: tuple[Pair, ...], start: Callable[[Struct], None], *, has_depth: bool = False
+) -> Actor[State]:
+    """Return market_data for `pairs`; `start` begins the feed's effects.
+
+    `has_depth`: whether the strategy wants BookDepth of them.
+    """
 
     def perform(effect: Struct) -> None:
         if isinstance(effect, Complain):
@@ -359,10 +271,16 @@ def actor(pairs: tuple[Pair, ...], start: Callable[[Struct], None]) -> Actor[Sta
         else:
             start(effect)
 
-    feeds = {pair: Feed(pair=pair, book=Book()) for pair in pairs}
+    feeds = {
+        pair: Feed(
+            quotes=Quotes(pair=pair, has_depth=has_depth),
+            tape=Tape(pair=pair, candles=CandleMaker(pair)),
+        )
+        for pair in pairs
+    }
     return Actor(
         name="market_data",
-        state=State(pairs=pairs, feeds=feeds),
+        state=State(feeds=feeds, listing=Listing(pairs)),
         handle=handle,
         perform=perform,
         health=health,
@@ -383,10 +301,18 @@ async def _follow(config: Config, hear: Hear) -> None:
     feeds: list[BtcturkFeed] = []
 
     def make(deliver: Deliver, _peers: PeersView) -> Actor[State]:
-        addresses, monotonic = config.addresses, SystemClock().monotonic_ns
-        feed = BtcturkFeed(addresses.rest, addresses.ws, deliver, monotonic, hear=hear)
+        at = config.addresses
+        feed = BtcturkFeed(
+            at.rest,
+            at.ws,
+            deliver,
+            SystemClock().monotonic_ns,
+            graph_url=at.graph if at.graph != at.rest else "",
+            hear=hear,
+        )
         feeds.append(feed)
-        return actor(config.pairs, feed.start)
+        has_depth = find(config.strategy.name).WANTS_DEPTH
+        return actor(config.pairs, feed.start, has_depth=has_depth)
 
     place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
     try:

@@ -51,6 +51,7 @@ from bus.actor import (
     CaughtUp,
     Deliver,
     Hears,
+    Late,
     PeerBack,
     PeerLost,
     Publish,
@@ -67,7 +68,7 @@ Inbox = (
     | OrderSubmitting | OrderAcked | OrderUnknown | OrderClosed | OrderRejected | OrderNotSent
     | OrderAbsent
     | TradingStateChanged | PauseChanged | PeerLost | PeerBack | CaughtUp | RequestExpired
-    | Started | Woken
+    | Started | Woken | Late[OrderIntent]
 )  # fmt: skip
 
 SAY_NS = 1_000_000_000
@@ -93,13 +94,15 @@ class State(Struct, kw_only=True):
     refusals: dict[Rule, int] = field(default_factory=dict)  # By gate or execution.
 
 
-def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901
+def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901, PLR0912 - one line each
     """Return the state, changed in place, and what to say."""
     match message:
         case OrderIntent():
             return Step(state, (_judged(state, message, now_ns),))
         case BookTop():
             state.marks[message.pair] = message
+        case Late(request=intent):
+            return Step(state, (_refused(intent, Rule.EXPIRED, "asked for longer than allowed"),))
         case IntentVerdict():
             return Step(state, _answered(state, message))
         case OrderSubmitting():
@@ -171,7 +174,11 @@ def _judged(state: State, intent: OrderIntent, now_ns: int) -> Ask:
             state.orders.setdefault(intent.intent_id, Resting(intent, intent.quantity))
         approved = ApprovedOrder(intent=intent, approved_ns=now_ns)
         return Ask("execution", approved, intent.intent_id)
-    rule, detail = refusal
+    return _refused(intent, *refusal)
+
+
+def _refused(intent: OrderIntent, rule: Rule, detail: str) -> Ask:
+    """Ask execution to write the refusal down; it answers with its own verdict if it has one."""
     refused = RefuseIntent(intent=intent, rule=rule, detail=detail)
     return Ask("execution", refused, intent.intent_id)
 

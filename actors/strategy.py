@@ -1,6 +1,7 @@
 """Strategy: from prices and our own fills to wishes.
 
-Hears   BookTop on `top.`, InstrumentRules, FeedState, facts, IntentVerdict
+Hears   BookTop on `top.`, BookDepth if it is wanted, InstrumentRules, FeedState, facts,
+        IntentVerdict
 Says    OrderIntent to risk_gate
 Never   orders: a wish is judged by risk_gate and again by execution
 """
@@ -24,6 +25,7 @@ from btcbot.domain.facts import (
 )
 from btcbot.domain.ids import IntentId, Pair, intent_id
 from btcbot.domain.messages import (
+    BookDepth,
     BookTop,
     FeedState,
     InstrumentRules,
@@ -48,9 +50,9 @@ from bus.actor import (
 from bus.runtime import PeersView, Place, run
 
 Inbox = (
-    BookTop | FeedState | IntentVerdict | Fill | OrderSubmitting | OrderClosed | OrderRejected
-    | OrderNotSent | OrderAbsent | InstrumentRules | TradingStateChanged | PauseChanged
-    | PeerLost | PeerBack | CaughtUp | RequestExpired | Started
+    BookTop | BookDepth | FeedState | IntentVerdict | Fill | OrderSubmitting | OrderClosed
+    | OrderRejected | OrderNotSent | OrderAbsent | InstrumentRules | TradingStateChanged
+    | PauseChanged | PeerLost | PeerBack | CaughtUp | RequestExpired | Started
 )  # fmt: skip
 
 USABLE = (FeedStatus.LIVE, FeedStatus.FALLBACK)
@@ -170,6 +172,8 @@ def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR
             state.is_caught_up = True
         case Started():
             state.epoch = message.epoch
+        case BookDepth():
+            state.view.depths[message.pair] = message
         case BookTop() | PauseChanged() | RequestExpired():
             # Late is not refused: the bus goes on asking. Pauses are judged by execution.
             pass
@@ -221,6 +225,7 @@ def actor(setup: Setup, fees: dict[Pair, Any], strategy: Strategy | None = None)
             Hears(source="market_data", topic="top."),
             Hears(source="market_data", topic="feed."),
             Hears(source="market_data", topic="rules"),
+            *((Hears(source="market_data", topic="depth."),) if strategy.WANTS_DEPTH else ()),
             Hears(source="execution", topic="fact", conflate=False),
         ),
         facts=(

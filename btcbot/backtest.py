@@ -7,10 +7,9 @@ exchange's rules and fees. Our orders do not move the recorded market.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import chain
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -18,9 +17,10 @@ from msgspec import Struct, field
 
 from actors import CODEC, accounting, execution, market_data, risk_gate, strategy
 from btcbot.domain.ids import Asset, Pair
-from btcbot.domain.instruments import DOCUMENTED, FeeRates, default_fees
+from btcbot.domain.instruments import DOCUMENTED, FeeRates, Instrument, default_fees
 from btcbot.domain.messages import AccountSnapshot, BookTop, PnlReport
 from btcbot.domain.money import Price, Quantity
+from btcbot.domain.recorded import DatasetError, Happening
 from btcbot.domain.venue import VenueEffect
 from btcbot.orders.accept import live_orders
 from btcbot.orders.bounds import OrderBounds
@@ -28,7 +28,6 @@ from btcbot.orders.recovery import desk_of
 from btcbot.orders.state import GateLimits, Setup
 from btcbot.risk.limits import RiskLimits
 from btcbot.simulation.defaults import START_PRICES
-from btcbot.simulation.events import DatasetError, Happening
 from btcbot.simulation.exchange import Exchange
 from btcbot.simulation.feed import SimulatedFeed
 from btcbot.simulation.venue import Latency, SimulatedVenue
@@ -36,7 +35,8 @@ from btcbot.store.queries import History, Row
 from btcbot.store.writer import Writer
 from bus.actor import Actor
 from bus.clock import ManualClock
-from bus.memory import Faults, MemoryBus
+from bus.hosted import Faults
+from bus.memory import MemoryBus
 
 TAG: Final = "btest"
 ACTORS: Final = ("execution", "market_data", "risk_gate", "accounting", "strategy")
@@ -53,6 +53,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     strategy: str
     params: Any  # The strategy's own type.
     pair: Pair
+    rules: Instrument | None = None  # None: as documented.
     limits: RiskLimits = RiskLimits()
     bounds: OrderBounds = OrderBounds()
     fees: Mapping[Asset, FeeRates] = field(
@@ -62,6 +63,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     latency: Latency = Latency()
     interval_ns: int = 250_000_000  # Between two decisions; 0: on every quote.
     has_codec: bool = False
+
+    @property
+    def instrument(self) -> Instrument:
+        return self.rules or DOCUMENTED[self.pair]
 
     @property
     def digest(self) -> str:
@@ -103,7 +108,7 @@ class Stage:
         keeps_log: bool = False,
         faults: Faults | None = None,
     ) -> None:
-        rules = DOCUMENTED[plan.pair]
+        rules = plan.instrument
         self._plan = plan
         self.clock = clock = ManualClock(start_ns)
         codec = CODEC if plan.has_codec else None
@@ -141,7 +146,7 @@ class Stage:
     def actor(self, name: str) -> Actor[Any]:
         """Return the actor `name` as its process would start it; execution recovers its desk."""
         plan = self._plan
-        rates = {plan.pair: plan.fees[DOCUMENTED[plan.pair].quote]}
+        rates = {plan.pair: plan.fees[plan.instrument.quote]}
         match name:
             case "execution":
                 reader = self.writer.reader
@@ -237,19 +242,10 @@ def run(
     """Run `plan` over `events`. Raises DatasetError when nothing happens."""
     first = next(events, None)
     if first is None:
-        raise DatasetError("nothing happens in this data set and time range")
+        raise DatasetError("nothing happens in this data set within the time range")
     stage = Stage(plan, first.at_ns, keeps_log=keeps_log)
     count = stage.play(chain((first,), events))
     return stage.result(first.at_ns, count), stage
-
-
-def digest_of(paths: Sequence[Path]) -> str:
-    """Return a hash over the bytes of a data set, file by file. Raises OSError."""
-    whole = hashlib.blake2b(digest_size=16)
-    for path in paths:
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "blake2b").digest())
-    return whole.hexdigest()
 
 
 def _hash(text: bytes) -> str:

@@ -6,6 +6,7 @@ environment, else `./btcbot.toml`, else `btcbot.toml` in the default home; it ne
 Every default is safe: nothing here trades live. This is the only module that reads the environment.
 """
 
+import difflib
 import ipaddress
 import os
 import re
@@ -20,7 +21,7 @@ from msgspec import Meta, Struct, field
 
 from btcbot.catalog.bounds import DAY_S, CaptureBounds
 from btcbot.domain.ids import Asset, Pair
-from btcbot.domain.instruments import FeeRates, default_fees
+from btcbot.domain.instruments import DOCUMENTED, FeeRates, default_fees
 from btcbot.domain.money import Bps
 from btcbot.layers import (
     ConfigError,
@@ -99,6 +100,15 @@ class Bus(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     endpoints: str = "ipc"  # Unix sockets under HOME/run. tcp:// waits for CURVE and is refused.
 
 
+class Store(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The disk of the journal: room kept for the last facts, and copies of the database."""
+
+    # MiB given up when the disk is full, so that cancels can still be journaled. 0: none is kept.
+    reserve_mb: Annotated[int, Meta(ge=0, le=65_536)] = 64
+    backup_interval_s: Annotated[int, Meta(ge=0, le=604_800)] = 3_600  # 0: no copies are taken.
+    backup_keep: Annotated[int, Meta(ge=1, le=1_000)] = 24  # The newest; older ones are removed.
+
+
 class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is written to HOME/log."""
 
@@ -134,6 +144,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sandbox: Sandbox = Sandbox()
     dashboard: Dashboard = Dashboard()
     bus: Bus = Bus()
+    store: Store = Store()
     log: Log = Log()
 
     @property
@@ -147,9 +158,19 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.home / "journal"
 
     @property
+    def data(self) -> Path:
+        """The catalog of recorded data: raw segments, and data sets by name."""
+        return self.home / "data"
+
+    @property
     def quarantine(self) -> Path:
         """Frames that were refused."""
         return self.home / "quarantine"
+
+    @property
+    def backups(self) -> Path:
+        """Copies of the database."""
+        return self.home / "backup"
 
     @property
     def raw(self) -> Path:
@@ -302,6 +323,8 @@ def _problems(config: Config) -> Iterator[str]:
         )
     yield from _problems_of_strategy(config)
     yield from _problems_of_pairs(config.pairs)
+    if config.owns_sandbox:
+        yield from _problems_of_sandbox_pairs(config.pairs)
     yield from _problems_of_addresses(config)
     if config.bus.endpoints != "ipc":
         yield (
@@ -350,6 +373,15 @@ def _problems_of_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
             yield f'pairs = {pair!r}: expected the exchange\'s name, such as "BTCTRY"'
     if len(set(pairs)) < len(pairs):
         yield f"pairs = {list(pairs)}: a pair stands there twice"
+
+
+def _problems_of_sandbox_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
+    """Yield the pairs that our own exchange does not have; of another one market_data tells."""
+    for pair in pairs:
+        if pair not in DOCUMENTED:
+            near = difflib.get_close_matches(pair, DOCUMENTED, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield f"pairs = {pair!r}: the sandbox trades {', '.join(DOCUMENTED)}{hint}"
 
 
 def _problems_of_addresses(config: Config) -> Iterator[str]:

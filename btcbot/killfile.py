@@ -22,6 +22,11 @@ class KillFile:
             return None
         return self._made_ns
 
+    def make(self) -> int:
+        """Make it, or touch it; return when, which names the command."""
+        self.path.touch(mode=0o600)
+        return self.path.stat().st_mtime_ns
+
     def keep(self, *, exists: bool) -> None:
         """Make it, for a kill that came another way, or remove the one that was looked at.
 

@@ -12,8 +12,13 @@ Heard = tuple[int, str, float]
 """Of an actor's last heartbeat: pid, state, age in seconds."""
 
 
-def lives(heard: Mapping[str, Heard], journal: Path, fleet_file: Path) -> dict[str, Life]:
-    """Return each actor's process for the status document; see `restarts` for the two paths."""
+def lives(
+    heard: Mapping[str, Heard], journal: Path, fleet_file: Path, standby_file: Path
+) -> dict[str, Life]:
+    """Return each actor's process for the status document; see `restarts` for the two paths.
+
+    `standby_file` holds the pid of who waits for execution's place.
+    """
     return {
         name: Life(
             pid=pid,
@@ -21,6 +26,7 @@ def lives(heard: Mapping[str, Heard], journal: Path, fleet_file: Path) -> dict[s
             age_s=age_s,
             restarts=restarts(journal / name, fleet_file),
             rss_mb=rss_mb(pid),
+            standby_pid=standby(name, standby_file) if name == "execution" else None,
         )
         for name, (pid, state, age_s) in heard.items()
     }
@@ -29,6 +35,28 @@ def lives(heard: Mapping[str, Heard], journal: Path, fleet_file: Path) -> dict[s
 def title_of(actor: str) -> str:
     """Return what an actor's process is called in the process list."""
     return f"btcbot: {actor}"
+
+
+def standby_title_of(actor: str) -> str:
+    """Return what the process is called that waits for an actor's place."""
+    return f"{title_of(actor)} standby"
+
+
+def standby(actor: str, file: Path) -> int | None:
+    """Return the pid of the actor's warm standby; None when nobody waits.
+
+    The file names who waited last; what that process is now, its title tells.
+    """
+    with suppress(OSError, ValueError):
+        pid = int(file.read_text(encoding="ascii"))
+        if _title(pid) == standby_title_of(actor):
+            return pid
+    return None
+
+
+def _title(pid: int) -> str:
+    """Return what a process calls itself. Raises OSError when there is none."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode().rstrip()
 
 
 def rss_mb(pid: int) -> float | None:
@@ -69,8 +97,7 @@ def end(actor: str, pid: int, number: signal.Signals) -> bool:
     except OSError:
         return False
     try:
-        title = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0 ")
-        if title.split(b"\0")[0] != title_of(actor).encode():
+        if _title(pid) != title_of(actor):
             return False
         signal.pidfd_send_signal(handle, number)
     except OSError:

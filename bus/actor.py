@@ -8,12 +8,17 @@ from outside (a reply, a timer, the silence of a peer) is a later message in the
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 S = TypeVar("S")
+R = TypeVar("R", bound=Struct)
 E_co = TypeVar("E_co", covariant=True)
+BEAT_TOPIC, FACT_TOPIC = "heartbeat", "fact"
+
+Whole = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+"""A count, a row or a time: what 64 bits with a sign can hold, as databases do."""
 
 
 class System(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,7 +39,11 @@ class Woken(System, frozen=True, kw_only=True, tag="woken"):
 
 
 class PeerLost(System, frozen=True, kw_only=True, tag="peer_lost"):
-    """A peer has been silent for a second (heartbeats come four times a second)."""
+    """A peer has been silent for a second (heartbeats come four times a second), or it failed.
+
+    Failed: three of its frames within 10 s were no messages. It is back in a new life, or when
+    none was refused for 10 s.
+    """
 
     source: str
 
@@ -83,30 +92,46 @@ class Health(StrEnum):
 class Heartbeat(System, frozen=True, kw_only=True, tag="heartbeat"):
     """Four times a second on the topic "heartbeat"; never reaches `handle`."""
 
-    pid: int
+    pid: Whole
     health: Health
-    facts_head: int  # Of the actor that writes facts; else 0.
+    facts_head: Whole  # Of the actor that writes facts; else 0.
 
 
 class FactsAfter(System, frozen=True, kw_only=True, tag="facts_after"):
     """Asks the writer of facts for everything above `after` with one of `tags`."""
 
-    after: int
+    after: Whole
     tags: tuple[str, ...]
 
 
 class FactsPage(System, frozen=True, kw_only=True, tag="facts_page"):
     """At most 500 facts (sequence, frame), oldest first; complete up to `through`."""
 
-    facts: tuple[tuple[int, bytes], ...]
-    through: int
-    head: int
+    facts: tuple[tuple[Whole, bytes], ...]
+    through: Whole
+    head: Whole
+
+
+class Nack(System, frozen=True, kw_only=True, tag="nack"):
+    """Says to an asker that a frame of its was no request; never reaches `handle`."""
+
+    reason: str
+    detail: str
 
 
 SYSTEM: tuple[type[System], ...] = (
     Started, Woken, PeerLost, PeerBack, CaughtUp, RequestExpired, StreamGap, Heartbeat,
-    FactsAfter, FactsPage,
+    FactsAfter, FactsPage, Nack,
 )  # fmt: skip
+
+
+class Late(Struct, Generic[R], frozen=True):
+    """A request that arrived after its deadline, in the place of the request.
+
+    Whoever stored an answer for it gives that answer; nobody accepts it for the first time.
+    """
+
+    request: R
 
 
 class Publish(Struct, frozen=True):
@@ -120,7 +145,8 @@ class Ask(Struct, frozen=True):
     """Send a request and repeat it until answered; the answer arrives in the inbox.
 
     `request_id` must be derived, never drawn: a repeat after a crash is then harmless.
-    The receiver accepts it for the first time only within `ttl_ns` of the first asking.
+    The receiver accepts it for the first time only within `ttl_ns` of the first asking: after
+    that it arrives as `Late`.
     """
 
     to: str
@@ -195,7 +221,8 @@ class Actor(Generic[S]):
     """Everything a runtime must know to run one actor.
 
     `facts`: the fact types it folds, from sequence `facts_after` on, each exactly once, in order.
-    `receives`: the request types it answers. `asks`: the actors it sends requests to.
+    `receives`: the request types it answers; late ones arrive as `Late`.
+    `asks`: the actors it sends requests to.
     `needs`: peers that must have been heard before it is READY, and whose silence it is told of.
     `watches`: further peers whose silence it is told of.
     `perform` does the effects that are the actor's own, in order, between the runtime's.

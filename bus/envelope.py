@@ -6,18 +6,21 @@ written is refused with a reason: unknown fields, tags, versions, odd numbers, d
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar, Union
+from typing import Annotated, Any, Generic, TypeVar, Union
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from bus.actor import SYSTEM
+from bus.actor import SYSTEM, Whole
 
 WIRE_VERSION = 1
 FRAME_MAX = 1 << 20
 _ARRAY, _MAP = b"\x01", b"\x02"
 
 M = TypeVar("M")
+Name = Annotated[str, Meta(max_length=64)]
+Topic = Annotated[str, Meta(max_length=256)]
+Cause = Annotated[str, Meta(max_length=512)]
 
 
 class Envelope(Struct, Generic[M], frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -29,14 +32,19 @@ class Envelope(Struct, Generic[M], frozen=True, array_like=True, forbid_unknown_
     """
 
     version: int
-    source: str
-    epoch: int
-    topic: str
-    sequence: int
-    cause: str
-    sent_ns: int
-    deadline_ns: int
+    source: Name
+    epoch: Whole
+    topic: Topic
+    sequence: Whole
+    cause: Cause
+    sent_ns: Whole
+    deadline_ns: Whole
     message: M
+
+    @property
+    def is_late(self) -> bool:
+        """Whether a request was heard after its deadline: then its frame was restamped."""
+        return 0 < self.deadline_ns <= self.sent_ns
 
 
 class Refused(Exception):
@@ -70,6 +78,10 @@ class Codec:
             _MAP[0]: msgspec.msgpack.Decoder(map_union).decode,
         }
         self._check = check
+
+    def is_stream(self, message: Struct) -> bool:
+        """Return whether `message` belongs on a stream of state or increments."""
+        return type(message) in self._arrays
 
     def encode(self, envelope: Envelope[Any]) -> bytes:
         """Return the one frame that stands for `envelope`."""

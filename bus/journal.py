@@ -1,11 +1,14 @@
 """The inbox journal: every message an actor handled, in order, in append-only segments.
 
-A record is length, CRC-32, the first 8 bytes of a running blake2b, then the payload: a msgpack
-array [handled_ns, frame]. A segment begins with a checkpoint: the encoded state, the code version
-and where the chain stands. Records reach the kernel once per drain, never the disk on purpose:
+A record is a head and a payload. The head is the payload's length, the first 8 bytes of a running
+blake2b over all payloads so far, and the CRC-32 of these two: so a length is never believed that
+was not written, and what is cut off by the end of the file is told from what was changed. The
+payload is a msgpack array [handled_ns, frame]; a segment's first is a checkpoint: the encoded state
+and the code version. Records reach the kernel once per drain, never the disk on purpose:
 execution's truth is SQLite; segments serve replay. A torn tail is where the record ends.
 """
 
+import logging
 import os
 import struct
 import zlib
@@ -16,10 +19,14 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+log = logging.getLogger("btcbot.bus")
+
 SEGMENT_MAX = 64 << 20
+SEGMENT_NS = 86_400 * 1_000_000_000  # Sealed after a day, so that quiet actors forget in time too.
 KEEP_BYTES = 2 << 30
 KEEP_NS = 7 * 86_400 * 1_000_000_000
-_HEAD = struct.Struct("<II8s")
+_HEAD = struct.Struct("<I8sI")
+_CHECKED = _HEAD.size - 4
 _CHAIN_START = bytes(8)
 
 
@@ -56,6 +63,7 @@ class Journal:
         self._buffer = bytearray()
         self._chain = _CHAIN_START
         self._size = 0
+        self._opened_ns = now_ns
         self._file = -1
 
     def open(self, state: bytes, code: str, now_ns: int) -> None:
@@ -65,15 +73,15 @@ class Journal:
         self._number += 1
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(self._folder / name, flags, 0o600)
-        self._chain, self._size = _CHAIN_START, 0
+        self._chain, self._size, self._opened_ns = _CHAIN_START, 0, now_ns
         checkpoint = Checkpoint(self._actor, self.epoch, now_ns, code, state)
         self._append(msgspec.msgpack.encode(checkpoint))
         self.flush()
         _forget_old(self._folder, now_ns)
 
-    @property
-    def is_full(self) -> bool:
-        return self._size >= SEGMENT_MAX
+    def is_due(self, now_ns: int) -> bool:
+        """Return whether the segment is large or old enough for the next one to begin."""
+        return self._size >= SEGMENT_MAX or now_ns - self._opened_ns >= SEGMENT_NS
 
     def append(self, handled_ns: int, frame: bytes) -> None:
         """Add one message; it is in the kernel's hands after the next `flush`."""
@@ -95,9 +103,14 @@ class Journal:
 
     def _append(self, payload: bytes) -> None:
         self._chain = blake2b(self._chain + payload, digest_size=8).digest()
-        self._buffer += _HEAD.pack(len(payload), zlib.crc32(payload), self._chain)
+        self._buffer += _head(len(payload), self._chain)
         self._buffer += payload
         self._size += _HEAD.size + len(payload)
+
+
+def _head(size: int, link: bytes) -> bytes:
+    head = size.to_bytes(4, "little") + link
+    return head + zlib.crc32(head).to_bytes(4, "little")
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -114,12 +127,14 @@ def read(path: Path) -> Iterator[Checkpoint | Entry]:
     raw = path.read_bytes()
     chain, offset, first = _CHAIN_START, 0, True
     while len(raw) - offset >= _HEAD.size:
-        size, crc, link = _HEAD.unpack_from(raw, offset)
+        size, link, crc = _HEAD.unpack_from(raw, offset)
+        if zlib.crc32(raw[offset : offset + _CHECKED]) != crc:
+            raise JournalError(f"{path}: the head at byte {offset} is not what was written")
         payload = raw[offset + _HEAD.size : offset + _HEAD.size + size]
         if len(payload) < size:
             return
         chain = blake2b(chain + payload, digest_size=8).digest()
-        if zlib.crc32(payload) != crc or chain != link:
+        if chain != link:
             raise JournalError(f"{path}: record at byte {offset} is not what was written")
         try:
             yield _checkpoint(payload) if first else _entry(payload)
@@ -148,3 +163,4 @@ def _forget_old(folder: Path, now_ns: int) -> None:
         kept += about.st_size
         if kept > KEEP_BYTES or now_ns - about.st_mtime_ns > KEEP_NS:
             path.unlink()
+            log.info("journal_segment_forgotten", extra={"path": str(path), "bytes": about.st_size})

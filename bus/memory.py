@@ -2,22 +2,25 @@
 
 Backtests share frozen messages; with a codec every message crosses as bytes, as it would between
 processes, and both say the same. Order is (virtual time, counter). Faults happen on request: an
-actor is crashed, paused or cut off, and a `Faults` object may drop, repeat or delay what is sent.
+actor is crashed, paused or cut off from another, and a `Faults` object may drop, repeat or delay
+what is sent.
 """
 
 import heapq
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from bus.actor import (
+    FACT_TOPIC,
     Actor,
     Answer,
     Ask,
     CaughtUp,
     Health,
+    Late,
     PeerBack,
     PeerLost,
     Publish,
@@ -29,41 +32,11 @@ from bus.actor import (
 )
 from bus.clock import ManualClock
 from bus.envelope import WIRE_VERSION, Codec, Envelope
+from bus.hosted import Faults, Hosted, Record, facts_after
 from bus.peers import SILENCE_NS
 from bus.requests import FIRST_REPEAT_NS, LAST_REPEAT_NS
 
 M = TypeVar("M", bound=Struct)
-FACT_TOPIC = "fact"
-
-
-class Faults(Protocol):
-    """Decides what becomes of one sending: its delays in ns, one per copy that arrives."""
-
-    def copies(self, source: str, to: str, message: Struct) -> tuple[int, ...]: ...
-
-
-class Hosted:
-    """One actor on the bus: its state, timers, and requests without an answer."""
-
-    __slots__ = (
-        "actor", "epoch", "facts", "handle", "inbox_of_paused", "is_down", "is_paused", "name",
-        "outstanding", "perform", "state", "through", "timers",
-    )  # fmt: skip
-
-    def __init__(self, actor: Actor[Any], epoch: int) -> None:
-        self.actor = actor
-        self.name = actor.name
-        self.epoch = epoch
-        self.state = actor.state
-        self.handle = actor.handle
-        self.perform = actor.perform
-        self.facts = frozenset(actor.facts)
-        self.through = actor.facts_after
-        self.timers: dict[str, int] = {}
-        self.outstanding: dict[str, Ask] = {}
-        self.is_down = False
-        self.is_paused = False
-        self.inbox_of_paused: list[Struct] = []
 
 
 class MemoryBus:
@@ -82,15 +55,16 @@ class MemoryBus:
         self._codec = codec
         self._hop_ns = hop_ns
         self._faults = faults
-        self._log: list[Struct] | None = [] if keeps_log else None
+        self._record = Record(keeps_log=keeps_log)
+        self._note = self._record.note
         self._hosted: dict[str, Hosted] = {}
         self._routes: dict[tuple[str, str], tuple[Hosted, ...]] = {}
         self._fact_hearers: tuple[Hosted, ...] = ()
-        self._taps: dict[type[Struct], list[Callable[[Any], None]]] = {}
         self._now: deque[tuple[Hosted, Struct]] = deque()
         self._later: list[tuple[int, int, Callable[[], None]]] = []
         self._counter = 0
         self._askers: dict[tuple[str, str], str] = {}
+        self._cuts: dict[tuple[str, str], int] = {}  # Pairs of actors cut off, and since when.
         self._facts: list[tuple[int, Struct]] = []
         self._sequences: dict[str, int] = {}
         self._performers: dict[type[Struct], Callable[[Hosted, Any], None]] = {
@@ -106,6 +80,9 @@ class MemoryBus:
     def start(self, actor: Actor[Any]) -> None:
         """Host `actor`: Started, its peers as present, and the facts it missed."""
         earlier = self._hosted.get(actor.name)
+        if earlier is not None:  # Who asked is known to the life that heard it, and to no other.
+            earlier.is_down = True
+            self._askers = {way: by for way, by in self._askers.items() if way[0] != actor.name}
         hosted = Hosted(actor, earlier.epoch + 1 if earlier else self._clock.now_ns())
         self._hosted[actor.name] = hosted
         self._routes.clear()
@@ -113,29 +90,33 @@ class MemoryBus:
         self._put(hosted, Started(epoch=hosted.epoch))
         for peer in dict.fromkeys((*actor.needs, *actor.watches)):
             at = self._hosted.get(peer)
-            self._put(hosted, PeerBack(source=peer, epoch=at.epoch if at else 1, pid=0))
+            if not self._is_cut(peer, actor.name):
+                self._put(hosted, PeerBack(source=peer, epoch=at.epoch if at else 1, pid=0))
         self._tell_watchers(actor.name, PeerBack(source=actor.name, epoch=hosted.epoch, pid=0))
-        if hosted.facts:
-            self._catch_up(hosted)
+        self._catch_up(hosted)
 
     def crash(self, name: str) -> None:
         """Kill an actor: its state, timers and inbox are gone; peers notice after a second."""
-        self._hosted[name].is_down = True
+        hosted = self._hosted[name]
+        hosted.is_down = True
         self._now = deque(item for item in self._now if item[0].name != name)
-        self._after(SILENCE_NS, lambda: self._lose(name))
+        self._after(SILENCE_NS, lambda: self._lose(hosted, hosted.silences))
 
     def pause(self, name: str) -> None:
         """Stop an actor as SIGSTOP would; what it is sent waits."""
-        self._hosted[name].is_paused = True
-        self._after(SILENCE_NS, lambda: self._lose(name))
+        hosted = self._hosted[name]
+        silence = hosted.silences
+        hosted.is_paused = True
+        self._after(SILENCE_NS, lambda: self._lose(hosted, silence))
 
     def wake(self, name: str) -> None:
         """Let a paused actor go on, first with what waited."""
         hosted = self._hosted[name]
         hosted.is_paused = False
+        hosted.silences += 1
         waited, hosted.inbox_of_paused = hosted.inbox_of_paused, []
-        for message in waited:
-            self._put(hosted, message)
+        for message, deadline_ns in waited:
+            self._put(hosted, message, deadline_ns)
         self._tell_watchers(name, PeerBack(source=name, epoch=hosted.epoch, pid=0))
 
     def tell_of_peer(self, source: str, to: str, *, is_lost: bool) -> None:
@@ -148,6 +129,21 @@ class MemoryBus:
     def is_hosted(self, name: str) -> bool:
         """Return whether an actor of this name lives here now."""
         return name in self._hosted and not self._hosted[name].is_down
+
+    def cut(self, one: str, other: str) -> None:
+        """Cut two actors off from each other: nothing passes, and both notice after a second."""
+        for way in ((one, other), (other, one)):
+            since = self._cuts[way] = self._clock.now_ns()
+            self._after(SILENCE_NS, lambda way=way, since=since: self._lose_sight(way, since))  # type: ignore[misc]
+
+    def mend(self, one: str, other: str) -> None:
+        """Let two actors hear each other again; who folds facts asks for what it missed."""
+        for source, hearer in ((one, other), (other, one)):
+            del self._cuts[source, hearer]
+            at, to = self._hosted[source], self._hosted[hearer]
+            if to.watches(source) and not at.is_down:
+                self._put(to, PeerBack(source=source, epoch=at.epoch, pid=0))
+            self._catch_up(to)
 
     def state(self, name: str) -> Any:  # noqa: ANN401 - each actor has its own
         """Return an actor's current state."""
@@ -167,12 +163,13 @@ class MemoryBus:
     def publish(self, source: str, topic: str, message: Struct) -> None:
         """Say `message` as `source` would, on its stream `topic`."""
         for hosted in self._route(source, topic):
-            self._put(hosted, message)
+            if not self._is_cut(source, hosted.name):
+                self._put(hosted, message)
 
     def say_fact(self, fact: Struct) -> None:
         """Say a fact as the writer would, under the next sequence."""
         sequence = self._facts[-1][0] + 1 if self._facts else 1
-        self._spread_fact(sequence, fact)
+        self._spread_fact("", sequence, fact)
 
     def ask(self, to: str, request_id: str, message: Struct, asker: str = "test") -> None:
         """Ask an actor as `asker` would; the answer is logged, and delivered if it is hosted."""
@@ -181,22 +178,22 @@ class MemoryBus:
 
     def at(self, at_ns: int, call: Callable[[], None]) -> None:
         """Call `call` at a virtual time, in its place among everything else."""
-        self._push(max(at_ns, self._clock.now_ns()), call)
+        self._counter += 1
+        heapq.heappush(self._later, (max(at_ns, self._clock.now_ns()), self._counter, call))
 
     def tap(self, kind: type[M], hear: Callable[[M], None]) -> None:
         """Call `hear` with each message of `kind` when it is said."""
-        self._taps.setdefault(kind, []).append(hear)
+        self._record.tap(kind, hear)
 
     def heard(self, kind: type[M]) -> list[M]:
         """Return every message of `kind` that was published, asked or answered, in order."""
-        assert self._log is not None, "this bus keeps no log"
-        return [message for message in self._log if isinstance(message, kind)]
+        return [message for message in self.log if isinstance(message, kind)]
 
     @property
     def log(self) -> list[Struct]:
         """Everything said, in order."""
-        assert self._log is not None, "this bus keeps no log"
-        return self._log
+        assert self._record.said is not None, "this bus keeps no log"
+        return self._record.said
 
     # --- running ------------------------------------------------------------------------------
 
@@ -241,11 +238,13 @@ class MemoryBus:
                     assert hosted.perform is not None, f"{hosted.name}: {effect}"
                     hosted.perform(effect)
 
-    def _put(self, hosted: Hosted, message: Struct) -> None:
+    def _put(self, hosted: Hosted, message: Struct, deadline_ns: int = 0) -> None:
+        """Put `message` into an inbox; a request past its deadline is put there as `Late`."""
         if hosted.is_paused:
-            hosted.inbox_of_paused.append(message)
+            hosted.inbox_of_paused.append((message, deadline_ns))
         elif not hosted.is_down:
-            self._now.append((hosted, message))
+            is_late = 0 < deadline_ns <= self._clock.now_ns()
+            self._now.append((hosted, Late(message) if is_late else message))
 
     # --- effects ------------------------------------------------------------------------------
 
@@ -257,7 +256,7 @@ class MemoryBus:
         if self._codec is not None:
             message = self._crossed(hosted, topic, message)
         self._note(message)
-        if self._hop_ns or self._faults is not None:
+        if self._hop_ns or self._faults is not None or self._cuts:
             for hearer in hearers:
                 self._send(source, hearer, message)
         else:
@@ -268,12 +267,14 @@ class MemoryBus:
         message = effect.message
         if self._codec is not None:
             message = self._crossed(hosted, FACT_TOPIC, message)
-        self._spread_fact(effect.sequence, message)
+        self._spread_fact(hosted.name, effect.sequence, message)
 
-    def _spread_fact(self, sequence: int, fact: Struct) -> None:
+    def _spread_fact(self, source: str, sequence: int, fact: Struct) -> None:
         self._note(fact)
         self._facts.append((sequence, fact))
         for hearer in self._fact_hearers:
+            if self._is_cut(source, hearer.name):
+                continue
             if self._faults is None or self._faults.copies("facts", hearer.name, fact):
                 self._hear_fact(hearer, sequence, fact)
             else:
@@ -288,58 +289,48 @@ class MemoryBus:
             self._catch_up(hearer)
 
     def _catch_up(self, hearer: Hosted) -> None:
-        """Give a hearer every fact it missed, from the log of this bus or of the writer."""
-        if hearer.is_down or hearer is not self._hosted.get(hearer.name):
+        """Give a hearer every fact it missed, from the log of this bus or of the writer.
+
+        While the writer cannot answer, the hearer asks again.
+        """
+        if hearer.is_down or not hearer.facts:
             return
         writer = next((h for h in self._hosted.values() if h.actor.read_facts), None)
-        if writer is not None and (writer.is_down or writer.is_paused):
-            self._after(SILENCE_NS // 4, lambda: self._catch_up(hearer))  # It is asked again.
+        if writer is not None and (
+            writer.is_down or writer.is_paused or self._is_cut(writer.name, hearer.name)
+        ):
+            self._after(LAST_REPEAT_NS, lambda: self._catch_up(hearer))
             return
-        for sequence, fact in self._facts_after(hearer, writer):
+        for sequence, fact in facts_after(hearer, writer, self._facts):
             hearer.through = sequence
             if type(fact) in hearer.facts:
                 self._put(hearer, fact)
         self._put(hearer, CaughtUp(head=hearer.through))
 
-    def _facts_after(self, hearer: Hosted, writer: Hosted | None) -> list[tuple[int, Struct]]:
-        if writer is None or writer.actor.read_facts is None:
-            return [row for row in self._facts if row[0] > hearer.through]
-        tags = tuple(sorted(str(kind.__struct_config__.tag) for kind in hearer.facts))
-        rows: list[tuple[int, Struct]] = []
-        after, through = hearer.through, -1
-        while through != after:
-            through = after
-            page, after = writer.actor.read_facts(through, tags, 500)
-            rows += page
-        hearer.through = after
-        return rows
-
     def _ask(self, hosted: Hosted, effect: Ask) -> None:
         hosted.outstanding[effect.request_id] = effect
+        deadline_ns = self._clock.now_ns() + effect.ttl_ns
         self._note(effect.message)
-        self._send_request(hosted, effect)
-        life = hosted.epoch
-        self._after(effect.ttl_ns, lambda: self._expire(hosted.name, life, effect))
-        self._after(FIRST_REPEAT_NS, lambda: self._repeat(hosted.name, life, effect, 1))
+        self._send_request(hosted, effect, deadline_ns)
+        self.at(deadline_ns, lambda: self._expire(hosted, effect))
+        self._after(FIRST_REPEAT_NS, lambda: self._repeat(hosted, effect, deadline_ns, 1))
 
-    def _send_request(self, hosted: Hosted, effect: Ask) -> None:
+    def _send_request(self, hosted: Hosted, effect: Ask, deadline_ns: int) -> None:
         receiver = self._hosted.get(effect.to)
         if receiver is not None and type(effect.message) in receiver.actor.receives:
             self._askers[effect.to, effect.request_id] = hosted.name
             message = self._crossed(hosted, effect.request_id, effect.message)
-            self._send(hosted.name, receiver, message)
+            self._send(hosted.name, receiver, message, deadline_ns=deadline_ns)
 
-    def _repeat(self, name: str, life: int, effect: Ask, turn: int) -> None:
-        hosted = self._hosted[name]
-        if hosted.epoch == life and effect.request_id in hosted.outstanding and not hosted.is_down:
+    def _repeat(self, hosted: Hosted, effect: Ask, deadline_ns: int, turn: int) -> None:
+        if hosted.outstanding.get(effect.request_id) is effect and not hosted.is_down:
             if not hosted.is_paused:
-                self._send_request(hosted, effect)
+                self._send_request(hosted, effect, deadline_ns)
             wait_ns = min(FIRST_REPEAT_NS << turn, LAST_REPEAT_NS)
-            self._after(wait_ns, lambda: self._repeat(name, life, effect, turn + 1))
+            self._after(wait_ns, lambda: self._repeat(hosted, effect, deadline_ns, turn + 1))
 
-    def _expire(self, name: str, life: int, effect: Ask) -> None:
-        hosted = self._hosted[name]
-        if hosted.epoch == life and effect.request_id in hosted.outstanding:
+    def _expire(self, hosted: Hosted, effect: Ask) -> None:
+        if hosted.outstanding.get(effect.request_id) is effect:
             self._put(hosted, RequestExpired(request_id=effect.request_id, to=effect.to))
 
     def _answer(self, hosted: Hosted, effect: Answer) -> None:
@@ -353,29 +344,36 @@ class MemoryBus:
             self._send(hosted.name, to, message, effect.request_id)
 
     def _wake(self, hosted: Hosted, effect: Wake) -> None:
-        name, life = effect.name, hosted.epoch
-        hosted.timers[name] = effect.at_ns
-        self.at(effect.at_ns, lambda: self._woken(hosted.name, life, name, effect.at_ns))
+        hosted.timers[effect.name] = effect.at_ns
+        self.at(effect.at_ns, lambda: self._woken(hosted, effect.name, effect.at_ns))
 
-    def _woken(self, name: str, life: int, timer: str, due_ns: int) -> None:
-        hosted = self._hosted[name]
-        if hosted.epoch == life and hosted.timers.get(timer) == due_ns:
+    def _woken(self, hosted: Hosted, timer: str, due_ns: int) -> None:
+        if hosted.timers.get(timer) == due_ns:
             del hosted.timers[timer]
             self._put(hosted, Woken(name=timer, due_ns=due_ns))
 
     # --- small parts --------------------------------------------------------------------------
 
-    def _send(self, source: str, to: Hosted, message: Struct, answers: str = "") -> None:
+    def _send(
+        self, source: str, to: Hosted, message: Struct, answers: str = "", deadline_ns: int = 0
+    ) -> None:
+        if self._is_cut(source, to.name):
+            return
         copies = self._faults.copies(source, to.name, message) if self._faults else (0,)
         for delay_ns in copies:
             if delay_ns + self._hop_ns:
-                self._after(delay_ns + self._hop_ns, lambda: self._arrive(to, message, answers))
+                self._after(
+                    delay_ns + self._hop_ns, lambda: self._arrive(to, message, answers, deadline_ns)
+                )
             else:
-                self._arrive(to, message, answers)
+                self._arrive(to, message, answers, deadline_ns)
 
-    def _arrive(self, to: Hosted, message: Struct, answers: str) -> None:
+    def _arrive(self, to: Hosted, message: Struct, answers: str, deadline_ns: int) -> None:
         if not answers or to.outstanding.pop(answers, None) is not None:
-            self._put(self._hosted[to.name], message)
+            self._put(self._hosted[to.name], message, deadline_ns)
+
+    def _is_cut(self, source: str, hearer: str) -> bool:
+        return bool(self._cuts) and (source, hearer) in self._cuts
 
     def _crossed(self, hosted: Hosted, topic: str, message: Struct) -> Struct:
         """Return `message` as it arrives: through the codec where there is one."""
@@ -389,35 +387,25 @@ class MemoryBus:
         crossed: Struct = self._codec.decode(self._codec.encode(envelope)).message
         return crossed
 
-    def _note(self, message: Struct) -> None:
-        if self._log is not None:
-            self._log.append(message)
-        if self._taps and (hearers := self._taps.get(type(message))):
-            for hear in hearers:
-                hear(message)
-
     def _route(self, source: str, topic: str) -> tuple[Hosted, ...]:
-        found = tuple(
-            hosted
-            for hosted in self._hosted.values()
-            if any(h.source == source and topic.startswith(h.topic) for h in hosted.actor.hears)
-        )
+        found = tuple(h for h in self._hosted.values() if h.hears(source, topic))
         self._routes[source, topic] = found
         return found
 
     def _tell_watchers(self, name: str, message: PeerBack | PeerLost) -> None:
         for hosted in self._hosted.values():
-            if hosted.name != name and name in (*hosted.actor.needs, *hosted.actor.watches):
+            if hosted.watches(name) and not self._is_cut(name, hosted.name):
                 self._put(hosted, message)
 
-    def _lose(self, name: str) -> None:
-        hosted = self._hosted[name]
-        if hosted.is_down or hosted.is_paused:
-            self._tell_watchers(name, PeerLost(source=name))
+    def _lose(self, hosted: Hosted, silence: int) -> None:
+        """Tell who watches, unless it spoke again: woke, or lives in a new life."""
+        if hosted.silences == silence and self._hosted[hosted.name] is hosted:
+            self._tell_watchers(hosted.name, PeerLost(source=hosted.name))
+
+    def _lose_sight(self, way: tuple[str, str], since: int) -> None:
+        to = self._hosted[way[1]]
+        if self._cuts.get(way) == since and to.watches(way[0]):
+            self._put(to, PeerLost(source=way[0]))
 
     def _after(self, delay_ns: int, call: Callable[[], None]) -> None:
-        self._push(self._clock.now_ns() + delay_ns, call)
-
-    def _push(self, at_ns: int, call: Callable[[], None]) -> None:
-        self._counter += 1
-        heapq.heappush(self._later, (at_ns, self._counter, call))
+        self.at(self._clock.now_ns() + delay_ns, call)

@@ -5,12 +5,26 @@ The receiver's core answers by request id; whoever asked last under that id gets
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from bus.envelope import Envelope
 
 FIRST_REPEAT_NS = 100_000_000
 LAST_REPEAT_NS = 5_000_000_000
 ASKERS_MAX = 10_000
+
+
+def as_heard(envelope: Envelope[Any], now_ns: int) -> Envelope[Any]:
+    """Return a request as it is journaled: past its deadline, stamped with when it was heard.
+
+    So `is_late` says the same in a replay. A repeat is the same frame as the first asking: its
+    deadline counts from then.
+    """
+    is_late = 0 < envelope.deadline_ns <= now_ns
+    return replace(envelope, sent_ns=now_ns) if is_late else envelope
 
 
 class Outstanding(Struct):

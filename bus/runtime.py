@@ -53,7 +53,7 @@ class Process:
         self.clock = SystemClock()
         self._early: list[Struct] = []
         self.deliver: Deliver = self._early.append
-        actor = make(self._pass_on, lambda: self.shell.peers)
+        actor = make(self._pass_on, lambda: self.shell.watch.peers)
         journal = Journal(place.journal / actor.name, actor.name, self.clock.now_ns())
         self.sockets = Sockets(actor, place.run, journal.epoch)
         self.shell = Shell(
@@ -68,6 +68,20 @@ class Process:
             on_ready=(place.run / f"{actor.name}.ready").touch,
         )
         self.is_stopping = False
+        self._check_ns = 0
+        self._hear = self._ears()
+
+    def _ears(self) -> dict[Any, Callable[[list[bytes]], None]]:
+        """Return what each socket's frames are given to, and who is known to have sent them."""
+        shell, sockets = self.shell, self.sockets
+        ears: dict[Any, Callable[[list[bytes]], None]] = {
+            sockets.router: lambda parts: shell.heard_request(parts[0], parts[-1])
+        }
+        for source, sub in sockets.subs.items():
+            ears[sub] = lambda parts, source=source: shell.heard_stream(source, parts[-1])  # type: ignore[misc]
+        for source, dealer in sockets.dealers.items():
+            ears[dealer] = lambda parts, source=source: shell.heard_answer(source, parts[-1])  # type: ignore[misc]
+        return ears
 
     def _pass_on(self, message: Struct) -> None:
         self.deliver(message)
@@ -87,17 +101,20 @@ class Process:
 
     def take(self, ready: Iterable[tuple[Any, int]]) -> bool:
         """Move the frames that wait on `ready` sockets into the shell; return whether any did."""
-        shell, sockets, found = self.shell, self.sockets, False
+        found = False
         for socket, _ in ready:
+            hear = self._hear[socket]
             for parts in waiting(socket):
                 found = True
-                if socket is sockets.sub:
-                    shell.heard_stream(parts[-1])
-                elif socket is sockets.router:
-                    shell.heard_request(parts[0], parts[-1])
-                else:
-                    shell.heard_answer(parts[-1])
+                hear(parts)
         return found
+
+    def check(self) -> None:
+        """See once a second that the paths are still ours. Raises EndpointError."""
+        now_ns = self.clock.monotonic_ns()
+        if now_ns >= self._check_ns:
+            self._check_ns = now_ns + SECOND_NS
+            self.sockets.check_paths()
 
     def end(self) -> None:
         self.shell.stop()
@@ -122,6 +139,7 @@ def run(make: Make, place: Place) -> None:
             with suppress(InterruptedError):
                 process.take(poll(wait_ms))
             process.shell.work()
+            process.check()
         process.end()
     except Exception:  # The one place: a broken actor says so and dies; supervisord starts it.
         log.exception("actor_failed")
@@ -159,7 +177,7 @@ class _Loop:
         self._process = process
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._is_pumping = False
+        self._is_pumping = self._is_called = False
         self._ended = self._loop.create_future()
 
     async def run(self) -> None:
@@ -172,7 +190,8 @@ class _Loop:
 
         def deliver_and_pump(message: Struct) -> None:
             deliver(message)
-            if not self._is_pumping:
+            if not self._is_pumping and not self._is_called:  # One drain for a burst of them.
+                self._is_called = True
                 self._loop.call_soon(self.pump)
 
         self._process.deliver = deliver_and_pump
@@ -186,6 +205,7 @@ class _Loop:
 
     def pump(self) -> None:
         """Drain and work until both are idle, then sleep until something is due."""
+        self._is_called = False
         if self._is_pumping or self._ended.done():
             return
         self._is_pumping = True
@@ -195,6 +215,7 @@ class _Loop:
             self._process.shell.work()
             while self._process.drain():  # Sends may have consumed an edge.
                 self._process.shell.work()
+            self._process.check()
         except Exception as error:
             log.exception("actor_failed")
             self._ended.set_exception(SystemExit(1) if not isinstance(error, SystemExit) else error)

@@ -14,6 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from bus.actor import (
+    BEAT_TOPIC,
+    FACT_TOPIC,
     Actor,
     Answer,
     Ask,
@@ -21,13 +23,16 @@ from bus.actor import (
     FactsAfter,
     FactsPage,
     Health,
+    Hears,
     Heartbeat,
-    Peers,
+    Late,
+    Nack,
     Publish,
     PublishFact,
     RequestExpired,
     Started,
     StreamGap,
+    System,
     Wake,
     Woken,
 )
@@ -36,14 +41,11 @@ from bus.envelope import WIRE_VERSION, Codec, Envelope, Refused
 from bus.journal import Journal
 from bus.peers import BEAT_NS, Watch
 from bus.quarantine import Quarantine
-from bus.requests import FIRST_REPEAT_NS, Asker, Askers, Outstanding
-from bus.streams import PAGE, Arrival, FactCursor, Sequences
+from bus.requests import FIRST_REPEAT_NS, Asker, Askers, Outstanding, as_heard
+from bus.streams import PAGE, Arrival, FactCursor, Numbered, Sequences, Ways, page_of
 
 S = TypeVar("S")
 log = logging.getLogger("btcbot.bus")
-
-FACT_TOPIC = "fact"
-BEAT_TOPIC = "heartbeat"
 
 
 class Port(Protocol):
@@ -81,8 +83,7 @@ class Shell(Generic[S]):
         self._on_ready: Callable[[], None] | None = on_ready
         self._inbox: deque[tuple[Struct, bytes, str]] = deque()
         self._latest: dict[tuple[str, str], tuple[Struct, bytes, str]] = {}
-        self._conflated = {(h.source, h.topic) for h in actor.hears if h.conflate}
-        self._is_conflated: dict[tuple[str, str], bool] = {}
+        self._ways = Ways(actor.hears)
         self._sequences = Sequences()
         self._said: dict[str, int] = {}
         self._asker, self._askers = Asker(), Askers()
@@ -93,6 +94,7 @@ class Shell(Generic[S]):
         watched = dict.fromkeys((*actor.needs, *actor.watches))
         self.watch = Watch(tuple(watched))
         self._cursor = FactCursor(actor.facts, actor.facts_after) if actor.facts else None
+        self._is_behind = True  # Until `CaughtUp` was said.
         self._fact_source = next((h.source for h in actor.hears if h.topic == FACT_TOPIC), "")
         self._performers: dict[type[Struct], Callable[[Any], None]] = {
             Publish: self._publish,
@@ -115,10 +117,6 @@ class Shell(Generic[S]):
         self._journal.close()
 
     @property
-    def peers(self) -> Peers:
-        return self.watch.peers
-
-    @property
     def health(self) -> Health:
         if not self.watch.has_heard(self.actor.needs):
             return Health.STARTING
@@ -133,56 +131,91 @@ class Shell(Generic[S]):
         envelope = self._envelope("self", message, 0, 0)
         self._inbox.append((message, self._codec.encode(envelope), ""))
 
-    def heard_stream(self, frame: bytes) -> None:
-        """Take a frame of a stream some peer publishes."""
-        envelope = self._decoded(frame, "a stream")
-        if envelope is None:
+    def heard_stream(self, source: str, frame: bytes) -> None:
+        """Take a frame of a stream that `source` publishes."""
+        try:
+            envelope = self._decoded(frame, source)
+            if type(envelope.message) is Heartbeat:
+                self._heard_beat(envelope)
+            elif hears := self._ways.of(source, envelope.topic):
+                if envelope.topic == FACT_TOPIC:
+                    self._heard_fact(envelope)
+                else:
+                    self._take_stream(envelope, frame, hears)
+        except Refused as refused:
+            self._refuse(frame, refused, source)
+
+    def _take_stream(self, envelope: Envelope[Any], frame: bytes, hears: Hears) -> None:
+        source, topic, epoch = envelope.source, envelope.topic, envelope.epoch
+        if not self._codec.is_stream(envelope.message):
+            raise Refused("not_a_stream", f"{type(envelope.message).__name__} on {topic!r}")
+        arrival = self._sequences.arrive(source, epoch, topic, envelope.sequence)
+        if arrival is Arrival.OLD:
             return
-        source, topic, message = envelope.source, envelope.topic, envelope.message
-        if type(message) is Heartbeat:
-            self._heard_beat(envelope)
-        elif topic == FACT_TOPIC:
-            self._heard_fact(envelope.sequence, message)
+        item = (envelope.message, frame, f"{source}/{epoch}/{topic}/{envelope.sequence}")
+        if hears.conflate:
+            self._latest[source, topic] = item
         else:
-            arrival = self._sequences.arrive(source, envelope.epoch, topic, envelope.sequence)
-            if arrival is Arrival.OLD:
-                return
-            item = (message, frame, f"{source}/{envelope.epoch}/{topic}/{envelope.sequence}")
-            if self._conflates(source, topic):
-                self._latest[source, topic] = item
-            else:
-                if arrival is Arrival.AFTER_GAP:
-                    self.deliver(StreamGap(source=source, topic=topic))
-                self._inbox.append(item)
+            if arrival is Arrival.AFTER_GAP:
+                self.deliver(StreamGap(source=source, topic=topic))
+            self._inbox.append(item)
 
     def heard_request(self, address: bytes, frame: bytes) -> None:
         """Take a frame that asks; answered when the core says `Answer`."""
-        envelope = self._decoded(frame, "a request")
-        if envelope is None:
-            return
-        message = envelope.message
-        if type(message) is FactsAfter and self.actor.read_facts is not None:
-            self._answer_facts(address, envelope.topic, message)
-        elif type(message) in self.actor.receives:
-            self._askers.asked(envelope.topic, address)
-            self._inbox.append((message, frame, f"{envelope.source}/{envelope.topic}"))
-        else:
-            self._quarantine.keep(frame, Refused("not_received", type(message).__name__))
+        source = address.decode("utf-8", "replace").partition("/")[0]
+        try:
+            self._take_request(address, self._decoded(frame, source), frame)
+        except Refused as refused:
+            self._refuse(frame, refused, source)
+            self._send_answer(address, "", Nack(reason=refused.reason, detail=refused.detail))
 
-    def heard_answer(self, frame: bytes) -> None:
-        """Take the answer to a request of ours; a second answer finds nobody waiting."""
-        envelope = self._decoded(frame, "an answer")
-        if envelope is None or not self._asker.answered(envelope.topic):
+    def _take_request(self, address: bytes, envelope: Envelope[Any], frame: bytes) -> None:
+        request, request_id = envelope.message, envelope.topic
+        if type(request) is FactsAfter and self.actor.read_facts is not None:
+            self._answer_facts(address, request_id, request)
             return
-        if type(envelope.message) is FactsPage:
-            self._heard_page(envelope.message)
+        if type(request) not in self.actor.receives:
+            raise Refused("not_received", type(request).__name__)
+        heard = as_heard(envelope, self._clock.monotonic_ns())
+        if heard is not envelope:
+            request, frame = Late(request), self._codec.encode(heard)
+        self._askers.asked(request_id, address)
+        self._inbox.append((request, frame, f"{envelope.source}/{request_id}"))
+
+    def heard_answer(self, source: str, frame: bytes) -> None:
+        """Take the answer to a request of ours; a second answer finds nobody waiting."""
+        try:
+            envelope = self._decoded(frame, source)
+            if type(envelope.message) is Nack:
+                refused_by = {"by": source, "error": envelope.message.detail}
+                log.warning("request_refused", extra=refused_by)
+            elif envelope.topic in self._asker:
+                self._take_answer(envelope, frame)
+        except Refused as refused:
+            self._refuse(frame, refused, source)
+
+    def _take_answer(self, envelope: Envelope[Any], frame: bytes) -> None:
+        message, request_id = envelope.message, envelope.topic
+        if type(message) is FactsPage and self._cursor is not None:
+            self._take_facts(self._cursor.page(message, self._codec.decode_message))
+        elif isinstance(message, System) or self._codec.is_stream(message):
+            raise Refused("not_an_answer", type(message).__name__)
         else:
-            self._inbox.append((envelope.message, frame, f"{envelope.source}/{envelope.topic}"))
+            self._inbox.append((message, frame, f"{envelope.source}/{request_id}"))
+        self._asker.answered(request_id)  # Only now: what is refused is asked for again.
 
     # --- work ---------------------------------------------------------------------------------
 
     def work(self) -> None:
         """Handle everything in the inbox, then what the clock says is due."""
+        try:
+            self._work()
+        finally:
+            self._journal.flush()  # Also when `handle` failed: its last message is on record.
+        if self._journal.is_due(self._clock.now_ns()):
+            self._open_segment()
+
+    def _work(self) -> None:
         self._empty_inbox()
         now_ns = self._clock.monotonic_ns()
         self._tend(now_ns)
@@ -193,9 +226,6 @@ class Shell(Generic[S]):
             for lost in self.watch.silent(now_ns):
                 self.deliver(lost)
             self._empty_inbox()
-        self._journal.flush()
-        if self._journal.is_full:
-            self._open_segment()
 
     def next_ns(self) -> int:
         """Return the monotonic time at which `work` has something to do without any frame."""
@@ -297,6 +327,8 @@ class Shell(Generic[S]):
         self._publish(Publish(BEAT_TOPIC, Heartbeat(pid=self._pid, health=health, facts_head=head)))
 
     def _heard_beat(self, envelope: Envelope[Any]) -> None:
+        if not self._sequences.admits(envelope.source, envelope.epoch):
+            return
         beat, now_ns = envelope.message, self._clock.monotonic_ns()
         for told in self.watch.heard(envelope.source, envelope.epoch, beat, now_ns):
             self.deliver(told)
@@ -304,26 +336,27 @@ class Shell(Generic[S]):
             self._cursor.heard_head(beat.facts_head)
             self._catch_up()
 
-    def _heard_fact(self, sequence: int, fact: Struct) -> None:
-        if self._cursor is not None:
-            self._take_facts(self._cursor.heard(sequence, fact), was_caught_up=True)
-            self._catch_up()
+    def _heard_fact(self, envelope: Envelope[Any]) -> None:
+        if self._cursor is None or not self._sequences.admits(envelope.source, envelope.epoch):
+            return
+        self._take_facts(self._cursor.heard(envelope.sequence, envelope.message))
+        self._catch_up()
 
-    def _heard_page(self, page: FactsPage) -> None:
-        assert self._cursor is not None, "a page of facts that was not asked for"
-        was_caught_up = self._cursor.is_caught_up
-        self._take_facts(self._cursor.page(page, self._codec.decode_message), was_caught_up)
-
-    def _take_facts(self, facts: list[Struct], was_caught_up: bool) -> None:  # noqa: FBT001
-        for fact in facts:
-            self.deliver(fact)
-        if self._cursor is not None and self._cursor.is_caught_up and not was_caught_up:
+    def _take_facts(self, facts: Numbered) -> None:
+        for sequence, fact in facts:
+            frame = self._codec.encode(self._envelope(FACT_TOPIC, fact, sequence, 0))
+            self._inbox.append((fact, frame, f"{self._fact_source}/{FACT_TOPIC}/{sequence}"))
+        if self._cursor is not None and self._cursor.is_caught_up and self._is_behind:
+            self._is_behind = False
             self.deliver(CaughtUp(head=self._cursor.through))
 
     def _catch_up(self) -> None:
         """Ask for what is missing, once at a time, as soon as the writer is known."""
         cursor = self._cursor
-        if cursor is None or cursor.is_caught_up or self._fact_source not in self.watch.peers:
+        if cursor is None or cursor.is_caught_up:
+            return
+        self._is_behind = True
+        if self._fact_source not in self.watch.peers:
             return
         request_id = f"facts/{self.actor.name}/{self.epoch}/{cursor.through}"
         if request_id not in self._asker:
@@ -332,12 +365,8 @@ class Shell(Generic[S]):
     def _answer_facts(self, address: bytes, request_id: str, request: FactsAfter) -> None:
         assert self.actor.read_facts is not None and self.actor.facts_head is not None  # noqa: PT018
         rows, through = self.actor.read_facts(request.after, request.tags, PAGE)
-        encode = self._codec.encode_message
-        page = FactsPage(
-            facts=tuple((sequence, encode(fact)) for sequence, fact in rows),
-            through=through,
-            head=self.actor.facts_head(self.state),
-        )
+        head = self.actor.facts_head(self.state)
+        page = page_of(rows, through, head, self._codec.encode_message)
         self._send_answer(address, request_id, page)
 
     # --- small parts --------------------------------------------------------------------------
@@ -349,20 +378,19 @@ class Shell(Generic[S]):
             deadline, message,
         )  # fmt: skip
 
-    def _decoded(self, frame: bytes, what: str) -> Envelope[Any] | None:
-        try:
-            return self._codec.decode(frame)
-        except Refused as refused:
-            self._quarantine.keep(frame, refused)
-            log.warning("frame_refused", extra={"what": what, "error": str(refused)})
-            return None
+    def _decoded(self, frame: bytes, source: str) -> Envelope[Any]:
+        """Return the envelope of a frame that came from `source`. Raises Refused."""
+        envelope = self._codec.decode(frame)
+        if envelope.source != source:
+            raise Refused("source", f"{envelope.source!r} in a frame of {source!r}")
+        return envelope
 
-    def _conflates(self, source: str, topic: str) -> bool:
-        known = self._is_conflated.get((source, topic))
-        if known is None:
-            known = any(s == source and topic.startswith(p) for s, p in self._conflated)
-            self._is_conflated[source, topic] = known
-        return known
+    def _refuse(self, frame: bytes, refused: Refused, source: str) -> None:
+        """Count and keep what was no message; a peer that goes on so counts as failed."""
+        self._quarantine.keep(frame, refused, source)
+        for told in self.watch.refused(source, self._clock.monotonic_ns()):
+            log.error("peer_failed", extra={"source": source, "error": str(refused)})
+            self.deliver(told)
 
     def _open_segment(self) -> None:
         state = msgspec.msgpack.encode(self.state)  # A state without bytes stops the actor here.

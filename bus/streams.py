@@ -1,13 +1,19 @@
 """What a hearer keeps of each stream: epochs, sequences, and its place in the fact log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
+from itertools import pairwise
 
 from msgspec import Struct
 
-from bus.actor import FactsAfter, FactsPage
+from bus.actor import FactsAfter, FactsPage, Hears
+from bus.envelope import FRAME_MAX, Refused
 
 PAGE = 500
+PAGE_BYTES = FRAME_MAX // 2  # A page is a frame: its facts must leave room for what surrounds them.
+
+Numbered = list[tuple[int, Struct]]
+"""Facts with their sequences, oldest first."""
 
 
 class Arrival(Enum):
@@ -29,19 +35,39 @@ class Sequences:
         self._epochs: dict[str, int] = {}
         self._last: dict[tuple[str, str], int] = {}
 
-    def arrive(self, source: str, epoch: int, topic: str, sequence: int) -> Arrival:
+    def admits(self, source: str, epoch: int) -> bool:
+        """Return whether `source` may still speak in `epoch`; a higher one starts it over."""
         known = self._epochs.get(source, 0)
-        if epoch != known:
-            if epoch < known:
-                return Arrival.OLD
+        if epoch > known:
             self._epochs[source] = epoch
             self._last = {key: n for key, n in self._last.items() if key[0] != source}
+        return epoch >= known
+
+    def arrive(self, source: str, epoch: int, topic: str, sequence: int) -> Arrival:
+        if not self.admits(source, epoch):
+            return Arrival.OLD
         key = (source, topic)
         last = self._last.get(key)
         if last is not None and sequence <= last:
             return Arrival.OLD
         self._last[key] = sequence
         return Arrival.NEXT if last is None or sequence == last + 1 else Arrival.AFTER_GAP
+
+
+class Ways:
+    """How an actor hears each topic; a socket brings every topic that begins like one of its."""
+
+    def __init__(self, hears: tuple[Hears, ...]) -> None:
+        self._hears = hears
+        self._known: dict[tuple[str, str], Hears | None] = {}
+
+    def of(self, source: str, topic: str) -> Hears | None:
+        """Return the first way that `topic` of `source` is heard; None: it is not."""
+        way = source, topic
+        if way not in self._known:
+            found = (h for h in self._hears if h.source == source and topic.startswith(h.topic))
+            self._known[way] = next(found, None)
+        return self._known[way]
 
 
 class FactCursor:
@@ -72,7 +98,7 @@ class FactCursor:
         if self.through < self.head:
             self.is_caught_up = False
 
-    def heard(self, sequence: int, fact: Struct) -> list[Struct]:
+    def heard(self, sequence: int, fact: Struct) -> Numbered:
         """Take a live fact; return what can be handled now, in order."""
         if sequence <= self.through:
             return []
@@ -83,17 +109,41 @@ class FactCursor:
                 self._waiting[sequence] = fact
             return []
         self.through = sequence
-        return [fact] if type(fact) in self.types else []
+        return [(sequence, fact)] if type(fact) in self.types else []
 
-    def page(self, page: FactsPage, decode: Callable[[bytes], Struct]) -> list[Struct]:
-        """Take an answer of the writer; return what can be handled now, in order."""
-        ready = [decode(frame) for sequence, frame in page.facts if sequence > self.through]
+    def page(self, page: FactsPage, decode: Callable[[bytes], Struct]) -> Numbered:
+        """Take an answer of the writer; return what can be handled now, in order.
+
+        Raises Refused, and takes nothing, when a fact cannot be read or the order is wrong: a fact
+        is never skipped.
+        """
+        order = [0, *(sequence for sequence, _ in page.facts)]
+        if any(b <= a for a, b in pairwise(order)) or order[-1] > page.through > 0:
+            raise Refused("page", f"facts out of order, or past {page.through}")
+        ready = [(n, decode(frame)) for n, frame in page.facts if n > self.through]
+        if strange := [fact for _, fact in ready if type(fact) not in self.types]:
+            raise Refused("page", f"{type(strange[0]).__name__} was not asked for")
         self.through = max(self.through, page.through)
         self.head = max(self.head, page.head)
         while (fact := self._waiting.pop(self.through + 1, None)) is not None:
             self.through += 1
             if type(fact) in self.types:
-                ready.append(fact)
+                ready.append((self.through, fact))
         self._waiting = {n: fact for n, fact in self._waiting.items() if n > self.through}
         self.is_caught_up = self.through >= self.head
         return ready
+
+
+def page_of(
+    rows: Sequence[tuple[int, Struct]], through: int, head: int, encode: Callable[[Struct], bytes]
+) -> FactsPage:
+    """Return `rows`, complete to `through`, as a page; as many of them as fit into a frame."""
+    facts: list[tuple[int, bytes]] = []
+    size = 0
+    for sequence, fact in rows:
+        frame = encode(fact)
+        size += len(frame)
+        if facts and size > PAGE_BYTES:
+            return FactsPage(facts=tuple(facts), through=facts[-1][0], head=head)
+        facts.append((sequence, frame))
+    return FactsPage(facts=tuple(facts), through=through, head=head)

@@ -1,8 +1,10 @@
-"""ZeroMQ over Unix sockets: one PUB and one ROUTER bound per actor, SUB and DEALERs connected.
+"""ZeroMQ over Unix sockets: one PUB and one ROUTER bound per actor, a SUB or DEALER per peer.
 
-A second process that binds an ipc path steals it silently, so each bound path has a lock file held
-for life. Options that matter: bounded queues, LINGER 0, IMMEDIATE (nothing is queued for an absent
-peer), ROUTER_MANDATORY (an unknown peer is an error, not a silence), NOBLOCK on every send.
+One SUB per source, so that what arrives is known to come from it whatever the bytes say. A second
+process that binds an ipc path steals it silently, so each bound path has a lock file held for life.
+Options that matter: bounded queues, LINGER 0, IMMEDIATE (nothing is queued for an absent peer),
+ROUTER_MANDATORY (an unknown peer is an error, not a silence), ROUTER_HANDOVER (who comes back is
+heard), NOBLOCK on every send.
 """
 
 import fcntl
@@ -14,15 +16,16 @@ from pathlib import Path
 
 import zmq
 
-from bus.actor import Actor
+from bus.actor import BEAT_TOPIC, FACT_TOPIC, Actor
+from bus.envelope import FRAME_MAX
 
 log = logging.getLogger("btcbot.bus")
 
 QUEUE_MAX = 10_000
 RECONNECT_MS = 10
 DRAIN_MAX = 1_000
+SIZE_MAX = 2 * FRAME_MAX  # ZeroMQ itself hangs up on more; up to here a frame is counted and kept.
 PATH_MAX = 100
-FACT_TOPIC = "fact"
 
 
 class EndpointError(Exception):
@@ -38,12 +41,12 @@ class Sockets:
 
     def __init__(self, actor: Actor[object], run: Path, epoch: int) -> None:
         check_folder(run)
+        self._locks = _locked(run / f"{actor.name}.pub.lock", run / f"{actor.name}.req.lock")
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._locks = [lock(run / f"{actor.name}.{kind}.lock") for kind in ("pub", "req")]
-        self._bound_paths: list[Path] = []
+        self._bound_paths: dict[Path, tuple[int, int]] = {}  # With the file that was made there.
         self.pub = self._bound(zmq.PUB, run / f"{actor.name}.pub")
         self.router = self._bound(zmq.ROUTER, run / f"{actor.name}.req")
-        self.sub = self._made(zmq.SUB)
+        self.subs: dict[str, zmq.Socket[bytes]] = {}
         self.dealers: dict[str, zmq.Socket[bytes]] = {}
         self.unsent = 0
         self._subscribe(actor, run)
@@ -60,7 +63,15 @@ class Sockets:
     @property
     def all(self) -> list["zmq.Socket[bytes]"]:
         """Every socket that frames arrive on."""
-        return [self.sub, self.router, *self.dealers.values()]
+        return [*self.subs.values(), self.router, *self.dealers.values()]
+
+    def check_paths(self) -> None:
+        """Raise EndpointError when a bound path is no longer the file this process made there."""
+        for path, made in self._bound_paths.items():
+            if _file_at(path) != made:
+                raise EndpointError(
+                    f"{path}: another process took or removed it; nobody can reach this actor"
+                )
 
     # --- the port -----------------------------------------------------------------------------
 
@@ -87,8 +98,9 @@ class Sockets:
         """Close everything and remove the paths; the locks go last."""
         for socket in (self.pub, *self.all):
             socket.close(linger=0)
-        for path in self._bound_paths:
-            path.unlink(missing_ok=True)
+        for path, made in self._bound_paths.items():
+            if _file_at(path) == made:
+                path.unlink(missing_ok=True)
         self._context.term()
         for descriptor in self._locks:
             os.close(descriptor)
@@ -100,6 +112,7 @@ class Sockets:
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.SNDHWM, QUEUE_MAX)
         socket.setsockopt(zmq.RCVHWM, QUEUE_MAX)
+        socket.setsockopt(zmq.MAXMSGSIZE, SIZE_MAX)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 0)
         return socket
@@ -108,20 +121,29 @@ class Sockets:
         socket = self._made(kind)
         if kind == zmq.ROUTER:
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        socket.bind(endpoint(path))
-        self._bound_paths.append(path)
-        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, f"{path}: others may use it"
+            # A peer whose connection broke comes back under its name before the old one is gone
+            # here; without this it would be connected and silently unheard for good.
+            socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        others = os.umask(0o077)
+        try:
+            socket.bind(endpoint(path))
+        finally:
+            os.umask(others)
+        made = _file_at(path)
+        assert made is not None, f"{path}: bound, and not there"
+        self._bound_paths[path] = made
         return socket
 
     def _subscribe(self, actor: Actor[object], run: Path) -> None:
-        topics = {hears.topic for hears in actor.hears}
-        for topic in sorted(topics | {"heartbeat"}):
-            self.sub.setsockopt(zmq.SUBSCRIBE, topic.encode())
         sources = dict.fromkeys(
             (*(hears.source for hears in actor.hears), *actor.needs, *actor.watches)
         )
         for source in sources:
-            self.sub.connect(endpoint(run / f"{source}.pub"))
+            sub = self.subs[source] = self._made(zmq.SUB)
+            topics = (hears.topic for hears in actor.hears if hears.source == source)
+            for topic in dict.fromkeys((BEAT_TOPIC, *topics)):
+                sub.setsockopt(zmq.SUBSCRIBE, topic.encode())
+            sub.connect(endpoint(run / f"{source}.pub"))
 
     def _connect_dealer(self, path: Path, to: str, identity: str) -> None:
         dealer = self._made(zmq.DEALER)
@@ -133,6 +155,11 @@ class Sockets:
 
 def endpoint(path: Path) -> str:
     """Return the ipc endpoint of `path`. Raises EndpointError when the kernel would not take it."""
+    if ":" in path.parts[0]:  # A Path has lost a slash of "tcp://host:port".
+        raise EndpointError(
+            f"{path}: a network address; allowed is a folder of this machine, because frames on a"
+            " network would need keys that this version does not have"
+        )
     if len(os.fsencode(path)) > PATH_MAX:
         raise EndpointError(f"{path}: over {PATH_MAX} bytes; choose a shorter home")
     return f"ipc://{path}"
@@ -140,6 +167,7 @@ def endpoint(path: Path) -> str:
 
 def check_folder(run: Path) -> None:
     """Make `run` 0700. Raises EndpointError when it is another user's or not a folder."""
+    endpoint(run)
     run.mkdir(mode=0o700, parents=True, exist_ok=True)
     about = run.stat()
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
@@ -148,6 +176,15 @@ def check_folder(run: Path) -> None:
         raise EndpointError(
             f"{run}: mode {about.st_mode & 0o777:o}; allowed is 700: chmod 700 {run}"
         )
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Return what tells one file from another; None when there is none."""
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        return None
+    return about.st_dev, about.st_ino
 
 
 def lock(path: Path) -> int:
@@ -159,6 +196,19 @@ def lock(path: Path) -> int:
         os.close(descriptor)
         raise Locked(f"{path}: another process holds it; this actor already runs") from None
     return descriptor
+
+
+def _locked(*paths: Path) -> list[int]:
+    """Hold all of `paths`, or none. Raises Locked."""
+    held: list[int] = []
+    try:
+        for path in paths:
+            held.append(lock(path))  # noqa: PERF401 - what is held must be let go of
+    except Locked:
+        for descriptor in held:
+            os.close(descriptor)
+        raise
+    return held
 
 
 def poller(sockets: Iterable["zmq.Socket[bytes]"]) -> zmq.Poller:

@@ -6,6 +6,7 @@ Every builder takes fields of its message by name; a number may be an int or a t
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -23,7 +24,7 @@ from btcbot.domain.facts import (
     PauseChanged,
     TradingStateChanged,
 )
-from btcbot.domain.feed import BookSnapshot, QuoteSeen, TextLevel
+from btcbot.domain.feed import BookRead, BookSnapshot, QuoteSeen, TextLevel
 from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, OrderId, Pair, TradeId
 from btcbot.domain.instruments import DOCUMENTED, FEES_TRY
 from btcbot.domain.messages import (
@@ -91,12 +92,27 @@ def levels(*rows: tuple[int | str, int | str]) -> tuple[TextLevel, ...]:
     return tuple(TextLevel(str(price), str(amount)) for price, amount in rows)
 
 
+def side(*rows: tuple[int | str, int | str]) -> bytes:
+    """Return one side of a whole book, of (price, amount) rows, as the exchange writes it."""
+    return msgspec.json.encode([{"A": str(amount), "P": str(price)} for price, amount in rows])
+
+
 def book_snapshot(**changes: Any) -> BookSnapshot:
     default = BookSnapshot(
         pair=BTCTRY,
         change_set=100,
-        bids=levels((2_499_990, 1), (2_499_980, 2)),
-        asks=levels((2_500_010, 1), (2_500_020, 2)),
+        bids=side((2_499_990, 1), (2_499_980, 2)),
+        asks=side((2_500_010, 1), (2_500_020, 2)),
+    )
+    return with_changes(default, changes)
+
+
+def book_read(**changes: Any) -> BookRead:
+    default = BookRead(
+        pair=BTCTRY,
+        event_ns=START_NS,
+        bids=levels((2_499_980, 1)),
+        asks=levels((2_500_020, 1)),
     )
     return with_changes(default, changes)
 

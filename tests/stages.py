@@ -13,14 +13,14 @@ from btcbot.backtest import Plan, Stage
 from btcbot.config import Config
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import Price, Quantity
+from btcbot.domain.recorded import BookMoved, Happening, Traded
 from btcbot.orders.recovery import desk_of
 from btcbot.simulation.defaults import START_PRICES
-from btcbot.simulation.events import BookMoved, Happening, Traded
 from btcbot.simulation.market import SyntheticMarket
 from btcbot.store.writer import Writer
 from btcbot.strategies.profit_aware import DEMO
 from bus.actor import Actor, Step
-from bus.memory import Faults
+from bus.hosted import Faults
 from tests.builders import BTCTRY, START_NS
 
 MY_PID: Final = 4242

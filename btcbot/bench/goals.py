@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -16,14 +16,14 @@ import msgspec
 
 from btcbot import backtest
 from btcbot.bench import nautilus
-from btcbot.bench.pairs import Figure, in_pairs, percentile
+from btcbot.bench.pairs import BenchError, Figure, in_pairs, percentile
 from btcbot.bench.stage import submitting
 from btcbot.domain.ids import Asset, Pair, intent_id
 from btcbot.domain.messages import ApprovedOrder, OrderIntent
 from btcbot.domain.money import Price, Quantity
+from btcbot.domain.recorded import Quoted
 from btcbot.domain.words import Side
 from btcbot.risk.limits import RiskLimits
-from btcbot.simulation.recording import Quoted
 from btcbot.store.writer import Writer
 from btcbot.strategies import ema_cross
 
@@ -32,6 +32,7 @@ OURS_COMMITTING = ("committing", "risk_gate", "strategy", "source")
 RAW = ("raw_last", "raw_2", "raw_1", "raw_source")
 RAW_COMMITTING = ("raw_commit", "raw_2", "raw_1", "raw_source")
 WAIT_S = 60.0
+ORDERS_LEAST = 0.9  # Of the ticks; a machine that stalls more often measures itself.
 COMMITS = 1_000
 QUOTES = 200_000
 
@@ -112,9 +113,10 @@ def made_quotes(count: int, seed: int = 7) -> Iterator[Quoted]:
 # --- inside -----------------------------------------------------------------------------------
 
 
-def _quotes_a_second(quotes: list[Quoted], *, has_codec: bool) -> float:
+def quotes_plan(*, has_codec: bool) -> backtest.Plan:
+    """Return the run that is measured: every quote is decided on, and no limit is in the way."""
     big = Decimal(10**12)
-    plan = backtest.Plan(
+    return backtest.Plan(
         strategy="ema_cross",
         params=ema_cross.Params(fast=200, slow=1_000, quantity=Decimal("0.1")),
         pair=Pair("BTCTRY"),
@@ -126,7 +128,10 @@ def _quotes_a_second(quotes: list[Quoted], *, has_codec: bool) -> float:
         interval_ns=0,
         has_codec=has_codec,
     )  # fmt: skip
-    stage = backtest.Stage(plan, quotes[0].at_ns)
+
+
+def _quotes_a_second(quotes: list[Quoted], *, has_codec: bool) -> float:
+    stage = backtest.Stage(quotes_plan(has_codec=has_codec), quotes[0].at_ns)
     began = time.perf_counter()
     stage.play(iter(quotes))
     return len(quotes) / (time.perf_counter() - began)
@@ -184,41 +189,42 @@ def _chain(roles: tuple[str, ...], count: int, rate: int) -> float:
     """Run four processes; return the median time of a tick through all of them, in us."""
     with _folder() as folder:
         (folder / "run").mkdir(mode=0o700)
-        processes = [
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "btcbot.bench.stage",
-                    role,
-                    str(folder),
-                    str(count),
-                    str(rate),
-                ],
+        # They work inside the folder: paths of sockets are short, however deep it lies.
+        arguments = [".", str(count), str(rate)]
+        processes = {
+            role: subprocess.Popen(
+                [sys.executable, "-m", "btcbot.bench.stage", role, *arguments],
+                cwd=folder,
                 umask=0o077,
             )
             for role in roles
-        ]
+        }
         try:
-            taken = _awaited(folder / "taken.json")
+            taken = _awaited(folder / "taken.json", processes)
+            if len(taken) < count * ORDERS_LEAST:
+                why = (folder / "taken.refused").read_text()
+                raise BenchError(f"only {len(taken)} of {count} ticks became orders: {why}")
         finally:
-            for process in processes:
+            for process in processes.values():
                 process.terminate()
-            for process in processes:
+            for process in processes.values():
                 process.wait(5)
     return percentile(taken, 0.5) / 1_000
 
 
-def _awaited(path: Path) -> list[int]:
+def _awaited(path: Path, processes: Mapping[str, "subprocess.Popen[bytes]"]) -> list[int]:
+    """Return what the last process of a chain wrote. Raises BenchError when it cannot come."""
     give_up = time.monotonic() + WAIT_S
     while time.monotonic() < give_up:
         if path.exists() and path.stat().st_size:
             time.sleep(0.1)
             return msgspec.json.decode(path.read_bytes(), type=list[int])
+        if dead := [role for role, process in processes.items() if process.poll()]:
+            raise BenchError(f"{', '.join(dead)} of the chain died; its error is above")
         time.sleep(0.05)
     refused = path.with_suffix(".refused")
     why = refused.read_text() if refused.exists() else "no process said why"
-    raise TimeoutError(f"the chain did not finish within {WAIT_S:.0f} s: {why}")
+    raise BenchError(f"the chain did not finish within {WAIT_S:.0f} s: {why}")
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+from btcbot.bench.pairs import BenchError
+
 SCRIPT = Path(__file__).with_name("nautilus_quotes.txt")
 
 
@@ -15,5 +17,5 @@ def quotes_a_second(python: Path, count: int) -> float:
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"{python} could not run NautilusTrader: {done.stderr[-500:]}")
+        raise BenchError(f"{python} could not run NautilusTrader: {done.stderr[-500:]}")
     return float(done.stdout.split()[-1])

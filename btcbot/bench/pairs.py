@@ -6,6 +6,10 @@ from collections.abc import Callable
 from msgspec import Struct
 
 
+class BenchError(Exception):
+    """Something could not be measured at all; says what."""
+
+
 class Figure(Struct, frozen=True, kw_only=True):
     """One goal and what was measured; `limit` None: reported, not judged."""
 

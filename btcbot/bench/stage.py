@@ -24,7 +24,7 @@ from btcbot.domain.facts import (
     OrderSubmitting,
     TradingStateChanged,
 )
-from btcbot.domain.ids import Asset, ClientOrderId, CommandId, OrderId, Pair, intent_id
+from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, OrderId, Pair, intent_id
 from btcbot.domain.instruments import DOCUMENTED, default_fees
 from btcbot.domain.messages import (
     ApprovedOrder,
@@ -147,6 +147,8 @@ class Sink(Struct):
 
     count: int
     taken_ns: list[int] = field(default_factory=list)
+    # With those refused: a machine that stalls fills the limit of open orders.
+    seen: set[IntentId] = field(default_factory=set)
 
 
 def sink(writer: Writer | None, out: Path) -> Any:  # noqa: ANN401 - a Handle over Sink
@@ -154,14 +156,16 @@ def sink(writer: Writer | None, out: Path) -> Any:  # noqa: ANN401 - a Handle ov
         if not isinstance(message, ApprovedOrder | RefuseIntent):
             return Step(state)
         intent = message.intent
-        if isinstance(message, ApprovedOrder):
-            if writer is not None:
-                writer.commit((submitting(message, now_ns, writer.head),), writer.head + 1)
-            state.taken_ns.append(CLOCK.monotonic_ns() - intent.seen_ns)
-            if len(state.taken_ns) == state.count:
+        if intent.intent_id not in state.seen:  # A request that waits is asked again.
+            state.seen.add(intent.intent_id)
+            if isinstance(message, ApprovedOrder):
+                if writer is not None:
+                    writer.commit((submitting(message, now_ns, writer.head),), writer.head + 1)
+                state.taken_ns.append(CLOCK.monotonic_ns() - intent.seen_ns)
+            elif len(state.seen) == len(state.taken_ns) + 1:  # The first.
+                out.with_suffix(".refused").write_text(f"{message.rule}: {message.detail}")
+            if len(state.seen) == state.count:
                 out.write_bytes(msgspec.json.encode(state.taken_ns))
-        else:
-            out.with_suffix(".refused").write_text(f"{message.rule}: {message.detail}")
         # Refused, so that the gate forgets it: a chain of ticks must not fill its limits.
         verdict = IntentVerdict(intent_id=intent.intent_id, rule=Rule.MODE, detail="bench")
         return Step(state, (Answer(intent.intent_id, verdict),))

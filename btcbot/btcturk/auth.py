@@ -7,7 +7,7 @@ they are never logged and every request has a stamp of its own.
 import base64
 import hmac
 import re
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 STAMP_WINDOW_MS: Final = 5_000
 LOGIN_NONCE: Final = 3_000  # Of every published example; it is signed, the time is not.
@@ -68,6 +68,12 @@ class KeyPair:
         raise TypeError("a KeyPair is never pickled or copied")
 
 
-def is_signed(pair: KeyPair, stamp_ms: int, signature: str) -> bool:
+class Signer(Protocol):
+    """What signs: a KeyPair, or what stands for one."""
+
+    def sign(self, stamp: int, /) -> str: ...
+
+
+def is_signed(pair: Signer, stamp_ms: int, signature: str) -> bool:
     """Return whether `signature` is right, in constant time; for a server of the protocol."""
     return hmac.compare_digest(pair.sign(stamp_ms).encode(), signature.encode())

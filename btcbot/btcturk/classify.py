@@ -45,7 +45,7 @@ DETAIL_MAX: Final = 200
 def classify(intent_id: IntentId, client_id: ClientOrderId, status: int, body: bytes) -> Submitted:
     """Return the outcome of the POST of `intent_id` that was answered by `status` and `body`."""
     said = wire.verdict(body)
-    if said is None:
+    if said is None or not wire.is_whole(body):
         detail = f"HTTP {status}, not the exchange's JSON: {start(body)}"
         return Submitted(intent_id=intent_id, outcome=Outcome.UNKNOWN, detail=detail)
     if status == 200 and said.success:

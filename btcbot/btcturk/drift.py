@@ -17,6 +17,10 @@ _ORDER = (
     "id price amount quantity stopPrice pairSymbol pairSymbolNormalized pairsymbol"
     " pairsymbolnormalized type method orderClientId time updateTime status leftAmount"
 )
+_TRANSFER = (
+    "balanceType currencySymbol address tag txHash confirmationCount isConfirmed id timestamp"
+    " amount preciseAmount fee tax"
+)
 _ENVELOPE = "data success message code httpStatusCode extensions"
 KNOWN: Final[dict[str, frozenset[str]]] = {
     name: frozenset(f"{_ENVELOPE} {fields}".split())
@@ -29,10 +33,32 @@ KNOWN: Final[dict[str, frozenset[str]]] = {
         " price amount preciseAmount fee tax",
         "order_book": "timestamp bids asks",
         "time": "serverTime serverTime2",
+        "crypto": _TRANSFER,
+        "fiat": _TRANSFER,
+        "ticker": "pair pairNormalized timestamp last high low bid ask open volume average daily"
+        " dailyPercent denominatorSymbol numeratorSymbol order",
+        "public_trades": "pair pairNormalized numerator denominator date tid price amount side",
+        "daily": "pairSymbol pairNormalized pairSymbolNormalized time open high low close volume"
+        " average dailyChangeAmount dailyChangePercentage",
+        "chart_days": "pair time open high low close volume total average dailyChangeAmount"
+        " dailyChangePercentage",
+        "candles": "s t o h l c v nb nextTime",
+        "exchange_info": "timeZone serverTime symbols currencies currencyOperationBlocks id name"
+        " nameNormalized status numerator denominator numeratorScale denominatorScale hasFraction"
+        " filters filterType minPrice maxPrice tickSize minExchangeValue minAmount maxAmount"
+        " orderMethods displayFormat commissionFromNumerator order priceRounding isNew"
+        " marketPriceWarningThresholdPercentage maximumOrderAmount maximumLimitOrderPrice"
+        " minimumLimitOrderPrice symbol minWithdrawal minDeposit precision address minLen maxLen"
+        " currencyType tag enable color isAddressRenewable getAutoAddressDisabled"
+        " isPartialWithdrawalEnabled currencySymbol withdrawalDisabled depositDisabled",
+        "private_frame": "type id orderId timestamp numeratorSymbol denominatorSymbol amount fee"
+        " tax price orderType orderClientId preciseAmount user isBid method pair symbol clientId"
+        " pairId userId numLeft denomLeft newOrderClientId payload",
         "frame": "type CS PS P A CP AO BO channel event symbol items D I S ok message id code"
         " current min B BA AA H L LA O V AV DP NS DS PId Ord R C",
     }.items()
 }
+METHODS: Final = frozenset({"limit", "market", "stoplimit", "stopmarket"})
 STATUSES: Final = frozenset(
     {"Untouched", "Partial", "Closed", "Canceled", "Filled", "Cancelled"}  # As documented, and two
 )  # that other clients know.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
+from btcbot.btcturk.failures import why_no_connection
 from btcbot.btcturk.network import Internet, Network
 from btcbot.btcturk.rest import tls_context
 from btcbot.btcturk.submit import Connection, Post, Waits
@@ -163,8 +164,9 @@ class SubmitPool:
         return Connection(sock, tunnel, self._netloc, self, self._waits)
 
     def _trouble_of(self, error: OSError) -> str:
-        found = str(error) or f"no connection in {CONNECT_S:.0f} s"
-        return f"cannot connect to {self._netloc}: {found}"[:300]
+        if isinstance(error, TimeoutError):
+            return f"no connection to {self._netloc} in {CONNECT_S:.0f} s"
+        return why_no_connection(f"//{self._netloc}", error)[:300]
 
 
 async def _shake_hands(sock: socket.socket, tunnel: Tunnel) -> None:

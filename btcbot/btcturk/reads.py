@@ -2,8 +2,10 @@
 
 from typing import Any, Final, Protocol
 
-from btcbot.btcturk import wire
-from btcbot.btcturk.drift import STATUSES, Drift
+from btcbot.btcturk import account, wire
+from btcbot.btcturk.drift import METHODS, STATUSES, Drift
+from btcbot.btcturk.failures import Failure
+from btcbot.btcturk.rate_budget import Priority
 from btcbot.btcturk.rest import Params, Rest, RestError
 from btcbot.domain.ids import OrderId, Pair
 from btcbot.domain.venue import (
@@ -21,6 +23,11 @@ PAGE: Final = 1_000
 PAGES_MAX: Final = 50
 
 
+def priority_of(is_settling: bool) -> Priority:  # noqa: FBT001 - it is all there is to say
+    """Return the priority of a read that does or does not settle what is in doubt."""
+    return Priority.SETTLING if is_settling else Priority.ROUTINE
+
+
 class Clock(Protocol):
     def now_ns(self) -> int: ...
 
@@ -36,19 +43,26 @@ class Reads:
     async def order(self, order_id: OrderId) -> OrderRead:
         """Return one order; None only when the exchange itself says that it knows no such id."""
         try:
-            body = await self._private("order", f"/api/v1/order/{order_id}")
+            body = await self._private(
+                "order", f"/api/v1/order/{order_id}", priority=Priority.SETTLING
+            )
         except RestError as error:
-            if error.said is None or not error.said.says_order_not_found:
+            if error.failure is not Failure.NOT_FOUND:
                 raise
             return OrderRead(order_id=order_id, order=None)
         found = wire.order(body)
         if found.order_id != order_id:
-            raise RestError(f"asked for order {order_id}, was told of {found.order_id}")
+            detail = f"asked for order {order_id}, was told of {found.order_id}"
+            raise RestError(Failure.MALFORMED, detail)
         return OrderRead(order_id=order_id, order=self._seen((found,))[0])
 
-    async def open_orders(self, pair: Pair) -> OpenOrdersRead:
+    async def open_orders(
+        self, pair: Pair, priority: Priority = Priority.ROUTINE
+    ) -> OpenOrdersRead:
         asked_ns = self._clock.now_ns()
-        body = await self._private("open_orders", "/api/v1/openOrders", {"pairSymbol": pair})
+        body = await self._private(
+            "open_orders", "/api/v1/openOrders", {"pairSymbol": pair}, priority
+        )
         orders = self._seen(wire.open_orders(body, pair))
         return OpenOrdersRead(pair=pair, orders=orders, asked_ns=asked_ns)
 
@@ -90,13 +104,25 @@ class Reads:
             if effect.order_id is None
             else {"orderId": effect.order_id}  # The exchange wants it alone.
         )
-        body = await self._private("trades", "/api/v1/users/transactions/trade", params)
+        is_settling = effect.order_id is not None or effect.is_settling
+        body = await self._private(
+            "trades", "/api/v1/users/transactions/trade", params, priority_of(is_settling)
+        )
         return FillsRead(order_id=effect.order_id, fills=wire.fills(body), asked_ns=asked_ns)
 
-    async def balances(self) -> BalancesRead:
+    async def balances(self, priority: Priority = Priority.ROUTINE) -> BalancesRead:
         asked_ns = self._clock.now_ns()
-        body = await self._private("balances", "/api/v1/users/balances")
-        return BalancesRead(balances=wire.balances(body), asked_ns=asked_ns)
+        body = await self._private("balances", "/api/v1/users/balances", priority=priority)
+        return BalancesRead(balances=account.balances(body), asked_ns=asked_ns)
+
+    async def transfers(self, group: str, since_ms: int) -> tuple[account.Transfer, ...]:
+        """Return deposits and withdrawals since then: of coins ("crypto") or of money ("fiat")."""
+        path = f"/api/v1/users/transactions/{group}"
+        found = account.transfers(await self._private(group, path, {"startDate": since_ms}))
+        for row in found:
+            if row.kind not in ("deposit", "withdrawal"):
+                self._drift.note(f"transfer of kind {row.kind!r}")
+        return found
 
     async def time(self) -> TimeRead:
         """Measure once: a second try would stretch the trip, and with it the error."""
@@ -114,11 +140,19 @@ class Reads:
         params: dict[str, Any] = {"pairSymbol": pair, "orderId": from_id, "limit": PAGE}
         if page is not None:
             params["page"] = page
-        body = await self._private("all_orders", "/api/v1/allOrders", params)
+        body = await self._private(
+            "all_orders", "/api/v1/allOrders", params, priority=Priority.SETTLING
+        )
         return self._seen(wire.all_orders(body, pair))
 
-    async def _private(self, group: str, path: str, params: Params | None = None) -> bytes:
-        body = await self._rest.get(group, path, params, private=True)
+    async def _private(
+        self,
+        group: str,
+        path: str,
+        params: Params | None = None,
+        priority: Priority = Priority.ROUTINE,
+    ) -> bytes:
+        body = await self._rest.get(group, path, params, priority=priority)
         self._drift.look(group, body)
         return body
 
@@ -126,4 +160,6 @@ class Reads:
         for row in rows:
             if row.status not in STATUSES:
                 self._drift.note(f"order status {row.status!r}")
+            if row.method not in METHODS:
+                self._drift.note(f"order method {row.method!r}")
         return rows

@@ -7,18 +7,21 @@ Cancels have connections of their own, so reads that hang cannot hold one up.
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from btcbot.btcturk import wire
 from btcbot.btcturk.auth import KeyPair
+from btcbot.btcturk.breaker import Breaker
 from btcbot.btcturk.client import httpx
+from btcbot.btcturk.failures import PERMISSIONS, Failure, remedy_of_401, why_no_connection
 from btcbot.btcturk.grammar import start
 from btcbot.btcturk.hear import Hear, nobody
 from btcbot.btcturk.hear import reply as tell
 from btcbot.btcturk.network import Internet, Network
-from btcbot.btcturk.rate_budget import SECOND_NS, RateBudget, retry_after_s
+from btcbot.btcturk.rate_budget import SECOND_NS, Priority, RateBudget, retry_after_s
 
 TRY_S: Final = 4.0
 BOUND_S: Final = 9.0  # Of a read with all its tries; the core forgets one after 10 s.
@@ -26,26 +29,45 @@ TRIES: Final = 3
 BUDGET_WAIT_S: Final = 5.0
 BODY_MAX: Final = 8 << 20  # Exchange info has 355 KB.
 KEEP_ALIVE_S: Final = 60.0
+BARE: Final = frozenset({"ohlcs", "chart"})  # Groups of the chart host: no envelope.
+_ADVICE: Final = {
+    301: "; it sends us elsewhere, and we do not follow: check the address",
+    302: "; it sends us elsewhere, and we do not follow: check the address",
+    307: "; it sends us elsewhere, and we do not follow: check the address",
+    308: "; it sends us elsewhere, and we do not follow: check the address",
+    403: "; it blocks this address, or a guard in front of it does: see status.btcturk.com",
+    404: "; it has no such path: check the address",
+    503: "; it is in maintenance: see status.btcturk.com",
+}
 Stamp: TypeAlias = Callable[[], int]
+Ready: TypeAlias = Callable[[], Awaitable[None]]
 Monotonic: TypeAlias = Callable[[], int]
 Params: TypeAlias = Mapping[str, str | int]
 
 
 class RestError(Exception):
-    """No usable answer; nothing may be concluded from it, unless `said` is the exchange's no."""
+    """No usable answer; `failure` says of which kind, and whether that is evidence of anything."""
 
-    def __init__(
-        self,
-        detail: str,
-        *,
-        said: wire.Verdict | None = None,
-        is_unauthorised: bool = False,
-        is_passing: bool = False,
-    ) -> None:
+    def __init__(self, failure: Failure, detail: str, *, is_passing: bool = False) -> None:
         super().__init__(detail)
-        self.said = said
-        self.is_unauthorised = is_unauthorised
+        self.failure = failure
         self.is_passing = is_passing  # Another try may do better.
+
+
+async def _always() -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """A key, the stamp of the next request, and what is waited for before one is taken.
+
+    `ready` raises RestError when nothing may be signed now.
+    """
+
+    keys: KeyPair
+    stamp: Stamp
+    ready: Ready = _always
 
 
 class Rest:
@@ -56,16 +78,17 @@ class Rest:
         base: str,
         monotonic: Monotonic,
         *,
-        keys: KeyPair | None = None,
-        stamp: Stamp | None = None,
+        signing: Signing | None = None,
         budget: RateBudget | None = None,
         network: Network | None = None,
+        breaker: Breaker | None = None,
         hear: Hear = nobody,
     ) -> None:
-        """`hear` is told every reply as it came."""
+        """Without `signing` only public groups may be asked; `hear` is told every reply."""
         self._base, self._monotonic, self._hear = base, monotonic, hear
-        self._keys, self._stamp = keys, stamp
+        self._signing = signing
         self._budget = budget if budget is not None else RateBudget()
+        self._breaker = breaker if breaker is not None else Breaker()
         tls = tls_context(is_secure=base.startswith("https:"))
         network = network or Internet()
         self._reads = _client(base, tls, network.transport())
@@ -78,45 +101,59 @@ class Rest:
         path: str,
         params: Params | None = None,
         *,
-        private: bool = False,
+        priority: Priority = Priority.ROUTINE,
         tries: int = TRIES,
     ) -> bytes:
-        """Return the body of a good answer, from one of `tries`, within 9 s. Raises RestError."""
+        """Return the body of a good answer, from one of `tries`, within 9 s. Raises RestError.
+
+        Of the private groups it is signed.
+        """
         try:
             async with asyncio.timeout(BOUND_S):
-                return await self._get(group, path, params, private=private, tries=tries)
+                return await self._get(group, path, params, priority, tries)
         except TimeoutError:
-            raise RestError(f"no answer from {self._base} in {BOUND_S:.0f} s") from None
+            detail = f"no answer from {self._base} in {BOUND_S:.0f} s"
+            raise RestError(Failure.NO_ANSWER, detail) from None
 
     async def delete(self, path: str, params: Params) -> bytes:
         """Send one DELETE, once. Raises RestError."""
-        await self._admit("cancel")
-        return await self._once(self._cancels, "DELETE", "cancel", path, params, private=True)
+        await self._admit("cancel", Priority.SETTLING)
+        return await self._once(self._cancels, "DELETE", "cancel", path, params)
 
     async def close(self) -> None:
         await self._reads.aclose()
         await self._cancels.aclose()
 
     async def _get(
-        self, group: str, path: str, params: Params | None, *, private: bool, tries: int
+        self, group: str, path: str, params: Params | None, priority: Priority, tries: int
     ) -> bytes:
         for left in reversed(range(tries)):
-            await self._admit(group)
+            await self._admit(group, priority)
             try:
-                return await self._once(self._reads, "GET", group, path, params, private=private)
+                return await self._once(self._reads, "GET", group, path, params)
             except RestError as error:
                 if not error.is_passing or not left:
                     raise
                 await asyncio.sleep(0.2 * self._jitter.uniform(0.5, 1.5) * (tries - left))
         raise AssertionError(f"asked to try {tries} times")
 
-    async def _admit(self, group: str) -> None:
+    async def _admit(self, group: str, priority: Priority) -> None:
         """Wait for our turn in the rate budget. Raises RestError when that would take long."""
-        while not self._budget.take(group, self._monotonic()):
-            wait_s = self._budget.wait_ns(group, self._monotonic()) / SECOND_NS
+        while not self._budget.take(group, self._monotonic(), priority):
+            wait_s = self._budget.wait_ns(group, self._monotonic(), priority) / SECOND_NS
             if wait_s > BUDGET_WAIT_S:
-                raise RestError(f"our rate budget for {group} opens in {wait_s:.0f} s")
+                detail = f"our rate budget for {group} opens in {wait_s:.0f} s"
+                raise RestError(Failure.LIMITED, detail)
             await asyncio.sleep(wait_s)
+        if not self._breaker.take(group, self._monotonic()):
+            raise RestError(Failure.UNAUTHORISED, self.why_refused(group))
+        if group in PERMISSIONS and self._signing is not None:
+            await self._signing.ready()
+
+    def why_refused(self, group: str) -> str:
+        """Return why nothing of `group` is sent just now: the exchange refused our key."""
+        wait_s = self._breaker.wait_ns(group, self._monotonic()) // SECOND_NS
+        return f"not asked, next probe in {wait_s} s, after 401s in a row: {self._breaker.last}"
 
     async def _once(
         self,
@@ -125,10 +162,8 @@ class Rest:
         group: str,
         path: str,
         params: Params | None,
-        *,
-        private: bool,
     ) -> bytes:
-        headers = self._headers() if private else None
+        headers = self._headers() if group in PERMISSIONS else None
         try:
             async with (
                 asyncio.timeout(TRY_S),
@@ -139,38 +174,58 @@ class Rest:
                 tell(self._hear, f"{method} {target}", reply.status_code, body)
         except TimeoutError:
             detail = f"no answer from {self._base} in {TRY_S:.0f} s"
-            raise RestError(detail, is_passing=True) from None
+            raise RestError(Failure.NO_ANSWER, detail, is_passing=True) from None
         except httpx.HTTPError as error:
-            detail = f"{self._base}: {type(error).__name__}: {str(error) or 'no detail'}"
-            raise RestError(detail, is_passing=True) from None
+            detail = why_no_connection(self._base, error)
+            raise RestError(Failure.NO_ANSWER, detail, is_passing=True) from None
         return self._judged(reply, body, group)
 
     def _headers(self) -> dict[str, str]:
-        assert self._keys is not None, "a private request without a key"
-        assert self._stamp is not None, "a private request without a stamp"
-        return self._keys.headers(self._stamp())
+        assert self._signing is not None, "a private request without a key"
+        return self._signing.keys.headers(self._signing.stamp())
 
     def _judged(self, reply: httpx.Response, body: bytes, group: str) -> bytes:
         """Return `body` if it is a success by status and by its own word. Raises RestError."""
         status, said = reply.status_code, wire.verdict(body)
-        if status == 200 and said is not None and said.success is not False:
-            return body
+        if said is not None and not (said.text or said.code_text) and status != 200:
+            said = None
         detail = f"HTTP {status}"
-        if said is not None and (said.text or said.code_text):
+        if said is not None:
             detail += f", code {said.code_text or 'none'}: {said.text[:200] or 'no text'}"
         else:
-            said = None
             detail += f", not the exchange's JSON: {start(body)}" if body else ", an empty body"
+        if status == 200 and group in BARE and body[:1] in (b"[", b"{"):
+            return body
+        if status == 401:
+            text = said.text if said is not None else ""
+            detail = f"{detail}; {remedy_of_401(group, text)}"
+            self._breaker.refused(group, detail, self._monotonic())
+            raise RestError(Failure.UNAUTHORISED, detail)
         if status == 429 or "Retry-After" in reply.headers:
             wait_s = retry_after_s(reply.headers.get("Retry-After", ""))
             self._budget.close(group, wait_s, self._monotonic())
-            raise RestError(f"{detail}; waiting {wait_s:.0f} s")
+            is_passing = wait_s <= BUDGET_WAIT_S
+            raise RestError(
+                Failure.LIMITED, f"{detail}; waiting {wait_s:.0f} s", is_passing=is_passing
+            )
+        if said is not None and status in (200, 400):
+            self._breaker.accepted(group)
+        if status == 200 and said is not None and said.success is not False:
+            return body
+        failure = _failure_of(status, said)
         raise RestError(
-            detail,
-            said=said,
-            is_unauthorised=status == 401,
-            is_passing=status >= 500 or (status == 200 and said is None),
+            failure,
+            detail + _ADVICE.get(status, ""),
+            is_passing=failure is Failure.NO_ANSWER or (status == 200 and said is None),
         )
+
+
+def _failure_of(status: int, said: wire.Verdict | None) -> Failure:
+    if status >= 500:
+        return Failure.NO_ANSWER
+    if said is None or said.success is not False or status not in (200, 400):
+        return Failure.MALFORMED
+    return Failure.NOT_FOUND if said.says_not_found else Failure.REFUSED
 
 
 async def _body(reply: httpx.Response) -> bytes:
@@ -181,7 +236,8 @@ async def _body(reply: httpx.Response) -> bytes:
         async for part in parts:
             body += part
             if len(body) > BODY_MAX:
-                raise RestError(f"an answer of over {BODY_MAX} bytes from {reply.url.host}")
+                detail = f"an answer of over {BODY_MAX} bytes from {reply.url.host}"
+                raise RestError(Failure.MALFORMED, detail)
     return bytes(body)
 
 

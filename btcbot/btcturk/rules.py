@@ -1,5 +1,7 @@
 """Exchange info: 379 pairs and their rules; one that we cannot follow does not spoil the others."""
 
+from collections.abc import Iterator
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -13,6 +15,8 @@ from btcbot.domain.money import ZERO, Notional, Price, step_of
 class _Filter(Struct):
     filterType: str  # noqa: N815 - the exchange's names
     tickSize: str | None = None  # noqa: N815
+    minPrice: str | None = None  # noqa: N815
+    maxPrice: str | None = None  # noqa: N815
     minExchangeValue: str | None = None  # noqa: N815
 
 
@@ -64,8 +68,8 @@ def _instrument(row: _Symbol) -> Instrument:
             quantity_scale=row.numeratorScale,
             tick=max(tick, step_of(price_scale)),
             notional_min=Notional(number(minimum)),
-            price_min=_bound(row.minimumLimitOrderPrice),
-            price_max=_bound(row.maximumLimitOrderPrice),
+            price_min=max(_bounds(row.minimumLimitOrderPrice, rules.minPrice), default=None),
+            price_max=min(_bounds(row.maximumLimitOrderPrice, rules.maxPrice), default=None),
         )
     except WireError as error:
         raise WireError(f"{row.name}: {error}") from None
@@ -79,5 +83,9 @@ def _price_filter(row: _Symbol) -> tuple[_Filter, str]:
     raise WireError("no PRICE_FILTER with a minExchangeValue among its filters")
 
 
-def _bound(value: Raw) -> Price | None:
-    return None if bytes(value) == b"null" else Price(json_number(value))
+def _bounds(moving: Raw, fixed: str | None) -> Iterator[Price]:
+    """Yield the bounds of a price: one moves with the market, one is the filter's own."""
+    if bytes(moving) != b"null":
+        yield Price(json_number(moving))
+    if fixed:
+        yield Price(number(fixed))

@@ -58,12 +58,15 @@ class Socket:
     ) -> None:
         """`on_up` returns the frames to send first. `silence_s` None: silence is normal.
 
-        Where silence is normal, pings of ours notice a connection that died without a word.
+        A session whose owner does not say `is_alive` for `silence_s` is given up: a stalled socket
+        still answers pings and joins. Where silence is normal, pings of ours notice a connection
+        that died without a word.
         """
         self._url, self._monotonic = url, monotonic
         self._on_up, self._on_frame, self._on_down = on_up, on_frame, on_down
         self._silence_s, self._network = silence_s, network or Internet()
         self._connection: Link | None = None
+        self._patience: asyncio.Timeout | None = None
         self._budget = RateBudget()
         self._blocked_s = 0.0
         self._pauses = Pauses(self._network.chance)
@@ -74,6 +77,11 @@ class Socket:
         """Send frames in order if the socket is up; what is lost is asked again after the next."""
         if self._connection is not None:
             self._tasks.start(self._send(self._connection, tuple(frames)), self._on_down)
+
+    def is_alive(self) -> None:
+        """Take note of data: silence is counted from here."""
+        if self._patience is not None and self._silence_s is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time() + self._silence_s)
 
     async def close(self) -> None:
         """Close the socket; `on_down` is not called."""
@@ -134,7 +142,7 @@ class Socket:
         frames = tuple(self._on_up())
         self._connection = connection
         await self._send(connection, frames)
-        while True:
-            async with asyncio.timeout(self._silence_s):
-                frame = await connection.recv(decode=False)
-            self._on_frame(frame)
+        async with asyncio.timeout(self._silence_s) as self._patience:
+            while True:
+                self._on_frame(await connection.recv(decode=False))
+        raise AssertionError("a socket is read until it fails")

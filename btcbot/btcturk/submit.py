@@ -22,10 +22,11 @@ BODY_MAX: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long a POST waits, in seconds, for an answer in time and for one that is late."""
+    """Seconds: how long a POST waits for an answer in time, and for one that is late."""
 
     doubt_s: float = 3.0
     late_s: float = 120.0
+    report_s: float = 2.0  # Between two reports of how the connection to the exchange is.
 
 
 @dataclass(frozen=True, slots=True)

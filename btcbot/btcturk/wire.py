@@ -1,7 +1,7 @@
 """BTCTurk's REST answers, read strictly: text to exact decimals, ids to ints, the rest refused.
 
 Unknown fields are ignored (the exchange adds some now and then; `drift.py` counts them); what we
-use must be there and must be what the protocol says. Requests of ours are built here too.
+use must be there and must be what the protocol says.
 """
 
 from collections.abc import Iterable
@@ -15,23 +15,23 @@ from btcbot.btcturk.grammar import (
     Millis,
     WireError,
     above_zero,
-    balance,
     decoded,
     json_number,
     level,
     number,
 )
 from btcbot.domain.feed import TextLevel
-from btcbot.domain.ids import Asset, ClientOrderId, OrderId, Pair, TradeId
-from btcbot.domain.messages import AssetBalance
-from btcbot.domain.money import Amount, Price, Quantity, text
+from btcbot.domain.ids import OrderId, Pair, TradeId
+from btcbot.domain.money import ZERO, Amount, Price, Quantity
 from btcbot.domain.venue import VenueFill, VenueOrder
 from btcbot.domain.words import Side
 
 T = TypeVar("T")
-ORDER_NOT_FOUND: Final = 1152
+# Of a read by id, and of a cancel.
+NOT_FOUND_TEXTS: Final = frozenset({"order not found", "no_order_matches_your_request"})
+NOT_FOUND_CODES: Final = frozenset({1152, 1052})
 _EMPTY: Final = frozenset({b"null", b"{}", b"[]", b'""'})
-_Symbol = Annotated[str, Meta(min_length=1, max_length=20)]
+Symbol = Annotated[str, Meta(min_length=1, max_length=20)]
 
 
 class Reply(Struct, Generic[T]):
@@ -74,27 +74,27 @@ class Verdict(Struct):
         return bytes(self.data).replace(b" ", b"") in _EMPTY
 
     @property
-    def says_order_not_found(self) -> bool:
-        """Whether a read by id was told that there is no such order; text first, then number."""
+    def says_not_found(self) -> bool:
+        """Whether it says that it knows no such order; text first, then number."""
         if self.success is not False:
             return False
         if self.text:
-            return self.text.strip().casefold() == "order not found"
-        return self.number == ORDER_NOT_FOUND
+            return self.text.strip().casefold() in NOT_FOUND_TEXTS
+        return self.number in NOT_FOUND_CODES
 
 
 class SubmittedOrder(Struct):
-    """The part of a submit's reply that proves an order."""
+    """A submit's reply; `id` and our label prove the order, the rest is what was understood."""
 
     id: Id
     newOrderClientId: str | None = None  # noqa: N815 - the exchange's names
-
-
-class _Balance(Struct):
-    asset: _Symbol
-    balance: str
-    free: str
-    locked: str
+    pairSymbol: str | None = None  # noqa: N815
+    type: str | None = None
+    method: str | None = None
+    quantity: str | None = None
+    price: str | None = None
+    stopPrice: str | None = None  # noqa: N815
+    datetime: Millis | None = None
 
 
 class _Order(Struct, rename={"order_client_id": "orderClientId", "left": "leftAmount"}):
@@ -105,8 +105,13 @@ class _Order(Struct, rename={"order_client_id": "orderClientId", "left": "leftAm
     type: str
     status: str
     order_client_id: str | None = None
-    pairSymbol: _Symbol | None = None  # noqa: N815
-    pairsymbol: _Symbol | None = None  # As some answers spell it.
+    pairSymbol: Symbol | None = None  # noqa: N815
+    pairsymbol: Symbol | None = None  # As some answers spell it.
+    method: str = "limit"
+    quantity: str | None = None  # A residue on a closed market order: `amount` counts.
+    stopPrice: str | None = None  # noqa: N815
+    time: Millis = 0  # Always 0 in the list of open orders.
+    updateTime: Millis = 0  # noqa: N815
 
 
 class _OpenOrders(Struct):
@@ -118,19 +123,21 @@ class _Trade(Struct):
     id: Id
     orderId: Id  # noqa: N815
     timestamp: Millis
-    numeratorSymbol: _Symbol  # noqa: N815
-    denominatorSymbol: _Symbol  # noqa: N815
+    numeratorSymbol: Symbol  # noqa: N815
+    denominatorSymbol: Symbol  # noqa: N815
     orderType: str  # noqa: N815
     price: str
     preciseAmount: Raw  # noqa: N815 - a JSON number, read as text: `amount` is rounded
     fee: str
     tax: str
+    amount: str  # Rounded; what counts is `preciseAmount`.
     orderClientId: str | None = None  # noqa: N815
 
 
 class _Book(Struct):
     bids: list[tuple[str, str]]
     asks: list[tuple[str, str]]
+    timestamp: Raw = Raw(b"0")  # Milliseconds; older captures show a float.
 
 
 class _Time(Struct):
@@ -138,7 +145,6 @@ class _Time(Struct):
 
 
 _verdict = msgspec.json.Decoder(Verdict).decode
-_balances = msgspec.json.Decoder(Reply[list[_Balance]]).decode
 _order = msgspec.json.Decoder(Reply[_Order]).decode
 _orders = msgspec.json.Decoder(Reply[list[_Order]]).decode
 _open = msgspec.json.Decoder(Reply[_OpenOrders]).decode
@@ -146,7 +152,6 @@ _trades = msgspec.json.Decoder(Reply[list[_Trade]]).decode
 _book = msgspec.json.Decoder(Reply[_Book]).decode
 _time = msgspec.json.Decoder(_Time).decode
 _submitted = msgspec.json.Decoder(Reply[SubmittedOrder]).decode
-_encode = msgspec.json.Encoder().encode
 
 
 def verdict(body: bytes) -> Verdict | None:
@@ -155,6 +160,18 @@ def verdict(body: bytes) -> Verdict | None:
         return decoded(_verdict, body)
     except WireError:
         return None
+
+
+def is_whole(body: bytes) -> bool:
+    """Return whether all of an answer is JSON, what nobody uses included: else it proves nothing.
+
+    A decoder of structs skips unknown fields without a look at their text and numbers.
+    """
+    try:
+        decoded(msgspec.json.decode, body)
+    except WireError:
+        return False
+    return True
 
 
 def submitted(body: bytes) -> SubmittedOrder | None:
@@ -168,15 +185,6 @@ def submitted(body: bytes) -> SubmittedOrder | None:
 def server_ms(body: bytes) -> int:
     """Return the exchange's clock in ms. Raises WireError."""
     return decoded(_time, body).serverTime
-
-
-def balances(body: bytes) -> tuple[AssetBalance, ...]:
-    """Return every balance that is not empty, by asset. Raises WireError.
-
-    Free and locked must make the total: a reading amid an update does not count.
-    """
-    rows = (_asset_balance(row) for row in decoded(_balances, body).data)
-    return tuple(sorted((row for row in rows if row.total or row.free), key=lambda row: row.asset))
 
 
 def order(body: bytes) -> VenueOrder:
@@ -200,41 +208,16 @@ def fills(body: bytes) -> tuple[VenueFill, ...]:
     return tuple(_fill(row) for row in decoded(_trades, body).data)
 
 
-def book(body: bytes) -> tuple[tuple[TextLevel, ...], tuple[TextLevel, ...]]:
-    """Return (bids, asks) of the REST book, best first. Raises WireError."""
+def book(body: bytes) -> tuple[tuple[TextLevel, ...], tuple[TextLevel, ...], int]:
+    """Return (bids, asks, event_ns) of the REST book, best first. Raises WireError."""
     found = decoded(_book, body).data
-    return levels(found.bids), levels(found.asks)
+    event_ns = int(json_number(found.timestamp)) * 1_000_000
+    return levels(found.bids), levels(found.asks), event_ns
 
 
 def levels(rows: Iterable[tuple[str, str]]) -> tuple[TextLevel, ...]:
     """Return the levels of a whole book; one with nothing in it is none. Raises WireError."""
     return tuple(row for row in (level(*pair) for pair in rows) if row.amount != "0")
-
-
-def order_body(
-    pair: Pair, side: Side, quantity: Quantity, price: Price, client_id: ClientOrderId
-) -> bytes:
-    """Return the canonical body of a limit order; amounts are strings without exponent."""
-    return _encode(
-        {
-            "pairSymbol": pair,
-            "orderType": side,
-            "orderMethod": "limit",
-            "quantity": text(quantity),
-            "price": text(price),
-            "newOrderClientId": client_id,
-        }
-    )
-
-
-def _asset_balance(row: _Balance) -> AssetBalance:
-    try:
-        total, free, locked = balance(row.balance), balance(row.free), balance(row.locked)
-    except WireError as error:
-        raise WireError(f"balance of {row.asset}: {error}") from None
-    if free + locked != total:
-        raise WireError(f"balance of {row.asset}: free {free} + locked {locked} is not {total}")
-    return AssetBalance(Asset(row.asset), Amount(total), Amount(free))
 
 
 def _side(value: str) -> Side:
@@ -262,6 +245,10 @@ def _venue_order(row: _Order, pair: Pair | None) -> VenueOrder:
             left=Amount(number(row.left)),
             price=Price(number(row.price)),
             status=row.status,
+            method=row.method.lower(),
+            stop_price=Price(number(row.stopPrice)) if row.stopPrice else Price(ZERO),
+            created_ms=row.time,
+            updated_ms=row.updateTime,
         )
     except WireError as error:
         raise WireError(f"order {row.id}: {error}") from None
@@ -269,6 +256,7 @@ def _venue_order(row: _Order, pair: Pair | None) -> VenueOrder:
 
 def _fill(row: _Trade) -> VenueFill:
     try:
+        number(row.amount)  # Rounded: only looked at.
         return VenueFill(
             trade_id=TradeId(row.id),
             order_id=OrderId(row.orderId),

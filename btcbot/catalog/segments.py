@@ -372,3 +372,16 @@ def _decoded(path: Path, kind: int, body: bytes) -> _Found | None:
             return _sealing_of(body)
         case _:
             return None
+
+
+def blocks(path: Path) -> Iterator[Opening | Sealing | list[Captured] | None]:
+    """Yield what each block of a segment holds; None where damage was passed over.
+
+    A torn tail is no damage: its writer died, or is at work. Raises SegmentError as `read` does.
+    """
+    end = 0
+    for block, found in _scan(path, path.read_bytes()):
+        if block.start > end:
+            yield None
+        end = block.end
+        yield found

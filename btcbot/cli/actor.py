@@ -11,11 +11,18 @@ from btcbot.cli.process import live
 
 @click.command("actor")
 @click.argument("name", type=click.Choice(ACTORS))
+@click.option("--standby", is_flag=True, help="Execution only: wait until the other is gone.")
 @common
-def command(options: Options, name: str) -> None:
-    """Run the actor NAME until it is stopped. Exit 75: it lives already, on the same home."""
+def command(options: Options, name: str, *, standby: bool) -> None:
+    """Run the actor NAME until it is stopped. Exit 75: it lives already, on the same home.
+
+    With --standby it waits for the place of the execution that lives, imports done, holding no key,
+    no database and no connection, and takes over the moment that one is gone.
+    """
+    if standby and name != "execution":
+        raise click.UsageError(f"--standby: only execution has a standby, not {name}")
     config = options.load().config
     refuse_unarmed(config)
     make_folders(config)
     write_keys(config)
-    sys.exit(live(name, config, run_id="by-hand"))
+    sys.exit(live(name, config, run_id="by-hand", waits=standby))

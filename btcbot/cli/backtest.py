@@ -1,6 +1,6 @@
 """`btcbot backtest`: the same actors over a recording, in virtual time."""
 
-import csv
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from btcbot.cli import exits
+from btcbot.cli import exits, run_folder
 from btcbot.cli.common import Options, common, print_table, stop
+from btcbot.config import Config
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import MoneyError, half_up, parse, text
 
 if TYPE_CHECKING:
     from btcbot.backtest import Plan, Result
+    from btcbot.cli.sources import Chosen
 
 LAST_NS = 1 << 62
 CENTS = 2
@@ -32,11 +34,11 @@ PAIR_COLUMNS = (
 @click.option("-s", "--strategy", "name", required=True, help="Which strategy decides.")
 @click.option(
     "--data",
-    "paths",
+    "given",
     required=True,
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="L2 jsonl, or csv of trades, quotes or candles; also .gz. Repeat for the next file.",
+    metavar="NAME|FILE",
+    help="A data set of the catalog, or a file of any form it imports; repeat for the next file.",
 )
 @click.option("--pair", default="BTCTRY", show_default=True, help="Whose rules and fees count.")
 @click.option(
@@ -45,14 +47,18 @@ PAIR_COLUMNS = (
     help="First price of the pair. Else as recorded; for a foreign market, a usual one.",
 )
 @click.option("--timerange", default="", metavar="20260101-20260301", help="UTC days; end not in.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for orders, fills, equity.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for orders, fills and equity; default: HOME/backtests/RUN.",
+)
 @click.option("--codec", is_flag=True, help="Encode every message, as between processes.")
 @common
 def command(  # noqa: PLR0913 - one parameter an option
     options: Options,
     *,
     name: str,
-    paths: tuple[Path, ...],
+    given: tuple[str, ...],
     pair: str,
     start_price: str | None,
     timerange: str,
@@ -61,54 +67,65 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Run a strategy over recorded data and print what came of it.
 
-    With --out the folder gets orders.jsonl, fills.jsonl, equity.csv and summary.json; the same
-    input gives the same bytes.
+    The folder gets orders.jsonl, fills.jsonl, equity.csv and, when all is written, summary.json.
+    The same input gives the same bytes.
     """
     from btcbot import backtest
-    from btcbot.simulation.recording import DatasetError, open_recording
+    from btcbot.catalog.parquet import LibraryMissing
+    from btcbot.cli.sources import choose
+    from btcbot.domain.recorded import DatasetError
+    from btcbot.simulation.recording import open_recording
 
-    plan = _plan(options, name, pair, has_codec=codec)
-    start, span_ns = _price(start_price), _span(timerange)
+    config = options.load().config
+    start, span_ns = _price(start_price), span_of(timerange)
     try:
-        data = open_recording(paths, DOCUMENTED[plan.pair], start, span_ns)
+        chosen = choose(given, config.data, Pair(pair))
+        plan = _plan(config, name, pair, chosen, has_codec=codec)
+        data = open_recording(chosen.source, plan.instrument, start, span_ns)
+        identity = _identity(plan, chosen.digest(), data.factor, timerange)
+        folder = run_folder.prepare(out, config, identity["run"])
         result, _ = backtest.run(plan, data.events)
-        identity = _identity(plan, backtest.digest_of(paths), data.factor, timerange)
-    except DatasetError as error:
+    except (DatasetError, LibraryMissing) as error:
         stop(exits.CONFIG, f"btcbot: --data: {error}")
-    summary = {**identity, **_summary(plan, result)}
-    if out is not None:
-        _write(out, result, summary)
+    summary = {**identity, "data_gaps": chosen.gaps, **_summary(plan, result)}
+    run_folder.write(folder, result, summary)
+    options.note(f"btcbot: orders, fills and equity are in {folder}")
     options.show(summary, lambda: _print(options, summary))
 
 
-def _plan(options: Options, name: str, pair: str, *, has_codec: bool) -> "Plan":
+def _plan(config: Config, name: str, pair: str, chosen: "Chosen", *, has_codec: bool) -> "Plan":
     """Return what is to be run, by the configuration and the flags; exits 78 when it cannot be."""
     from btcbot import backtest
     from btcbot.strategies.registry import StrategyError, find, parameters
 
-    config = options.load().config
-    if pair not in DOCUMENTED:
+    if pair not in DOCUMENTED and chosen.rules is None:
         known = ", ".join(DOCUMENTED)
-        stop(exits.CONFIG, f"btcbot: no rules for --pair {pair!r}; allowed are {known}")
+        more = "or a pair whose rules the data set states"
+        stop(exits.CONFIG, f"btcbot: no rules for --pair {pair!r}; allowed are {known}, {more}")
     try:
         given = config.strategy.params if config.strategy.name == name else {}
         params = parameters(find(name), given, is_sandbox=True)
     except StrategyError as error:
         stop(exits.CONFIG, f"btcbot: {error}")
+    fees = {quote: config.fees(quote) for quote in (Asset("TRY"), Asset("USDT"))}
+    if chosen.fees is not None:
+        rules = chosen.rules or DOCUMENTED[Pair(pair)]
+        fees[rules.quote] = chosen.fees
     return backtest.Plan(
         strategy=name,
         params=params,
         pair=Pair(pair),
+        rules=chosen.rules,
         limits=config.risk,
         bounds=config.orders,
-        fees={quote: config.fees(quote) for quote in (Asset("TRY"), Asset("USDT"))},
+        fees=fees,
         has_codec=has_codec,
     )
 
 
 def _identity(plan: "Plan", data: str, factor: Decimal, timerange: str) -> dict[str, Any]:
     """Return what decides the result: two runs that agree in it agree in every byte."""
-    return {
+    parts = {
         "strategy": plan.strategy,
         "params": msgspec.to_builtins(plan.params, enc_hook=str),
         "pair": plan.pair,
@@ -118,6 +135,8 @@ def _identity(plan: "Plan", data: str, factor: Decimal, timerange: str) -> dict[
         "config": plan.digest,
         "code": version("btcbot"),
     }
+    run = hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
+    return {"run": run, **parts}
 
 
 def _summary(plan: "Plan", result: "Result") -> dict[str, Any]:
@@ -133,13 +152,14 @@ def _summary(plan: "Plan", result: "Result") -> dict[str, Any]:
         "equity_first": _cents(known[0]) if known else None,
         "equity_last": _cents(known[-1]) if known else None,
         "drawdown_max": _cents(max((p.drawdown for p in result.equity), default=Decimal(0))),
-        "pairs": [_pair(plan.pair, result)],
+        "pairs": [_pair(plan, result)],
         "balances": {asset: text(total) for asset, total in result.balances.items()},
     }
 
 
-def _pair(pair: Pair, result: "Result") -> dict[str, Any]:
-    """Return one pair's figures, in its quote asset."""
+def _pair(plan: "Plan", result: "Result") -> dict[str, Any]:
+    """Return the pair's figures, in its quote asset."""
+    pair = plan.pair
     fills = [row for row in result.fills if row["pair"] == pair]
     zero = Decimal(0)
     turnover = sum((Decimal(f["price"]) * Decimal(f["quantity"]) for f in fills), start=zero)
@@ -148,7 +168,7 @@ def _pair(pair: Pair, result: "Result") -> dict[str, Any]:
     held = next((row for row in positions if row.pair == pair), None)
     return {
         "pair": pair,
-        "quote": DOCUMENTED[pair].quote,
+        "quote": plan.instrument.quote,
         "orders": sum(1 for row in result.orders if row["pair"] == pair),
         "fills": len(fills),
         "turnover": _cents(turnover),
@@ -178,21 +198,6 @@ def _rows(summary: dict[str, Any]) -> Iterator[tuple[str, object]]:
         yield key.replace("_", " "), shown
 
 
-def _write(out: Path, result: "Result", summary: dict[str, Any]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    for name, rows in (("orders", result.orders), ("fills", result.fills)):
-        with (out / f"{name}.jsonl").open("wb") as lines:
-            lines.writelines(msgspec.json.encode(row) + b"\n" for row in rows)
-    with (out / "equity.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("at_ns", "equity_try", "drawdown_try"))
-        for point in result.equity:
-            equity = "" if point.equity is None else text(point.equity)
-            writer.writerow((point.at_ns, equity, text(point.drawdown)))
-    encoded = msgspec.json.format(msgspec.json.encode(summary), indent=2)
-    (out / "summary.json").write_bytes(encoded + b"\n")
-
-
 def _price(given: str | None) -> Decimal | None:
     if given is None:
         return None
@@ -205,7 +210,7 @@ def _price(given: str | None) -> Decimal | None:
     return price
 
 
-def _span(given: str) -> tuple[int, int] | None:
+def span_of(given: str) -> tuple[int, int] | None:
     """Read 20260101-20260301 as (first ns, ns after the last); either side may be missing."""
     if not given:
         return None

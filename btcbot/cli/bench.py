@@ -8,7 +8,7 @@ import click
 from btcbot.cli import exits
 from btcbot.cli.common import Options, common, print_table, stop
 
-GOALS = ("G1", "G4", "G6", "G8", "G8c")
+GOALS = ("G1", "G4", "G6", "G8", "G8c", "G16")
 
 
 @click.command("bench")
@@ -24,7 +24,9 @@ def command(
     options: Options, *, pairs: int, goals: tuple[str, ...], nautilus_python: Path | None
 ) -> None:
     """Measure in interleaved pairs, on this folder's disk; exit 7 when a goal is missed."""
+    from btcbot.bench import frames
     from btcbot.bench import goals as bench
+    from btcbot.bench.pairs import BenchError
 
     runs: dict[str, Any] = {
         "G1": lambda: bench.tick_to_order(pairs),
@@ -32,11 +34,15 @@ def command(
         "G6": lambda: bench.tick_to_commit(pairs),
         "G8": lambda: bench.backtest_quotes(pairs, nautilus_python, has_codec=False),
         "G8c": lambda: bench.backtest_quotes(pairs, nautilus_python, has_codec=True),
+        "G16": lambda: frames.book_frame(pairs),
     }
     figures = []
     for name in goals or GOALS:
         options.note(f"btcbot: measuring {name}")
-        figures.append(runs[name]())
+        try:
+            figures.append(runs[name]())
+        except BenchError as error:
+            stop(exits.ERROR, f"btcbot: {name} could not be measured: {error}")
     found = [
         {
             "goal": f.name,

@@ -113,6 +113,15 @@ def stop(code: int, text: str = "") -> NoReturn:
     sys.exit(code)
 
 
+def confirm(word: str, about: str = "") -> None:
+    """Have a person type `word` before something riskier; ends with 6 when they do not."""
+    if not sys.stdin.isatty():
+        stop(exits.REFUSED, "btcbot: refused: not a terminal to confirm on; add --yes")
+    ask = f"{about}: type {word} to confirm" if about else f"Type {word} to confirm"
+    if click.prompt(ask, err=True, default="", show_default=False) != word:
+        stop(exits.REFUSED, "btcbot: not confirmed")
+
+
 class LazyGroup(click.Group):
     """A group whose commands are modules with a `command`, imported when they are called."""
 

@@ -24,8 +24,8 @@ def actors() -> None:
 def actors_list(options: Options) -> None:
     """List the actors with pid, state and age of the last heartbeat."""
     found = status_of(options)["actors"]
-    columns = tuple(found[0])
-    rows = [tuple(row.values()) for row in found]
+    columns = tuple(name for name in found[0] if name != "standby")
+    rows = [tuple(row[name] for name in columns) for row in found]
     options.show({"actors": found}, lambda: print_table(options, columns, rows))
 
 

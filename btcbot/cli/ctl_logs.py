@@ -40,7 +40,9 @@ def logs(
     """
     folder = options.load().config.home / "log"
     names = (actor,) if actor else (*ACTORS, "sandbox")
-    tails = [Tail(folder / f"{name}.log") for name in names]
+    # Either of the two processes may be execution: each writes to a file of its own.
+    files = [*names, *(["execution_standby"] if "execution" in names else [])]
+    tails = [Tail(folder / f"{name}.log") for name in files]
     if not any(tail.path.exists() for tail in tails):
         stop(exits.NOT_RUNNING, f"btcbot: no logs in {folder}; start the fleet with `btcbot up`")
     limit = lines

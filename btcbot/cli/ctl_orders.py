@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from btcbot.cli import exits
-from btcbot.cli.common import Options, common, print_table, stop
+from btcbot.cli.common import Options, common, confirm, print_table, stop
 from btcbot.cli.ctl_link import Json, carry_out, history
 
 LIST_COLUMNS: Final = (
@@ -20,7 +20,7 @@ UNTOLD: Final = (
 
 @click.group()
 def orders() -> None:
-    """List, show and cancel orders."""
+    """List, show, cancel and resolve orders."""
 
 
 @orders.command("list")
@@ -55,6 +55,36 @@ def orders_cancel(options: Options, *, name: str, reason: str) -> None:
         stop(exits.REFUSED, f"btcbot: refused: {name} was refused by the risk gate, never sent")
     request = {"command": "cancel", "client_order_id": label, "reason": reason}
     carry_out(options, request, f"cancel of {label} is asked for")
+
+
+@orders.command("resolve")
+@click.argument("name", metavar="ORDER_ID")
+@click.option(
+    "--as",
+    "resolution",
+    type=click.Choice(("absent", "closed")),
+    required=True,
+    help="It never existed on the exchange; or it did, and is over.",
+)
+@click.option("--reason", required=True, help="What you saw, and where: it is journaled.")
+@click.option("--yes", is_flag=True, help="Do not ask for a typed confirmation.")
+@common
+def orders_resolve(options: Options, *, name: str, resolution: str, reason: str, yes: bool) -> None:
+    """End the doubt about an UNKNOWN order by your word; nothing else can by hand.
+
+    Look at the exchange's own pages first. Its lists are read once more, and what they show is
+    stronger: exit 6 when they show the order, or one just like it. A wrong word costs money: the
+    bot forgets the order's reservation, and may order again.
+    """
+    label = order_of(options, name)["client_order_id"]
+    if label is None:
+        stop(exits.REFUSED, f"btcbot: refused: {name} was refused by the risk gate, never sent")
+    if not yes:
+        confirm(resolution, about=label)
+    request = {
+        "command": "resolve", "client_order_id": label, "resolution": resolution, "reason": reason,
+    }  # fmt: skip
+    carry_out(options, request, f"{label} is resolved as {resolution}")
 
 
 @click.command()

@@ -21,6 +21,7 @@ from btcbot.cli.ctl_money import print_positions
 HEARTBEAT_STALE_S: Final = 1.0
 FEED_STALE_S: Final = 5.0
 LIMITS_STALE_S: Final = 5.0
+EXCHANGE_STALE_S: Final = 10.0
 USABLE: Final = ("LIVE", "FALLBACK")
 
 
@@ -87,7 +88,7 @@ def print_status(options: Options, found: Json) -> None:
     _print_trading(found)
     click.echo()
     columns = ("actor", "state", "pid", "heartbeat s", "restarts", "rss MB")
-    print_table(options, columns, [_actor(row) for row in found["actors"]])
+    print_table(options, columns, [row for a in found["actors"] for row in _actors(a)])
     click.echo()
     feeds = [
         (f["pair"], f["state"], aged(f["age_s"], FEED_STALE_S), f["reason"]) for f in found["feeds"]
@@ -98,11 +99,34 @@ def print_status(options: Options, found: Json) -> None:
     if found["positions"]:
         click.echo()
         print_positions(options, found)
+    _print_exchange(options, found)
     if found["limits"]:
         click.echo()
         age = aged(found["limits_age_s"], LIMITS_STALE_S)
         limits = [(row["name"], row["used"], row["limit"], age) for row in found["limits"]]
         print_table(options, ("limit", "used", "allowed", "age s"), limits)
+
+
+def _print_exchange(options: Options, found: Json) -> None:
+    exchange = found["exchange"]
+    if exchange["age_s"] is None:
+        return
+    click.echo()
+    age = aged(exchange["age_s"], EXCHANGE_STALE_S)
+    reason = f" ({exchange['reason']})" if exchange["reason"] else ""
+    clock = "clock not read yet"
+    if exchange["clock_error_ms"] is not None:
+        clock = f"clock {exchange['clock_offset_ms']:+} ms, within {exchange['clock_error_ms']} ms"
+    click.echo(f"exchange  private socket {exchange['private_socket']}{reason}, {clock}, age {age}")
+    if exchange["trouble"]:
+        click.echo(f"exchange  {exchange['trouble']}")
+    used = [row for row in found["rate"] if row["used"] or row["closed_s"]]
+    rows = [
+        (row["group"], row["window_s"], row["used"], row["allowed"], row["closed_s"] or "")
+        for row in used
+    ]
+    if rows:
+        print_table(options, ("rate", "window s", "used", "allowed", "closed s"), rows)
 
 
 def _print_trading(found: Json) -> None:
@@ -121,9 +145,12 @@ def scope_text(scope: dict[str, str]) -> str:
     return " ".join(f"{name}={part}" for name, part in scope.items()) or "everything"
 
 
-def _actor(row: Json) -> tuple[object, ...]:
+def _actors(row: Json) -> list[tuple[object, ...]]:
+    """Return the row of an actor and, below it, who waits for its place."""
     age = aged(row["heartbeat_age_s"], HEARTBEAT_STALE_S)
-    return (row["name"], row["state"], row["pid"], age, row["restarts"], row["rss_mb"])
+    own = (row["name"], row["state"], row["pid"], age, row["restarts"], row["rss_mb"])
+    standby = row.get("standby")
+    return [own, ("  standby", "waits", standby["pid"], "", "", "")] if standby else [own]
 
 
 def _print_money(found: Json) -> None:

@@ -22,6 +22,7 @@ from btcbot.config import Config, freeze, refusals
 from btcbot.layers import ConfigError
 from btcbot.secret import write_secret
 from btcbot.simulation import defaults
+from bus.standby import waiting_file
 
 ACTORS: Final = (
     "execution",
@@ -147,6 +148,7 @@ def forget_lives(config: Config) -> None:
     for name in (*ACTORS, "sandbox"):
         for kind in ("ready", "starts"):
             (config.run / f"{name}.{kind}").unlink(missing_ok=True)
+    waiting_file(config.run / "exec.lock").unlink(missing_ok=True)
 
 
 def write_config(config: Config, run_id: str) -> None:

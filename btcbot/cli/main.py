@@ -7,10 +7,13 @@ import click
 from btcbot.cli.common import LazyGroup, common, run
 
 COMMANDS = {
+    "account": ("btcbot.cli.account", "Which account the journal belongs to."),
     "actor": ("btcbot.cli.actor", "Run one actor: what supervisord calls."),
     "backtest": ("btcbot.cli.backtest", "Run the same actors over recorded or made-up data."),
+    "backup": ("btcbot.cli.backup", "Copies of the database, proven and restored."),
     "bench": ("btcbot.cli.bench", "Measure this machine against btcbot's own figures."),
     "config": ("btcbot.cli.config", "Show and check the configuration."),
+    "data": ("btcbot.cli.data", "Keep recorded markets: fetch, import, list, verify."),
     "down": ("btcbot.cli.down", "Stop the fleet and wait until nothing is left of it."),
     "export": ("btcbot.cli.export", "Export fills, orders, intents or events."),
     "init": ("btcbot.cli.init", "Write a commented btcbot.toml and make the folders."),

@@ -1,4 +1,4 @@
-"""What supervisord calls: `python -I -m btcbot.cli.process NAME HOME/run/config.json`.
+"""What supervisord calls: `python -I -m btcbot.cli.process NAME HOME/run/config.json [--standby]`.
 
 Sets the process up (dies with its parent, no core dumps, umask, title, logs), minds the crash-loop
 guard, then becomes the actor. Imports no click: an actor starts fast and stays small.
@@ -26,35 +26,41 @@ from btcbot.domain.instruments import DOCUMENTED
 from btcbot.layers import ConfigError
 from btcbot.secret import SecretError, read_secret
 from btcbot.simulation import defaults
+from btcbot.vitals import standby_title_of, title_of
 from bus.zeromq import EndpointError, Locked
 
 PR_SET_PDEATHSIG: Final = 1
+STANDBY: Final = "--standby"
 log = logging.getLogger("btcbot.process")
 
 
 def main(arguments: list[str]) -> int:
     """Run the actor (or the sandbox) that `arguments` name; return its exit code."""
-    name, path = arguments
+    name, path, *rest = arguments
+    assert rest in ([], [STANDBY]), f"unknown arguments: {rest}"
     die_with_parent(int(os.environ.get("BTCBOT_SUPERVISOR_PID", "0")))
     try:
         config, run_id = thaw(Path(path))
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return exits.CONFIG
-    return live(name, config, run_id)
+    return live(name, config, run_id, waits=bool(rest))
 
 
-def live(name: str, config: Config, run_id: str) -> int:
-    """Be the actor `name` until it ends; return 75 if it lives already, 78 if it may not start."""
+def live(name: str, config: Config, run_id: str, *, waits: bool = False) -> int:
+    """Be the actor `name` until it ends; return 75 if it lives already, 78 if it may not start.
+
+    With `waits` (execution alone has this), 75 does not occur: it becomes the warm standby.
+    """
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    setproctitle(f"btcbot: {name}")
+    setproctitle(standby_title_of(name) if waits else title_of(name))
     logs.configure(name, run_id=run_id, mode=config.mode, level=config.log.level)
     try:
         if name == "sandbox":
             serve_sandbox(config)
         else:
-            become(name, config)
+            become(name, config, waits=waits)
     except Locked as error:
         log.error("already_running", extra={"error": str(error)})  # noqa: TRY400 (it says it all)
         return exits.TRY_LATER
@@ -64,22 +70,33 @@ def live(name: str, config: Config, run_id: str) -> int:
     return exits.OK
 
 
-def become(name: str, config: Config) -> None:
+def become(name: str, config: Config, *, waits: bool = False) -> None:
     """Run the actor until it ends. Raises ConfigError with every reason why it may not."""
+    if name == "execution":
+        # Its life begins when it has its place: a standby that waits has started nothing.
+        load(name).main(config, begin=lambda: begin(name, config), waits=waits)
+    else:
+        begin(name, config)
+        load(name).main(config)
+
+
+def begin(name: str, config: Config) -> None:
+    """Begin a life: count it, and refuse it where the configuration may not trade."""
+    setproctitle(title_of(name))
     guard = Guard(config.run, name)
     if guard.enter(time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
         log.critical("crash_loop", extra={"error": guard.hold()})
     if reasons := refusals(config):
         raise ConfigError(*reasons)
-    load(name).main(config)
 
 
 def load(name: str) -> ModuleType:
-    """Import the actor, and no more than it needs."""
+    """Import what has the actor's `main`, and no more than it needs."""
     # httpx imports its own command line, and with it click and rich, unless it cannot: 6 MB and
     # 40 ms in each actor that talks to the exchange.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
-    return importlib.import_module(f"actors.{name}")
+    # Execution's is beside us: a panic lives the same life.
+    return importlib.import_module("btcbot.cli.life" if name == "execution" else f"actors.{name}")
 
 
 def serve_sandbox(config: Config) -> None:

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -70,10 +71,10 @@ def command(options: Options) -> None:
         held = lock(config.run / "record.lock")
     except Locked:
         stop(exits.TRY_LATER, f"btcbot: another recorder has {config.home}; choose another --home")
-    _log_to_stderr(config, options)
+    log_to_stderr(config, options)
     options.note(f"btcbot: recording {', '.join(config.pairs)} from {config.addresses.ws}")
     lost: list[str] = []
-    run_on_loop(_record(config, options, lost.append))
+    run_on_loop(record(config, options, config.raw, lost.append))
     os.close(held)
     if lost:
         stop(exits.ERROR, f"btcbot: {lost[0]}")
@@ -148,8 +149,14 @@ class Recorder:
                 log.error("unknown_pair", extra={"error": f"no pair {pair}{hint}"})
 
 
-async def _record(config: Config, options: Options, fail: Callable[[str], None]) -> None:
-    """Record until told to end; `fail` hears what was lost, if anything was."""
+async def record(
+    config: Config,
+    options: Options,
+    root: Path,
+    fail: Callable[[str], None],
+    lasting_s: float | None = None,
+) -> None:
+    """Record under `root` until told to end, or for so long; `fail` hears what was lost, if any."""
     from btcbot.btcturk.feed import BtcturkFeed
     from btcbot.catalog.capture import Capture
     from bus.clock import SystemClock
@@ -157,6 +164,8 @@ async def _record(config: Config, options: Options, fail: Callable[[str], None])
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    if lasting_s is not None:
+        asyncio.get_running_loop().call_later(lasting_s, ended.set)
     clock = SystemClock()
     recorder = Recorder(config.pairs, time.monotonic)
 
@@ -168,7 +177,7 @@ async def _record(config: Config, options: Options, fail: Callable[[str], None])
             except BrokenPipeError:  # Who wanted the lines has gone.
                 ended.set()
 
-    capture = Capture(config.raw, WRITER, config.capture, clock, on_flush=flushed)
+    capture = Capture(root, WRITER, config.capture, clock, on_flush=flushed)
     addresses = config.addresses
     feed = BtcturkFeed(
         addresses.rest, addresses.ws, recorder.deliver, clock.monotonic_ns, hear=capture
@@ -217,7 +226,7 @@ def _print_lines(done: tuple[Acknowledged, ...]) -> None:
     os.write(sys.stdout.fileno(), b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
 
 
-def _log_to_stderr(config: Config, options: Options) -> None:
+def log_to_stderr(config: Config, options: Options) -> None:
     from btcbot import logs
 
     level = "error" if options.verbosity < 0 else config.log.level

@@ -16,6 +16,7 @@ from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import MoneyError, parse
 from btcbot.layers import ConfigError
 from btcbot.simulation import defaults
+from btcbot.simulation.access import PERMISSIONS, permissions_of
 
 if TYPE_CHECKING:
     from btcbot.simulation.sandbox import Source
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SPEED_MAX = 1_000.0
 # A third of the shortest time after which btcbot takes an order for absent (orders.bounds).
 CANCEL_DELAY_MAX_S = 10.0
+LISTS_DELAY_MAX_S = 30.0  # As users of the real exchange reported.
 
 
 @click.command("sandbox")
@@ -51,6 +53,18 @@ CANCEL_DELAY_MAX_S = 10.0
     "--cancel-delay", default=0.0, show_default=True, type=click.FloatRange(0, CANCEL_DELAY_MAX_S),
     help="Seconds from a cancel's answer to its effect; the order may fill meanwhile.",
 )  # fmt: skip
+@click.option(
+    "--orders-delay", default=0.0, show_default=True, type=click.FloatRange(0, LISTS_DELAY_MAX_S),
+    help="Seconds until lists of orders show a new one; it is there, and may fill, at once.",
+)  # fmt: skip
+@click.option(
+    "--trades-delay", default=0.0, show_default=True, type=click.FloatRange(0, LISTS_DELAY_MAX_S),
+    help="Seconds until own trades are listed.",
+)  # fmt: skip
+@click.option(
+    "--grant", "grants", multiple=True, metavar="KEY:SECRET:PERMISSION[,PERMISSION...]",
+    help=f"A further key, repeatable; permissions are {', '.join(PERMISSIONS)}.",
+)  # fmt: skip
 @click.option("--state", type=click.Path(path_type=Path), help="Keep the account in this folder.")
 @common
 def command(  # noqa: PLR0913 - one parameter an option
@@ -66,6 +80,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     data: tuple[Path, ...],
     speed: float,
     cancel_delay: float,
+    orders_delay: float,
+    trades_delay: float,
+    grants: tuple[str, ...],
     state: Path | None,
 ) -> None:
     """Serve a simulated exchange until Ctrl-C; its own truth is under /__truth__/.
@@ -87,6 +104,9 @@ def command(  # noqa: PLR0913 - one parameter an option
         state=state,
         data=data,
         cancel_delay_s=cancel_delay,
+        orders_delay_s=orders_delay,
+        trades_delay_s=trades_delay,
+        grants=tuple(map(_grant, grants)),
     )
     try:
         listener = listen(settings)
@@ -112,12 +132,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     state: Path | None
     data: tuple[Path, ...] = ()
     cancel_delay_s: float = 0.0
+    orders_delay_s: float = 0.0
+    trades_delay_s: float = 0.0
+    grants: tuple[tuple[str, str, frozenset[str]], ...] = ()  # Key, secret, permissions.
 
 
 def run(settings: Settings, listener: socket.socket | None = None) -> None:
     """Serve until told to end. Raises ConfigError for what cannot be served."""
     from btcbot.btcturk.auth import KeyPair
-    from btcbot.simulation.sandbox import Sandbox
+    from btcbot.simulation.access import Access
+    from btcbot.simulation.sandbox import Delays, Sandbox
     from btcbot.simulation.server import serve
     from btcbot.simulation.statefile import StateError, StateFile
     from bus.clock import SystemClock
@@ -134,13 +158,18 @@ def run(settings: Settings, listener: socket.socket | None = None) -> None:
             seed=settings.seed,
             state=StateFile(settings.state) if settings.state else None,
             source=_source(settings),
-            cancel_delay_ns=round(settings.cancel_delay_s * 1e9),
+            delays=Delays(
+                cancels_ns=round(settings.cancel_delay_s * 1e9),
+                orders_ns=round(settings.orders_delay_s * 1e9),
+                trades_ns=round(settings.trades_delay_s * 1e9),
+            ),
         )
-        keys = KeyPair(settings.key, settings.secret)
+        granted = (Access(KeyPair(key, secret), may) for key, secret, may in settings.grants)
+        accesses = (Access(KeyPair(settings.key, settings.secret)), *granted)
     except (StateError, ValueError) as error:
         raise ConfigError(str(error)) from None
     with listener:
-        asyncio.run(serve(sandbox, keys, listener, settings.speed, clock))
+        asyncio.run(serve(sandbox, accesses, listener, settings.speed, clock))
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -157,11 +186,12 @@ def listen(settings: Settings) -> socket.socket:
 def _source(settings: Settings) -> "Source | None":
     if not settings.data:
         return None
+    from btcbot.cli.sources import source_of_files
+    from btcbot.domain.recorded import DatasetError
     from btcbot.simulation.player import Player
-    from btcbot.simulation.recording import DatasetError
 
     try:
-        return Player(settings.data, DOCUMENTED[Pair(settings.pairs[0])])
+        return Player(source_of_files(settings.data), DOCUMENTED[Pair(settings.pairs[0])])
     except DatasetError as error:
         raise ConfigError(str(error)) from None
 
@@ -176,3 +206,16 @@ def _balance(given: str) -> tuple[Asset, Decimal]:
     if not asset.isalnum() or value < 0:
         stop(exits.USAGE, f"btcbot: --balance {given}: expected ASSET=AMOUNT, such as TRY=100000")
     return Asset(asset.upper()), value
+
+
+def _grant(given: str) -> tuple[str, str, frozenset[str]]:
+    """Read KEY:SECRET:PERMISSIONS; ends the command with what is wrong."""
+    key, _, rest = given.partition(":")
+    secret, _, names = rest.rpartition(":")
+    try:
+        permissions = permissions_of(names.split(","))
+    except ValueError as error:
+        stop(exits.USAGE, f"btcbot: --grant {key}: {error}")
+    if not (key and secret):
+        stop(exits.USAGE, "btcbot: --grant: expected KEY:SECRET:PERMISSION[,PERMISSION...]")
+    return key, secret, permissions

@@ -1,4 +1,6 @@
-"""What types cannot say: every Decimal inside a message is finite, bounded and not too fine.
+"""What types cannot say: every number inside a message is sane.
+
+A Decimal is finite, bounded and not too fine; an int fits 64 bits with a sign, as databases do.
 
 A checker is built once per class from its annotations, so the hot path is a few comparisons.
 """
@@ -12,9 +14,11 @@ from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
-from btcbot.domain.money import MAGNITUDE_MAX, MAGNITUDE_MIN, MoneyError, is_sane
+from btcbot.domain.money import DIGITS_MAX, MAGNITUDE_MAX, MAGNITUDE_MIN, MoneyError, is_sane
 
 Checker: TypeAlias = Callable[[Any], None]
+WHOLE_MAX = (1 << 63) - 1
+TEXT_MAX = DIGITS_MAX + 1  # With its point.
 
 
 def check(message: Struct) -> None:
@@ -25,9 +29,16 @@ def check(message: Struct) -> None:
 
 
 def _number(value: Decimal) -> None:
-    # Almost every value lies here; the slow test is for zero, signs and what is wrong.
-    if not (value == value and MAGNITUDE_MIN <= value <= MAGNITUDE_MAX) and not is_sane(value):  # noqa: PLR0124
-        raise MoneyError(f"number out of bounds: {str(value)[:40]}; allowed is 1e-16 to 1e15 or 0")
+    if not is_sane(value):
+        raise MoneyError(
+            f"number out of bounds: {str(value)[:40]}; allowed is 1e-16 to 1e15 or 0, with up to"
+            f" {DIGITS_MAX} digits"
+        )
+
+
+def _whole(value: int) -> None:
+    if not -WHOLE_MAX <= value <= WHOLE_MAX:
+        raise MoneyError(f"whole number out of bounds: {value}; allowed is up to {WHOLE_MAX}")
 
 
 @cache
@@ -36,12 +47,14 @@ def _checker(kind: Any) -> Checker | None:  # noqa: ANN401
     kind = getattr(kind, "__supertype__", kind)
     if kind is Decimal:
         return _number
+    if kind is int:
+        return _whole
     if isinstance(kind, type) and issubclass(kind, Struct):
         return _struct_checker(kind)
     if get_origin(kind) is tuple:
         return _tuple_checker(get_args(kind))
     if get_origin(kind) in (Union, types.UnionType):
-        return _optional_checker(get_args(kind))
+        return _union_checker(get_args(kind))
     return None
 
 
@@ -54,9 +67,19 @@ def _struct_checker(kind: type[Struct]) -> Checker | None:
     }
     if not parts:
         return None
-    if all(found is _number for found in parts.values()) and len(parts) > 1:
-        return _numbers_checker(tuple(parts))
-    pairs = tuple((attrgetter(name), found) for name, found in parts.items())
+    flat: list[tuple[Callable[[Any], Any], Checker]] = []
+    kinds: tuple[tuple[Checker, Checker], ...] = ((_number, _numbers), (_whole, _wholes))
+    for same, each in kinds:
+        names = [name for name, found in parts.items() if found is same]
+        if len(names) > 1:  # One getter for all of a kind: the hot path.
+            flat.append((attrgetter(*names), each))
+            for name in names:
+                del parts[name]
+    if len(flat) == 1 and not parts:
+        [(getter, of_all)] = flat
+        return lambda value: of_all(getter(value))
+    flat += [(attrgetter(name), found) for name, found in parts.items()]
+    pairs = tuple(flat)
 
     def run(value: Any) -> None:  # noqa: ANN401
         for part, found in pairs:
@@ -65,14 +88,21 @@ def _struct_checker(kind: type[Struct]) -> Checker | None:
     return run
 
 
-def _numbers_checker(names: tuple[str, ...]) -> Checker:
-    parts = attrgetter(*names)
+def _numbers(values: tuple[Decimal, ...]) -> None:
+    for value in values:
+        # Almost every value lies here; the slow test is for zero, signs and what is wrong.
+        if not (
+            value == value  # noqa: PLR0124 - a NaN is not
+            and MAGNITUDE_MIN <= value <= MAGNITUDE_MAX
+            and len(str(value)) <= TEXT_MAX
+        ):
+            _number(value)
 
-    def run(value: Any) -> None:  # noqa: ANN401
-        for number in parts(value):
-            _number(number)
 
-    return run
+def _wholes(values: tuple[int, ...]) -> None:
+    for value in values:
+        if not -WHOLE_MAX <= value <= WHOLE_MAX:
+            _whole(value)
 
 
 def _tuple_checker(items: tuple[Any, ...]) -> Checker | None:
@@ -95,14 +125,18 @@ def _tuple_checker(items: tuple[Any, ...]) -> Checker | None:
     return run if parts else None
 
 
-def _optional_checker(options: tuple[Any, ...]) -> Checker | None:
-    found = [checker for option in options if (checker := _checker(option)) is not None]
-    if not found:
-        return None
-    [inner] = found
+def _union_checker(options: tuple[Any, ...]) -> Checker | None:
+    """Return a checker that goes by what a value is; None among the options has none."""
+    found: dict[type, Checker] = {}
+    for option in options:
+        checker = _checker(option)
+        if checker is not None:
+            plain = getattr(option, "__supertype__", option)
+            found[get_origin(plain) or plain] = checker
 
     def run(value: Any) -> None:  # noqa: ANN401
-        if value is not None:
-            inner(value)
+        checker = found.get(type(value))
+        if checker is not None:
+            checker(value)
 
-    return run
+    return run if found else None

@@ -11,8 +11,15 @@ from typing import Annotated, TypeAlias, assert_never
 from msgspec import Meta, Struct
 
 from btcbot.domain.ids import ClientOrderId, CommandId, Pair
-from btcbot.domain.messages import CancelIntent, Message, Scope, SetPause, SetTradingState
-from btcbot.domain.words import Side, TradingState
+from btcbot.domain.messages import (
+    CancelIntent,
+    Message,
+    ResolveOrder,
+    Scope,
+    SetPause,
+    SetTradingState,
+)
+from btcbot.domain.words import Resolution, Side, TradingState
 
 Line = Annotated[str, Meta(max_length=500, pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z")]
 Word = Annotated[str, Meta(max_length=64, pattern=r"\A[A-Za-z0-9_.:-]+\Z")]
@@ -60,14 +67,22 @@ class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
     reason: Line = ""
 
 
+class Resolve(Command, frozen=True, kw_only=True, tag="resolve"):
+    """End the doubt about an order by a person's word."""
+
+    client_order_id: OrderWord
+    resolution: Resolution
+    reason: Line
+
+
 class Restart(Command, frozen=True, kw_only=True, tag="restart"):
     """End one actor's process; supervisord starts it again."""
 
     actor: Word
 
 
-Steering: TypeAlias = Pause | Resume | Kill | Cancel
-AnyCommand: TypeAlias = Status | Pause | Resume | Kill | Cancel | Restart
+Steering: TypeAlias = Pause | Resume | Kill | Cancel | Resolve
+AnyCommand: TypeAlias = Status | Pause | Resume | Kill | Cancel | Resolve | Restart
 
 
 class Asked(Message, frozen=True, kw_only=True, tag="asked"):
@@ -112,13 +127,15 @@ def refusal(command: Steering, pairs: Sequence[Pair], strategy: str) -> Reply | 
             return not_found("strategy", name, (strategy,))
         case Resume(reason=reason) if not reason.strip():
             return no("resume needs a reason")
+        case Resolve(reason=reason) if not reason.strip():
+            return no("resolve needs a reason")
         case _:
             return None
 
 
-def requests(
+def requests(  # noqa: C901 - one line each
     command: Steering, first: CommandId, who: str, pauses: Container[Scope]
-) -> tuple[SetTradingState | SetPause | CancelIntent, ...]:
+) -> tuple[SetTradingState | SetPause | CancelIntent | ResolveOrder, ...]:
     """Return what execution is asked; `first` is the id of the first, the rest derive from it.
 
     To resume everything is to lift the timed pause over everything too, which is one of `pauses`.
@@ -128,6 +145,8 @@ def requests(
             return (_state(first, TradingState.KILLED, who, reason),)
         case Cancel(client_order_id=label, reason=reason):
             return (CancelIntent(command_id=first, client_order_id=label, by=who, reason=reason),)
+        case Resolve():
+            return (_resolve(first, who, command),)
         case Pause(reason=reason):
             if _scope(command) == Scope() and command.until_ns is None:
                 return (_state(first, TradingState.PAUSED, who, reason),)
@@ -141,6 +160,16 @@ def requests(
             return (live, _pause(CommandId(f"{first}.2"), who, command))
         case _:
             assert_never(command)
+
+
+def _resolve(command_id: CommandId, who: str, command: Resolve) -> ResolveOrder:
+    return ResolveOrder(
+        command_id=command_id,
+        client_order_id=command.client_order_id,
+        resolution=command.resolution,
+        by=who,
+        reason=command.reason,
+    )
 
 
 def first_of(command_id: CommandId) -> CommandId:

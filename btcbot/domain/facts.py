@@ -9,7 +9,7 @@ from msgspec import Struct
 from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, OrderId, Pair, TradeId
 from btcbot.domain.messages import AssetBalance, Message, OrderIntent, Scope
 from btcbot.domain.money import Amount, Price, Quantity
-from btcbot.domain.words import Rule, Side, TradingState
+from btcbot.domain.words import Resolution, Rule, Side, TradingState
 
 
 class Fact(Message, frozen=True, kw_only=True):
@@ -22,6 +22,15 @@ class EpochStarted(Fact, frozen=True, kw_only=True, tag="epoch_started"):
     epoch: int
     instance: str
     mode: str
+
+
+class AccountBound(Fact, frozen=True, kw_only=True, tag="account_bound"):
+    """From here on this journal is of that account on that exchange."""
+
+    exchange: str
+    account: str  # A fingerprint of the API key.
+    by: str
+    reason: str
 
 
 class IntentRefused(Fact, frozen=True, kw_only=True, tag="intent_refused"):
@@ -96,7 +105,17 @@ class OrderAbsent(Fact, frozen=True, kw_only=True, tag="order_absent"):
     """Proven never to have existed: past every bound, after full sweeps, with balances agreeing."""
 
     intent_id: IntentId
-    sweeps: int
+    sweeps: int  # 0: a person says so (`OrderResolved`).
+
+
+class OrderResolved(Fact, frozen=True, kw_only=True, tag="order_resolved"):
+    """A person ended the doubt about an order; the fact that follows says how it ended."""
+
+    intent_id: IntentId
+    resolution: Resolution
+    by: str
+    reason: str
+    command_id: CommandId
 
 
 class OrderZombie(Fact, frozen=True, kw_only=True, tag="order_zombie"):
@@ -202,5 +221,5 @@ FACTS: tuple[type[Fact], ...] = (
     EpochStarted, IntentRefused, OrderSubmitting, OrderNotSent, OrderAcked, OrderRejected,
     OrderUnknown, OrderCancelRequested, OrderClosing, OrderClosed, OrderAbsent, OrderZombie, Fill,
     Balances, Opening, Discrepancy, BalancesExplained, TradingStateChanged, KillCompleted,
-    PauseChanged, CommandRefused, Recorded,
+    PauseChanged, CommandRefused, Recorded, AccountBound, OrderResolved,
 )  # fmt: skip

@@ -1,12 +1,15 @@
 """What may be traded and how: scales, minimum value, price bounds, fees."""
 
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.money import Bps, Notional, Price, Quantity, ceil_to, floor_to, step_of
+
+Scale = Annotated[int, Meta(ge=0, le=16)]
+"""How many decimals; the exchange documents up to 16."""
 
 
 class Instrument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,12 +23,17 @@ class Instrument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     base: Asset
     quote: Asset
     is_trading: bool = True
-    price_scale: int
-    quantity_scale: int
+    price_scale: Scale
+    quantity_scale: Scale
     tick: Decimal
     notional_min: Notional
     price_min: Price | None = None
     price_max: Price | None = None
+
+    def is_priced_right(self, price: Price) -> bool:
+        """Return whether `price` lies inside the bounds that exchange info names."""
+        is_low = self.price_min is not None and price < self.price_min
+        return not is_low and (self.price_max is None or price <= self.price_max)
 
     @property
     def step(self) -> Decimal:

@@ -11,7 +11,15 @@ from msgspec import Struct
 from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, Pair
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.money import Amount, Notional, Price, Quantity
-from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
+from btcbot.domain.words import (
+    CandleSource,
+    FeedStatus,
+    Resolution,
+    Rule,
+    Side,
+    SocketStatus,
+    TradingState,
+)
 
 SCHEMA_VERSION = 1
 
@@ -73,6 +81,34 @@ class TradesGap(Message, frozen=True, kw_only=True, array_like=True, tag="trades
     at_ns: int
 
 
+class Ohlc(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
+    """First, highest, lowest and last price of the trades of some time."""
+
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+
+
+class Candle(Message, frozen=True, kw_only=True, array_like=True, tag="candle"):
+    """The trades of one pair in `span_ns` from `start_ns` on, by the exchange's clock.
+
+    `prices` None: no trade. With `is_complete` false trades may be missing: a candle without prices
+    then says nothing. Told again when trades came late or were read later: the newest counts.
+    """
+
+    pair: Pair
+    start_ns: int
+    span_ns: int
+    prices: Ohlc | None
+    volume: Quantity  # Base asset; 0: no trade.
+    turnover: Notional | None  # None: not told by a backfill.
+    trades: int | None  # None: not told by a backfill.
+    is_complete: bool
+    source: CandleSource
+    at_ns: int
+
+
 class FeedState(Message, frozen=True, kw_only=True, array_like=True, tag="feed_state", gc=False):
     """How far one pair's market data can be trusted."""
 
@@ -84,7 +120,10 @@ class FeedState(Message, frozen=True, kw_only=True, array_like=True, tag="feed_s
 
 
 class InstrumentRules(Message, frozen=True, kw_only=True, array_like=True, tag="instrument_rules"):
-    """The rules of every configured pair; said again each minute and on change."""
+    """The rules of every configured pair, read each minute; said each second and on change.
+
+    A pair that exchange info names no longer keeps its last rules and does not trade.
+    """
 
     instruments: tuple[Instrument, ...]
     at_ns: int
@@ -150,6 +189,30 @@ class PnlReport(Message, frozen=True, kw_only=True, array_like=True, tag="pnl_re
     at_ns: int
 
 
+class RateUse(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of one rate limit of the exchange we have used within its window."""
+
+    group: str  # "submit", "cancel", "order", ...: what the exchange counts together.
+    window_s: int
+    used: int
+    allowed: int  # Our part of what is documented.
+    documented: int
+    closed_s: int = 0  # After a 429: nothing of this group goes for so long.
+
+
+class VenueState(Message, frozen=True, kw_only=True, array_like=True, tag="venue_state"):
+    """How execution's connection to the exchange is; said every few seconds."""
+
+    rate: tuple[RateUse, ...]
+    private_socket: SocketStatus
+    socket_reason: str  # Why it is not UP; empty when it is.
+    clock_offset_ms: int | None  # Exchange minus ours; None: not measured yet.
+    clock_error_ms: int | None  # The bound of its error, which grows until it is measured again.
+    trouble: str  # Why it cannot be read, or what it says to our key; empty: nothing is wrong.
+    drift: int  # Fields, words and frames that nobody told us of, by distinct name.
+    at_ns: int
+
+
 # --- requests and their answers ---------------------------------------------------------------
 
 
@@ -157,7 +220,8 @@ class OrderIntent(Message, frozen=True, kw_only=True, tag="order_intent"):
     """What a strategy wants; nothing is promised until the risk gate approves.
 
     `slot` is a stable name for the wish ("profit_aware:BTCTRY:buy"): at most one live order each.
-    At `expires_ns` we cancel what is left: the exchange has no time in force.
+    At `expires_ns` we cancel what is left: the exchange has no time in force. `wants_market`: at
+    once, at `limit_price` or better; whether that is a market order is execution's to say.
     """
 
     intent_id: IntentId
@@ -171,6 +235,7 @@ class OrderIntent(Message, frozen=True, kw_only=True, tag="order_intent"):
     seen_ns: int  # `confirmed_ns` of the book top it was decided on.
     decided_ns: int
     expires_ns: int
+    wants_market: bool = False
 
     @property
     def request_id(self) -> str:
@@ -242,6 +307,20 @@ class SetTradingState(Message, frozen=True, kw_only=True, tag="set_trading_state
         return self.command_id
 
 
+class ResolveOrder(Message, frozen=True, kw_only=True, tag="resolve_order"):
+    """A person ends the doubt about one order; the exchange's lists are read once more first."""
+
+    command_id: CommandId
+    client_order_id: ClientOrderId
+    resolution: Resolution
+    by: str
+    reason: str
+
+    @property
+    def request_id(self) -> str:
+        return self.command_id
+
+
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):
     """What a pause covers: everything that matches all the given parts."""
 
@@ -299,11 +378,20 @@ class Record(Message, frozen=True, kw_only=True, tag="record"):
         return self.command_id
 
 
+class DiskSeen(Message, frozen=True, kw_only=True, tag="disk_seen"):
+    """What execution's own shell found on the disk of the journal."""
+
+    is_reserved: bool  # False: the disk is full but for what the reserve gave up.
+    free: int  # Bytes.
+    wal: int  # Bytes of the write-ahead log.
+    trouble: str = ""  # Why a checkpoint or a backup failed; empty: none did.
+
+
 STREAMS: tuple[type[Message], ...] = (
-    BookTop, BookDepth, Trade, TradesGap, FeedState, InstrumentRules, RiskState, AccountSnapshot,
-    PnlReport,
+    BookTop, BookDepth, Trade, TradesGap, Candle, FeedState, InstrumentRules, RiskState,
+    AccountSnapshot, PnlReport, VenueState,
 )  # fmt: skip
 REQUESTS: tuple[type[Message], ...] = (
     OrderIntent, ApprovedOrder, RefuseIntent, IntentVerdict, CancelIntent, SetTradingState,
-    SetPause, CommandDone, Record,
+    SetPause, CommandDone, Record, ResolveOrder, DiskSeen,
 )  # fmt: skip

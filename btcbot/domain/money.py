@@ -6,14 +6,13 @@ module rounds, and each function says which way.
 
 import re
 from decimal import (
-    ROUND_CEILING,
-    ROUND_FLOOR,
     ROUND_HALF_UP,
     Decimal,
     DefaultContext,
     FloatOperation,
     getcontext,
 )
+from functools import lru_cache
 from typing import NewType
 
 # A product of two exchange numbers has up to 62 digits: keep every one. Mixing in a float raises.
@@ -32,6 +31,7 @@ BPS_IN_ONE = Decimal(10_000)
 # The exchange documents 12 integer and 16 fraction digits; sums get three more.
 MAGNITUDE_MAX = Decimal(10) ** 15
 MAGNITUDE_MIN = Decimal(1).scaleb(-16)
+DIGITS_MAX = 48  # 16 before the point and 32 after it: a product of two exchange numbers.
 
 _GRAMMAR = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,16})?", re.ASCII)
 
@@ -53,11 +53,17 @@ def parse(text: str) -> Decimal:
 
 
 def is_sane(value: Decimal) -> bool:
-    """Return whether `value` is finite and between 1e-16 and 1e15 in size, or exactly zero."""
+    """Return whether `value` is finite, and 1e-16 to 1e15 in size or exactly zero.
+
+    It has at most 48 digits, and a zero at most 48 decimals: what is short on the wire must not
+    become a million digits when it is shown or added.
+    """
     if not value.is_finite():
         return False
-    size = abs(value)
-    return size == 0 or MAGNITUDE_MIN <= size <= MAGNITUDE_MAX
+    _, digits, exponent = value.as_tuple()
+    if not value:
+        return -DIGITS_MAX <= int(exponent) <= 0
+    return len(digits) <= DIGITS_MAX and MAGNITUDE_MIN <= abs(value) <= MAGNITUDE_MAX
 
 
 def text(value: Decimal) -> str:
@@ -68,6 +74,7 @@ def text(value: Decimal) -> str:
     return "0" if plain in {"-0", ""} else plain
 
 
+@lru_cache(64)
 def step_of(scale: int) -> Decimal:
     """Return the smallest unit at `scale` decimals: 2 gives 0.01."""
     return Decimal(1).scaleb(-scale)
@@ -75,12 +82,14 @@ def step_of(scale: int) -> Decimal:
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:
     """Return the largest multiple of `step` that is <= `value`."""
-    return (value / step).to_integral_value(ROUND_FLOOR) * step
+    whole = value // step  # Towards zero and exact: a quotient of 64 digits may round up.
+    return (whole - 1 if value < whole * step else whole) * step
 
 
 def ceil_to(value: Decimal, step: Decimal) -> Decimal:
     """Return the smallest multiple of `step` that is >= `value`."""
-    return (value / step).to_integral_value(ROUND_CEILING) * step
+    whole = value // step
+    return (whole + 1 if value > whole * step else whole) * step
 
 
 def half_up(value: Decimal, scale: int) -> Decimal:

@@ -25,7 +25,14 @@ from btcbot.domain.facts import (
     TradingStateChanged,
 )
 from btcbot.domain.ids import IntentId, Pair
-from btcbot.domain.messages import AccountSnapshot, FeedState, PnlReport, RiskState, Scope
+from btcbot.domain.messages import (
+    AccountSnapshot,
+    FeedState,
+    PnlReport,
+    RiskState,
+    Scope,
+    VenueState,
+)
 from btcbot.domain.money import text
 from btcbot.domain.words import FeedStatus, OrderState, TradingState
 
@@ -42,7 +49,7 @@ OrderFact = (
 )  # fmt: skip
 Shown = (
     FeedState | AccountSnapshot | PnlReport | RiskState | TradingStateChanged | KillCompleted
-    | PauseChanged | OrderFact
+    | PauseChanged | OrderFact | VenueState
 )  # fmt: skip
 SHOWN_FACTS: Final = (
     OrderSubmitting, OrderAcked, OrderUnknown, OrderZombie, OrderClosed, OrderRejected,
@@ -63,6 +70,7 @@ class View(Struct, kw_only=True):
     pnl: PnlReport | None = None
     risk: RiskState | None = None
     feeds: dict[Pair, FeedState] = field(default_factory=dict)
+    venue: VenueState | None = None
 
 
 class Life(Struct, frozen=True, kw_only=True):
@@ -73,6 +81,7 @@ class Life(Struct, frozen=True, kw_only=True):
     age_s: float  # Of the last heartbeat.
     restarts: int
     rss_mb: float | None
+    standby_pid: int | None = None  # Who waits for its place, of execution.
 
 
 def learn(view: View, message: Shown) -> None:  # noqa: C901 - one line each
@@ -86,6 +95,8 @@ def learn(view: View, message: Shown) -> None:  # noqa: C901 - one line each
             view.pnl = message
         case RiskState():
             view.risk = message
+        case VenueState():
+            view.venue = message
         case TradingStateChanged():
             view.trading = message
             view.is_killing = message.state is TradingState.KILLED
@@ -143,6 +154,7 @@ def status_of(view: View, lives: Mapping[str, Life], now_ns: int) -> Json:
         "refusals": {str(rule): count for rule, count in (risk.refusals if risk else ())},
         "limits_age_s": _age_s(risk.at_ns if risk else None, now_ns),
         "pauses": [_pause(pause) for pause in view.pauses.values()],
+        **_venue(view.venue, now_ns),
     }
 
 
@@ -164,6 +176,15 @@ def _trading(view: View) -> Json:
 
 
 def _actor(name: str, life: Life | None) -> Json:
+    return _process(name, life) | (_standby(life) if name == "execution" else {})
+
+
+def _standby(life: Life | None) -> Json:
+    pid = life.standby_pid if life else None
+    return {"standby": None if pid is None else {"pid": pid}}
+
+
+def _process(name: str, life: Life | None) -> Json:
     if life is None:
         return {
             "name": name, "pid": None, "state": "STOPPED", "heartbeat_age_s": None, "restarts": 0,
@@ -240,6 +261,34 @@ def _pnl(pnl: PnlReport | None) -> Json:
         "peak_equity": text(pnl.peak_equity),
         "drawdown": text(pnl.drawdown),
         "fills": pnl.fills,
+    }
+
+
+def _venue(venue: VenueState | None, now_ns: int) -> Json:
+    if venue is None:
+        names = ("private_socket", "reason", "clock_offset_ms", "clock_error_ms", "trouble")
+        return {"rate": [], "exchange": {**dict.fromkeys(names), "drift": None, "age_s": None}}
+    return {
+        "rate": [
+            {
+                "group": row.group,
+                "window_s": row.window_s,
+                "used": row.used,
+                "allowed": row.allowed,
+                "documented": row.documented,
+                "closed_s": row.closed_s,
+            }
+            for row in venue.rate
+        ],
+        "exchange": {
+            "private_socket": venue.private_socket.value,
+            "reason": venue.socket_reason,
+            "clock_offset_ms": venue.clock_offset_ms,
+            "clock_error_ms": venue.clock_error_ms,
+            "trouble": venue.trouble,
+            "drift": venue.drift,
+            "age_s": _age_s(venue.at_ns, now_ns),
+        },
     }
 
 

@@ -11,10 +11,57 @@ from msgspec import Struct
 
 from btcbot.domain.ids import ClientOrderId, IntentId, OrderId, Pair, TradeId
 from btcbot.domain.messages import AssetBalance, Message
-from btcbot.domain.money import Amount, Price, Quantity
+from btcbot.domain.money import ZERO, Amount, Notional, Price, Quantity
 from btcbot.domain.words import Side
 
 # --- asked --------------------------------------------------------------------------------------
+
+
+class LimitOrder(Struct, frozen=True, kw_only=True, tag="limit"):
+    """Base asset at a price or better; what is left rests."""
+
+    side: Side
+    quantity: Quantity
+    price: Price
+
+
+class MarketBuy(Struct, frozen=True, kw_only=True, tag="market_buy"):
+    """Spend so much quote, commission included. The exchange calls this `quantity` too."""
+
+    spend: Notional
+
+
+class MarketSell(Struct, frozen=True, kw_only=True, tag="market_sell"):
+    """Sell so much base asset at whatever is bid."""
+
+    quantity: Quantity
+
+
+class StopLimitOrder(Struct, frozen=True, kw_only=True, tag="stop_limit"):
+    """A limit order sent once the market reaches `stop_price`: with an id of its own then."""
+
+    side: Side
+    quantity: Quantity
+    price: Price
+    stop_price: Price
+
+
+class StopMarketBuy(Struct, frozen=True, kw_only=True, tag="stop_market_buy"):
+    """Spend so much quote, commission included, once the market rises to `stop_price`."""
+
+    spend: Notional
+    stop_price: Price
+
+
+class StopMarketSell(Struct, frozen=True, kw_only=True, tag="stop_market_sell"):
+    """Sell so much base asset once the market falls to `stop_price`."""
+
+    quantity: Quantity
+    stop_price: Price
+
+
+OrderTerms = LimitOrder | MarketBuy | MarketSell | StopLimitOrder | StopMarketBuy | StopMarketSell
+"""What is sent. An amount of quote and a quantity of base are of different types, in every one."""
 
 
 class Submit(Struct, frozen=True, kw_only=True):
@@ -27,9 +74,7 @@ class Submit(Struct, frozen=True, kw_only=True):
     intent_id: IntentId
     client_order_id: ClientOrderId
     pair: Pair
-    side: Side
-    quantity: Quantity
-    limit_price: Price
+    terms: OrderTerms
     stamp_ms: int
 
 
@@ -45,6 +90,7 @@ class ReadOrder(Struct, frozen=True):
 
 class ReadOpenOrders(Struct, frozen=True):
     pair: Pair
+    is_settling: bool = False  # An order is in doubt: ahead of routine polling.
 
 
 class ReadAllOrders(Struct, frozen=True):
@@ -59,10 +105,11 @@ class ReadFills(Struct, frozen=True):
 
     since_ms: int
     order_id: OrderId | None = None
+    is_settling: bool = False
 
 
 class ReadBalances(Struct, frozen=True):
-    pass
+    is_settling: bool = False
 
 
 class ReadTime(Struct, frozen=True):
@@ -121,6 +168,10 @@ class VenueOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     left: Amount
     price: Price
     status: str  # "Untouched", "Partial", "Closed", "Canceled", or what the exchange invents next.
+    method: str = "limit"  # "limit", "market", "stoplimit", "stopmarket", or what it invents next.
+    stop_price: Price = Price(ZERO)  # 0: none.
+    created_ms: int = 0  # By its clock; always 0 in lists of open orders.
+    updated_ms: int = 0
 
     @property
     def is_open(self) -> bool:

@@ -31,12 +31,32 @@ class OrderState(StrEnum):
     ZOMBIE = "ZOMBIE"
 
 
+class Resolution(StrEnum):
+    """What a person says became of an order that nobody knows of."""
+
+    ABSENT = "absent"  # It never existed on the exchange.
+    CLOSED = "closed"  # It did, and is over.
+
+
 class FeedStatus(StrEnum):
     STARTING = "STARTING"
     LIVE = "LIVE"
     FALLBACK = "FALLBACK"  # Polled over REST: usable, slower, and it says so.
     STALE = "STALE"
     DOWN = "DOWN"
+
+
+class CandleSource(StrEnum):
+    LIVE = "live"  # Made from the trades that market_data heard.
+    BACKFILL = "backfill"  # Read from the exchange's charts: for the time we did not listen.
+
+
+class SocketStatus(StrEnum):
+    """The private socket. It only ever rings: polling is the authority, whatever its status."""
+
+    DOWN = "DOWN"
+    UP = "UP"
+    SUSPECT = "SUSPECT"  # Connected, and silent while our own orders changed.
 
 
 class Rule(StrEnum):
@@ -51,6 +71,7 @@ class Rule(StrEnum):
     NOT_ON_TICK = "not_on_tick"
     NOT_ON_STEP = "not_on_step"
     BELOW_MINIMUM = "below_minimum"
+    PRICE_BOUNDS = "price_bounds"
     ORDER_NOTIONAL = "order_notional"
     POSITION_NOTIONAL = "position_notional"
     OPEN_ORDERS = "open_orders"

@@ -7,6 +7,7 @@ from facts alone, whatever prices were known while the facts were read.
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ from btcbot.domain.ids import Asset
 from btcbot.domain.money import ZERO
 
 ISTANBUL: Final = ZoneInfo("Europe/Istanbul")
+HOUR_NS: Final = 3_600_000_000_000
 DAYS_KEPT: Final = 7  # A fill may be booked days late, after a long silence of the exchange.
 
 
@@ -47,8 +49,13 @@ Days = Mapping[str, Mapping[Asset, Sums]]
 
 def day_of(at_ns: int) -> str:
     """Return the trading day that `at_ns` falls into."""
-    moment = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC)
-    return moment.astimezone(ISTANBUL).date().isoformat()
+    return _day_of_hour(at_ns // HOUR_NS)
+
+
+@lru_cache(64)
+def _day_of_hour(hour: int) -> str:
+    """Return the day of an hour since 1970, UTC; Istanbul is whole hours away."""
+    return datetime.fromtimestamp(hour * 3_600, UTC).astimezone(ISTANBUL).date().isoformat()
 
 
 def sums_of(fill: Fill, realized: Decimal) -> Sums:

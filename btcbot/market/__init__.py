@@ -1,1 +1,1 @@
-"""What the market says, folded: books and freshness. Pure."""
+"""What the market says, folded: books, trades, candles, freshness. Pure."""

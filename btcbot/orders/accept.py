@@ -13,9 +13,10 @@ from btcbot.domain.facts import IntentRefused, OrderSubmitting, PauseChanged
 from btcbot.domain.ids import CommandId, OrderId, Pair, client_order_id
 from btcbot.domain.messages import ApprovedOrder, OrderIntent, RefuseIntent, Scope
 from btcbot.domain.money import BPS_IN_ONE, Amount, Notional, part_of
-from btcbot.domain.venue import Submit
+from btcbot.domain.venue import OrderTerms, Submit
 from btcbot.domain.words import OrderState, Rule, Side, TradingState
 from btcbot.orders.state import MINUTE_NS, Desk, Order, Sent
+from btcbot.orders.terms import as_sent, is_beyond, terms_of
 from btcbot.orders.turn import Turn
 
 ACCEPT_WITHIN_NS = 500_000_000
@@ -52,6 +53,13 @@ def take_approval(turn: Turn, request: ApprovedOrder) -> None:
     turn.answer(desk.verdicts[intent.intent_id])
 
 
+def take_late(turn: Turn, request: ApprovedOrder) -> None:
+    """Refuse an approval whose deadline passed on the way; a known intent gets its old verdict."""
+    detail = "the approval came after its deadline"
+    refused = RefuseIntent(intent=request.intent, rule=Rule.EXPIRED, detail=detail)
+    take_refusal(turn, refused)
+
+
 def reservation(desk: Desk, intent: OrderIntent) -> Amount:
     """Return the most an order can take: quote with the taker's fee for a buy, base for a sell."""
     if intent.side is Side.SELL:
@@ -70,7 +78,8 @@ def live_orders(desk: Desk, pair: Pair | None = None) -> Iterator[Order]:
 
 
 def _submit(turn: Turn, request: ApprovedOrder) -> None:
-    desk, intent = turn.desk, request.intent
+    desk = turn.desk
+    intent = as_sent(request.intent, may_market=desk.setup.bounds.market_orders)
     assert desk.clock is not None, "accepted without a clock"
     stamp_ms = (turn.now_ns + desk.clock.offset_ns) // 1_000_000
     label = client_order_id(desk.setup.tag, intent.intent_id)
@@ -91,9 +100,7 @@ def _submit(turn: Turn, request: ApprovedOrder) -> None:
             intent_id=intent.intent_id,
             client_order_id=label,
             pair=intent.pair,
-            side=intent.side,
-            quantity=intent.quantity,
-            limit_price=intent.limit_price,
+            terms=_terms(desk, intent),
             stamp_ms=desk.last_stamp_ms,
         )
     )
@@ -112,6 +119,12 @@ def _pause(turn: Turn, intent: OrderIntent, detail: str) -> None:
             at_ns=turn.now_ns,
         )
     )
+
+
+def _terms(desk: Desk, intent: OrderIntent) -> OrderTerms:
+    rules = desk.rules[intent.pair]
+    taker = desk.setup.fees[rules.quote].taker_bps
+    return terms_of(intent, desk.marks[intent.pair], rules.price_scale, taker)
 
 
 def _refusal(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
@@ -252,6 +265,10 @@ def _price(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
     worse = intent.limit_price > middle if intent.side is Side.BUY else intent.limit_price < middle
     if worse and distance > gate.price_collar_bps:
         return Rule.PRICE_COLLAR, f"{distance:.1f} bps past mid; allowed {gate.price_collar_bps}"
+    is_market = intent.wants_market and desk.setup.bounds.market_orders
+    if is_market and is_beyond(intent, mark):
+        best = mark.ask if intent.side is Side.BUY else mark.bid
+        return Rule.PRICE_COLLAR, f"the market is at {best}, past the limit {intent.limit_price}"
     return None
 
 

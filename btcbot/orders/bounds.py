@@ -29,3 +29,6 @@ class OrderBounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     clock_error_max_ms: Annotated[int, Meta(ge=1, le=2_000)] = 1_000
     # Orders of one slot in a minute; one more pauses its strategy until a person resumes it.
     slot_orders_per_minute_max: Annotated[int, Meta(ge=1, le=120)] = 20
+    # Off: what wants the market is sent as a limit order at its worst price, within the collar.
+    # On: as a market order, which only the exchange's guard of 5 % bounds.
+    market_orders: bool = False

@@ -31,6 +31,7 @@ from btcbot.orders.state import Desk, remember
 from btcbot.orders.turn import Turn
 
 RECORD_MAX = 64 << 10
+RIVAL_NS = 900_000_000_000
 STOPPED = (TradingState.KILLED, TradingState.HALTED)
 _TRADING = (TradingState.LIVE, TradingState.REDUCE)
 
@@ -43,6 +44,19 @@ def once(turn: Turn, command: CommandId, by: str, do: Callable[[], str | None]) 
         if refused is not None:
             turn.say(CommandRefused(command_id=command, by=by, detail=refused, at_ns=turn.now_ns))
     turn.answer(desk.commands[command])
+
+
+def refuse_late(turn: Turn, command: SetTradingState | SetPause) -> None:
+    """Refuse what nobody waits for any more, unless it has an answer already."""
+    late = "it came after its deadline; ask again"
+    once(turn, command.command_id, command.by, lambda: late)
+
+
+def riskier(desk: Desk, command: SetTradingState | SetPause) -> bool:
+    """Return whether `command` would let more happen than may happen now."""
+    if isinstance(command, SetPause):
+        return not command.is_paused
+    return is_stricter(desk.trading, command.state)
 
 
 def set_trading_state(turn: Turn, message: SetTradingState) -> None:
@@ -212,6 +226,11 @@ def _unfit(turn: Turn, message: SetTradingState) -> str | None:
     ]
     if doubtful:
         return f"nobody knows yet what became of {', '.join(doubtful)}"
+    if desk.rival_ns and turn.now_ns - desk.rival_ns < RIVAL_NS:
+        ago_s = (turn.now_ns - desk.rival_ns) // 10**9
+        return f"another btcbot traded on this account {ago_s} s ago; end it, and wait for 900 s"
+    if desk.is_disk_full:
+        return "the disk of the journal is full; make room, it is looked at every 10 s"
     if desk.is_blind:
         return "the exchange refuses our key; see the key and the clock"
     if desk.clock is None:

@@ -78,7 +78,7 @@ def _begin(turn: Turn, pair: Pair, unknown: list[Order]) -> None:
         holds=_assets(desk, pair) if may_prove else (),
         stage_ns=now_ns,
     )
-    turn.ask(ReadOpenOrders(pair))
+    turn.ask(ReadOpenOrders(pair, is_settling=True))
 
 
 def _further(turn: Turn, pair: Pair, hunt: Hunt, message: HuntRead) -> None:
@@ -92,13 +92,14 @@ def _further(turn: Turn, pair: Pair, hunt: Hunt, message: HuntRead) -> None:
         case AllOrdersRead(), Stage.ALL if message.pair == pair and not message.is_complete:
             del turn.desk.hunts[pair]  # It proves nothing.
         case AllOrdersRead(), Stage.ALL if message.pair == pair:
-            turn.ask(ReadFills(min(order.stamp_ms for order in unknown) - BEFORE_MS))
+            since_ms = min(order.stamp_ms for order in unknown) - BEFORE_MS
+            turn.ask(ReadFills(since_ms, is_settling=True))
             _go_on(turn, pair, _strangers(turn.desk, hunt, message.orders), Stage.FILLS)
         case FillsRead(order_id=None), Stage.FILLS:
-            turn.ask(ReadBalances())
+            turn.ask(ReadBalances(is_settling=True))
             _go_on(turn, pair, hunt, Stage.BALANCES)
         case BalancesRead(), Stage.BALANCES:
-            turn.ask(ReadBalances())
+            turn.ask(ReadBalances(is_settling=True))
             _go_on(turn, pair, replace(hunt, balances=message.balances), Stage.AGAIN)
         case BalancesRead(), Stage.AGAIN:
             _end(turn, pair, hunt, message)
@@ -124,7 +125,7 @@ def _strangers(desk: Desk, hunt: Hunt, rows: tuple[VenueOrder, ...]) -> Hunt:
 def _count(turn: Turn, order: Order, hunt: Hunt) -> None:
     """Count one whole sweep that did not find `order`; three past the bound prove it absent."""
     is_past = _is_past_bound(turn.desk, order, hunt.exchange_ns)
-    if not is_past or any(_is_like(row, order) for row in hunt.strangers):
+    if not is_past or any(is_like(row, order) for row in hunt.strangers):
         return
     order = turn.change(order, sweeps=(*order.sweeps, hunt.began_ns))
     if len(order.sweeps) >= SWEEPS_NEEDED:
@@ -145,7 +146,7 @@ def _is_past_bound(desk: Desk, order: Order, exchange_ns: int) -> bool:
     return exchange_ns >= order.stamp_ms * 10**6 + wait_ns
 
 
-def _is_like(row: VenueOrder, order: Order) -> bool:
+def is_like(row: VenueOrder, order: Order) -> bool:
     """Return whether a stranger could be `order` with its label lost."""
     intent = order.intent
     return (

@@ -8,6 +8,8 @@
 #                   |  +-> CANCEL_REQ -+
 #                   |                  v
 #                   +--------------> CLOSING --(fills add up)--> CLOSED
+#
+# Besides: UNKNOWN goes to CLOSED by a person's word, and CLOSED to ZOMBIE when that was wrong.
 
 from typing import Final
 
@@ -26,6 +28,7 @@ LEGAL: Final[frozenset[tuple[S, S]]] = frozenset(
         (S.UNKNOWN, S.OPEN),
         (S.UNKNOWN, S.REJECTED),  # A late reply with a definitive refusal.
         (S.UNKNOWN, S.ABSENT),
+        (S.UNKNOWN, S.CLOSED),  # A person says that it is over.
         (S.OPEN, S.CANCEL_REQ),
         (S.OPEN, S.CLOSING),
         (S.CANCEL_REQ, S.CLOSING),
@@ -34,6 +37,7 @@ LEGAL: Final[frozenset[tuple[S, S]]] = frozenset(
         (S.ABSENT, S.ZOMBIE),
         (S.REJECTED, S.ZOMBIE),
         (S.NOT_SENT, S.ZOMBIE),
+        (S.CLOSED, S.ZOMBIE),  # Closed by a person's word alone.
         (S.ZOMBIE, S.CLOSING),
     }
 )

@@ -181,6 +181,7 @@ def _disown(turn: Turn, row: VenueOrder) -> None:
         alarm(turn, TradingState.HALTED, subject, detail)
         turn.ask(Cancel(row.order_id))
     else:
+        turn.desk.rival_ns = turn.now_ns
         detail = f"carries the label {row.client_id}: another btcbot trades on this account"
         alarm(turn, TradingState.HALTED, subject, detail)
 

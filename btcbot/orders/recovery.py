@@ -8,6 +8,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from btcbot.domain.facts import (
+    AccountBound,
     Balances,
     EpochStarted,
     Opening,
@@ -30,6 +31,7 @@ class Recovered(Struct, frozen=True, kw_only=True):
 
     epoch: int
     instance: str  # Empty before the first life.
+    bound: AccountBound | None  # Whose journal it is; None: nobody's yet.
     head: int
     orders: tuple[Order, ...]  # Every live one, and the newest of those that ended.
     sent: tuple[Sent, ...]
@@ -75,6 +77,7 @@ def desk_of(setup: Setup, found: Recovered) -> Desk:
     desk.opened_ns = found.opening.at_ns if found.opening else 0
     desk.fills_read_ns = max(found.fills_until_ns, desk.opened_ns)
     desk.pauses = {pause.scope: pause for pause in found.pauses}
+    desk.is_bound = found.bound is not None
     _restore_trading(desk, found)
     desk.first_reads = start_reads(desk)
     return desk
@@ -85,6 +88,16 @@ def begin(turn: Turn) -> None:
     desk, setup = turn.desk, turn.desk.setup
     desk.changed_ns = turn.now_ns  # Whatever happened while we were not there.
     turn.say(EpochStarted(epoch=desk.epoch, instance=setup.tag, mode=setup.mode, at_ns=turn.now_ns))
+    if setup.account and not desk.is_bound:
+        turn.say(
+            AccountBound(
+                exchange=setup.exchange,
+                account=setup.account,
+                by="start",
+                reason="first start",
+                at_ns=turn.now_ns,
+            )
+        )
     if not desk.trading_seq:
         is_live = setup.mode == "live"
         turn.say(

@@ -27,7 +27,7 @@ STEP_NS = SECOND  # A tick this late or early: we were frozen, or the clock was 
 FORGET_NS = 10 * SECOND
 RETRY_NS = 2 * SECOND
 REPLY_WAIT_NS = 10 * SECOND  # The venue reports a time-out after 3 s; this is for its own death.
-CANCELS_A_TICK = 4  # 8 a second of the 10 the exchange allows.
+CANCELS_A_TICK = 5  # 10 a second, which the exchange allows; the rate budget takes off the top.
 CANCEL_REPEATS_S = (2, 5, 10)
 OVERLAP_MS = 600_000
 UNKNOWN_MAX = 3
@@ -80,7 +80,8 @@ def read_soon(turn: Turn, name: str) -> None:
 def arrived(desk: Desk, name: str) -> None:
     """Note that the read `name` came back with an answer."""
     desk.waiting.pop(name, None)
-    desk.trouble = ""
+    desk.troubles.pop(name, None)
+    desk.troubles.pop("", None)
     if name != "clock":  # It is public: it proves nothing of our key.
         desk.unauthorised = 0
     if name in desk.first_reads:
@@ -96,10 +97,13 @@ def failed(turn: Turn, name: str) -> None:
 
 def note_trouble(turn: Turn, message: ReadFailed) -> None:
     """Note why a read gave nothing, and whether our key was refused."""
+    desk = turn.desk
     failed(turn, message.what)
-    turn.desk.trouble = f"{message.what}: {message.detail}"
+    # What is read over and over has a trouble of its own; the next good answer ends any other.
+    name = message.what if message.what in start_reads(desk) else ""
+    desk.troubles[name] = f"{message.what}: {message.detail}"
     if message.is_unauthorised:  # Any other failure says nothing of our key.
-        turn.desk.unauthorised += 1
+        desk.unauthorised += 1
 
 
 def _read(turn: Turn, name: str, effect: VenueEffect, every_ns: int) -> None:
@@ -178,12 +182,15 @@ def _expire(turn: Turn) -> None:
     for order in tuple(live_orders(turn.desk)):
         if order.cancel_by is not None or order.state is OrderState.CLOSING:
             continue
-        if is_killed or turn.now_ns >= order.intent.expires_ns:
+        rules = turn.desk.rules.get(order.intent.pair)
+        is_halted = rules is not None and not rules.is_trading
+        if is_killed or is_halted or turn.now_ns >= order.intent.expires_ns:
+            why = f"{rules.pair} is not trading" if rules is not None and is_halted else "expired"
             turn.say(
                 OrderCancelRequested(
                     intent_id=order.intent.intent_id,
                     by="execution",
-                    reason=f"{turn.desk.trading}" if is_killed else "expired",
+                    reason=f"{turn.desk.trading}" if is_killed else why,
                     at_ns=turn.now_ns,
                 )
             )

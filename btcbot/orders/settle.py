@@ -19,15 +19,17 @@ from btcbot.domain.facts import (
 )
 from btcbot.domain.ids import Asset, CommandId
 from btcbot.domain.instruments import Instrument
-from btcbot.domain.money import Amount, Price, text
+from btcbot.domain.money import Amount, Price, half_up, text
 from btcbot.domain.venue import BalancesRead, FillsRead, ReadFills, VenueFill
 from btcbot.domain.words import OrderState, TradingState
 from btcbot.orders.accept import live_orders
 from btcbot.orders.alarms import alarm
 from btcbot.orders.outcomes import claim
 from btcbot.orders.state import Desk, Order
+from btcbot.orders.terms import spends_quote
 from btcbot.orders.turn import Turn
 
+PRICE_SCALE = 16
 QUIET_NS = 5_000_000_000  # How long nothing must have changed before balances are compared.
 
 # While an order is in one of these, the exchange may have moved money we cannot know of yet.
@@ -154,24 +156,42 @@ def _book(turn: Turn, row: VenueFill, post: PostFill) -> None:
         _hold_against(turn, desk.orders[order.intent.intent_id])
 
 
+def _average(order: Order) -> Price | None:
+    """Return the mean price of the fills, to 16 decimals as `export` shows it; None: no fill."""
+    if not order.filled:
+        return None
+    return Price(half_up(order.cost / order.filled, PRICE_SCALE))
+
+
 def _hold_against(turn: Turn, order: Order) -> None:
-    """Stop when an order was filled beyond what it was for, or beyond what ended it."""
-    most = order.intent.quantity if order.executed is None else order.executed
-    if order.filled > most:
-        detail = f"{text(order.filled)} of {text(most)}"
-        alarm(turn, TradingState.HALTED, f"overfill of {order.client_order_id}", detail)
+    """Stop when more was executed than was sent, or than what ended the order.
+
+    What was sent is base; or quote, where the size in base follows from the fills.
+    """
+    if spends_quote(order.intent):
+        bounds = [(order.cost, order.reserved), (order.filled, order.executed)]
+    else:
+        bounds = [(order.filled, order.intent.quantity), (order.filled, order.executed)]
+    for done, most in bounds:
+        if most is not None and done > most:
+            detail = f"{text(done)} of {text(most)}"
+            alarm(turn, TradingState.HALTED, f"overfill of {order.client_order_id}", detail)
+            return
 
 
 def _close(turn: Turn, order: Order) -> None:
     desk = turn.desk
     if order.executed is not None and order.filled >= order.executed:
         _hold_against(turn, order)  # More than was executed: over all the same, with an alarm.
-        is_full = order.filled >= order.intent.quantity
+        # A buy by quote never rests: whatever it got is all that was wanted.
+        is_full = order.filled >= order.intent.quantity or (
+            spends_quote(order.intent) and order.filled > 0
+        )
         turn.say(
             OrderClosed(
                 intent_id=order.intent.intent_id,
                 filled=Amount(order.filled),
-                average_price=Price(order.cost / order.filled) if order.filled else None,
+                average_price=_average(order),
                 reason="filled" if is_full else "canceled",
                 at_ns=turn.now_ns,
             )

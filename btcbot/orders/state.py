@@ -20,6 +20,7 @@ from btcbot.domain.messages import (
     CommandDone,
     IntentVerdict,
     OrderIntent,
+    ResolveOrder,
     Scope,
 )
 from btcbot.domain.money import Price, Quantity
@@ -59,8 +60,8 @@ class Order(Struct, frozen=True, kw_only=True):
 
     @property
     def left(self) -> Decimal:
-        """What may still be executed, in base asset."""
-        return self.intent.quantity - self.filled
+        """What may still be executed, in base asset; a buy by quote may get a little more."""
+        return max(self.intent.quantity - self.filled, Decimal(0))
 
 
 class Stage(StrEnum):
@@ -108,6 +109,14 @@ class Sent(Struct, frozen=True, kw_only=True):
         )
 
 
+class Resolving(Struct, frozen=True, kw_only=True):
+    """A person's word on an order in doubt, while the exchange's lists are read once more."""
+
+    command: ResolveOrder
+    since_ns: int  # The read that it waits for was asked for then.
+    has_open: bool = False  # The open orders were read; all orders are next.
+
+
 class Setup(Struct, frozen=True, kw_only=True):
     """What does not change within a life."""
 
@@ -118,6 +127,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     gate: "GateLimits"
     fees: dict[Asset, FeeRates]
     needs_risk_gate: bool = True
+    exchange: str = ""  # Which exchange, and whose account there; empty: a simulated one.
+    account: str = ""
 
 
 class GateLimits(Struct, frozen=True, kw_only=True):
@@ -156,6 +167,7 @@ class Desk(Struct, kw_only=True):
     # Modes.
     trading: TradingState = TradingState.PAUSED
     trading_reason: str = ""
+    is_bound: bool = False  # The journal says whose account it is of.
     trading_seq: int = 0  # The fact that set it: what an operator names to leave HALTED.
     kill_command: CommandId | None = None  # A kill that is not complete yet.
     pauses: dict[Scope, PauseChanged] = field(default_factory=dict)
@@ -173,9 +185,12 @@ class Desk(Struct, kw_only=True):
     due: dict[str, int] = field(default_factory=dict)  # Name of a read: when it goes next.
     waiting: dict[str, int] = field(default_factory=dict)  # Reads without an answer, since when.
     hunts: dict[Pair, Hunt] = field(default_factory=dict)
+    resolving: dict[CommandId, Resolving] = field(default_factory=dict)
     first_reads: tuple[str, ...] = ()  # What must still come back before READY.
     unauthorised: int = 0  # Private calls in a row.
-    trouble: str = ""  # Why reads fail; empty: they do not.
+    is_disk_full: bool = False
+    rival_ns: int = 0  # When an order of another btcbot was open last; 0: never seen.
+    troubles: dict[str, str] = field(default_factory=dict)  # Why a read fails; "": any other.
     mismatch: tuple[AssetBalance, ...] | None = None  # A balance read that did not agree.
     foreign: dict[Pair, tuple[VenueOrder, ...]] = field(default_factory=dict)  # Open, not ours.
     fills_read_ns: int = 0  # Up to when the trade list was read last.
@@ -184,6 +199,11 @@ class Desk(Struct, kw_only=True):
     def is_blind(self) -> bool:
         """Whether the exchange refuses our key: it blocks an address after 50 of these."""
         return self.unauthorised >= UNAUTHORISED_MAX
+
+    @property
+    def trouble(self) -> str:
+        """Why reads fail; empty: they do not."""
+        return next(iter(self.troubles.values()), "")
 
 
 def held_after(held: Decimal, side: Side, quantity: Decimal) -> Decimal:

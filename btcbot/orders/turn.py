@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from btcbot.domain.facts import (
+    AccountBound,
     Balances,
     BalancesExplained,
     CommandRefused,
@@ -24,6 +25,7 @@ from btcbot.domain.facts import (
     OrderClosing,
     OrderNotSent,
     OrderRejected,
+    OrderResolved,
     OrderSubmitting,
     OrderUnknown,
     OrderZombie,
@@ -126,6 +128,10 @@ def _end(desk: Desk, intent_id: IntentId, to: OrderState, now_ns: int) -> None:
 
 def _epoch(desk: Desk, fact: EpochStarted) -> None:
     desk.epoch = fact.epoch
+
+
+def _bound(desk: Desk, _fact: AccountBound) -> None:
+    desk.is_bound = True
 
 
 def _refused(desk: Desk, fact: IntentRefused) -> None:
@@ -260,6 +266,7 @@ def _done(desk: Desk, command: CommandId, refused: str) -> None:
 
 _MEANING: dict[type[Fact], Callable[[Desk, Any], None]] = {
     EpochStarted: _epoch,
+    AccountBound: _bound,
     IntentRefused: _refused,
     OrderSubmitting: _submitting,
     OrderAcked: _acked,
@@ -269,6 +276,7 @@ _MEANING: dict[type[Fact], Callable[[Desk, Any], None]] = {
     OrderCancelRequested: _cancel_requested,
     OrderClosing: _closing,
     OrderClosed: lambda d, f: _end(d, f.intent_id, OrderState.CLOSED, f.at_ns),
+    OrderResolved: lambda d, f: _done(d, f.command_id, ""),
     OrderAbsent: lambda d, f: _end(d, f.intent_id, OrderState.ABSENT, f.at_ns),
     OrderZombie: _zombie,
     Fill: _fill,

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from btcbot.domain.ids import Asset, IntentId, Pair
-from btcbot.domain.instruments import FeeRates, Instrument
+from btcbot.domain.instruments import FeeRates, Instrument, default_fees
 from btcbot.domain.messages import BookTop, OrderIntent, Scope
 from btcbot.domain.money import BPS_IN_ONE
 from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
@@ -101,17 +101,24 @@ def instrument(picture: Picture, intent: OrderIntent, _now_ns: int) -> Refusal:
     notional = intent.quantity * intent.limit_price
     if notional < rules.notional_min:
         return Rule.BELOW_MINIMUM, f"{notional:.2f} {rules.quote}; at least {rules.notional_min}"
+    if not rules.is_priced_right(intent.limit_price):
+        found = f"{intent.limit_price} {rules.quote}"
+        return Rule.PRICE_BOUNDS, f"{found}; allowed {rules.price_min} to {rules.price_max}"
     return None
 
 
 def fresh_price(picture: Picture, intent: OrderIntent, now_ns: int) -> Refusal:
+    """Judge by no old price: neither the pair's own nor the one that makes its quote TRY."""
     mark, limit_ms = picture.marks.get(intent.pair), picture.limits.book_age_max_ms
     status = picture.feeds.get(intent.pair, FeedStatus.STARTING)
     if mark is None or status not in (FeedStatus.LIVE, FeedStatus.FALLBACK):
         return Rule.STALE_BOOK, f"{intent.pair}: feed is {status}"
-    age_ms = (now_ns - mark.confirmed_ns) // MILLISECOND_NS
-    if age_ms > limit_ms:
-        return Rule.STALE_BOOK, f"{intent.pair}: {age_ms} ms old; allowed {limit_ms} ms"
+    rate = picture.marks.get(_in_try_pair(picture.rules[intent.pair].quote))
+    for top in (mark, rate) if rate is not None else (mark,):
+        age_ns = now_ns - top.confirmed_ns
+        if age_ns > limit_ms * MILLISECOND_NS:
+            age_ms = -(-age_ns // MILLISECOND_NS)  # Up: never shown as what is allowed.
+            return Rule.STALE_BOOK, f"{top.pair}: {age_ms} ms old; allowed {limit_ms} ms"
     return None
 
 
@@ -138,7 +145,8 @@ def position_notional(picture: Picture, intent: OrderIntent, _now_ns: int) -> Re
     """Hold what is held, what rests and what is wanted together; sells can only lower it."""
     if intent.side is Side.SELL:
         return None
-    value, limit = position_in_try(picture, intent.pair), picture.limits.position_notional_max_try
+    limit = picture.limits.position_notional_max_try
+    value = position_in_try(picture, intent.pair, besides=intent.intent_id)
     wanted = in_try(picture, intent)
     if value is None or wanted is None:
         return Rule.ACCOUNT_UNKNOWN, f"no price of {intent.pair} in TRY"
@@ -212,8 +220,13 @@ def in_try(picture: Picture, intent: OrderIntent) -> Decimal | None:
     return None if rate is None else intent.quantity * intent.limit_price * rate
 
 
-def position_in_try(picture: Picture, pair: Pair) -> Decimal | None:
-    """Return what is held of `pair` and may still be bought, in TRY at the mark."""
+def position_in_try(
+    picture: Picture, pair: Pair, besides: IntentId | None = None
+) -> Decimal | None:
+    """Return what is held of `pair` and may still be bought, in TRY at the mark.
+
+    `besides`: an intent that is asked again must not be counted as an order next to itself.
+    """
     mark, rules = picture.marks.get(pair), picture.rules.get(pair)
     if mark is None or rules is None:
         return None
@@ -221,8 +234,8 @@ def position_in_try(picture: Picture, pair: Pair) -> Decimal | None:
     resting = sum(
         (
             order.left * order.intent.limit_price
-            for order in picture.orders.values()
-            if order.intent.pair == pair and order.intent.side is Side.BUY
+            for key, order in picture.orders.items()
+            if key != besides and order.intent.pair == pair and order.intent.side is Side.BUY
         ),
         start=ZERO,
     )
@@ -237,15 +250,20 @@ def _others(picture: Picture, intent: OrderIntent) -> list[Resting]:
 def _rate(picture: Picture, quote: Asset) -> Decimal | None:
     if quote == "TRY":
         return Decimal(1)
-    mark = picture.marks.get(Pair(f"{quote}TRY"))
+    mark = picture.marks.get(_in_try_pair(quote))
     return mark.ask if mark else None
+
+
+def _in_try_pair(quote: Asset) -> Pair:
+    return Pair(f"{quote}TRY")
 
 
 def _cost(picture: Picture, intent: OrderIntent, quantity: Decimal) -> Decimal:
     """Return what an order may take of its asset: with the taker's fee for a buy."""
     if intent.side is Side.SELL:
         return quantity
-    rate = picture.fees[intent.pair].taker_bps / BPS_IN_ONE
+    fees = picture.fees.get(intent.pair) or default_fees(picture.rules[intent.pair].quote)
+    rate = fees.taker_bps / BPS_IN_ONE
     return quantity * intent.limit_price * (1 + rate)
 
 

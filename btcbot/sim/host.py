@@ -19,9 +19,10 @@ from btcbot.domain.ids import Asset, OrderId, Pair
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.words import Side
 from btcbot.sim.plan import Plan
+from btcbot.simulation.access import Access
 from btcbot.simulation.account import Order, Rejected
 from btcbot.simulation.exchange import NewOrder
-from btcbot.simulation.sandbox import Sandbox
+from btcbot.simulation.sandbox import Delays, Sandbox
 from btcbot.simulation.server import Answer, Api, Asked
 from btcbot.simulation.sockets import Hub
 from bus.clock import ManualClock
@@ -99,14 +100,16 @@ class Host:
             BALANCES | ({Asset("TRY"): LITTLE} if plan.has_little_cash else {}),
             self.clock.now_ns(),
             seed=plan.seed,
-            cancel_delay_ns=round(plan.cancel_slow_s * SECOND_NS),
-            trades_delay_ns=round(plan.fills_lag_s * SECOND_NS),
-            lists_delay_ns=round(plan.lists_lag_s * SECOND_NS),
+            delays=Delays(
+                cancels_ns=round(plan.cancel_slow_s * SECOND_NS),
+                trades_ns=round(plan.fills_lag_s * SECOND_NS),
+                orders_ns=round(plan.lists_lag_s * SECOND_NS),
+            ),
             minutes=PAST_MINUTES,
         )
         self.exchange = self.sandbox.exchange
         self.hub = Hub(self.sandbox, lambda key, n, s: key == KEYS.key and is_signed(KEYS, n, s))
-        self.api = Api(self.sandbox, KEYS, self.hub, self.clock)
+        self.api = Api(self.sandbox, (Access(KEYS),), self.hub, self.clock)
         self.is_failing = True
         self.is_maintained = False
         self.is_refusing_keys = False
@@ -217,7 +220,7 @@ class Host:
 
     def is_refused(self, asked: Asked) -> bool:
         """Return whether a POST's signature is bad on arrival: the fence that time is."""
-        return bool(self.api._unauthorised(asked.headers))  # noqa: SLF001 - the same judgement
+        return bool(self.api.unauthorised(asked.headers, asked.path))
 
     def accept(self, asked: Asked) -> Answer:
         """Take up a POST whose signature was good when it arrived."""

@@ -16,6 +16,7 @@ from btcbot.domain.words import Side
 from btcbot.strategies.contract import NO_HOLDING, NO_WANTS, MarketView, Want, slot_of
 
 NAME = "restless"
+WANTS_DEPTH = False
 SECOND_NS: Final = 1_000_000_000
 FAR: Final = Decimal(-80) / 10_000
 

@@ -59,8 +59,8 @@ class Market:
 
     def change(self, bids: Levels, asks: Levels) -> None:
         """Change some levels; quantity 0 removes one."""
-        self.bid = _change(self.bids, bids, self.bid, max)
-        self.ask = _change(self.asks, asks, self.ask, min)
+        self.bid = changed(self.bids, bids, self.bid, max)
+        self.ask = changed(self.asks, asks, self.ask, min)
 
     def consume(self, side: Side, price: Decimal, quantity: Decimal) -> None:
         """Take `quantity` off a level where others of `side` rest; it comes back when they say."""
@@ -90,7 +90,7 @@ class Market:
                 order.ahead = ZERO
 
 
-def _change(levels: dict[Decimal, Decimal], changes: Levels, best: Decimal, pick: Pick) -> Decimal:
+def changed(levels: dict[Decimal, Decimal], changes: Levels, best: Decimal, pick: Pick) -> Decimal:
     """Apply changes to one side; return its best price, looked for only when the best one went."""
     is_gone = False
     for price, quantity in changes:

@@ -27,12 +27,11 @@ class Call(Struct, frozen=True):
     last: str = ""
 
     def text(self, name: str) -> str:
-        """Return a parameter of the query, "" when it is not there."""
-        found = self.query.get(name, ("",))
-        return found[0]
+        """Return a parameter of the query, in whatever case, "" when it is not there."""
+        return self.all(name)[0] if self.all(name) else ""
 
     def all(self, name: str) -> Sequence[str]:
-        return self.query.get(name, ())
+        return self.query.get(name.lower(), ())
 
     def number(self, *names: str, default: int) -> int:
         """Return the first of these parameters that is there. Raises Rejected for no number."""
@@ -65,7 +64,11 @@ def pair_of(text: str) -> Pair:
 
 
 def query_of(raw: str) -> dict[str, list[str]]:
-    return parse_qs(raw, keep_blank_values=True)
+    """Return the parameters by name in lower case: clients spell `pairSymbol` in two ways."""
+    found: dict[str, list[str]] = {}
+    for name, values in parse_qs(raw, keep_blank_values=True).items():
+        found.setdefault(name.lower(), []).extend(values)
+    return found
 
 
 def fields_of(body: bytes) -> dict[str, str]:

@@ -5,29 +5,35 @@ The exchange model gets every event at its time. market_data gets depth as batch
 quotes without depth one by one, and a bare frame when nothing moved: silence is never confirmation.
 """
 
-from collections.abc import Callable
+import heapq
 from decimal import Decimal
 
+import msgspec
 from msgspec import Struct
 
 from btcbot.domain.feed import (
     BookChange,
     BookRead,
     BookSnapshot,
+    CandlesRead,
     FeedUp,
     FrameSeen,
     Join,
+    JoinTickers,
+    JoinTrades,
     QuoteSeen,
     ReadBook,
+    ReadCandles,
     ReadRules,
     RulesRead,
     SeenTrade,
     TextLevel,
     TradesSeen,
+    WireLevel,
 )
 from btcbot.domain.ids import Pair
 from btcbot.domain.money import text
-from btcbot.simulation.events import BookMoved, BookSet, Happening, Quoted, Traded
+from btcbot.domain.recorded import BookMoved, BookSet, Happening, Quoted, Traded
 from btcbot.simulation.exchange import Exchange
 from btcbot.simulation.venue import CallAt, Deliver, Now
 
@@ -53,6 +59,7 @@ class SimulatedFeed:
         self._is_up = False
         self._trade_id = 0
         self._trades: list[SeenTrade] = []
+        self._is_traded = False
 
     def start(self, effect: Struct) -> None:
         """Begin an effect of market_data; the first Join opens the session."""
@@ -66,11 +73,14 @@ class SimulatedFeed:
             case ReadRules():
                 rules = tuple(market.rules for market in self._exchange.markets.values())
                 self._deliver(RulesRead(instruments=rules))
+            case JoinTrades() | JoinTickers():
+                pass  # A recording misses nothing of itself.
+            case ReadCandles():  # And has nothing before it.
+                self._deliver(CandlesRead(pair=self._pair, candles=()))
             case _:
                 assert isinstance(effect, ReadBook), f"no effect of a feed: {effect}"
                 if self._has_depth:
-                    bids, asks = self._window()
-                    self._deliver(BookRead(pair=self._pair, bids=_rows(bids), asks=_rows(asks)))
+                    self._deliver(self._whole_book())
 
     def happen(self, event: Happening) -> None:
         """Let one recorded event happen now."""
@@ -112,6 +122,9 @@ class SimulatedFeed:
             self._is_book_moved = False
             self._show_book()
         if self._trades:
+            if not self._is_traded:  # From here on every trade is heard: the list of the join.
+                self._is_traded = True
+                self._deliver(TradesSeen(pair=self._pair, trades=(), is_backlog=True))
             trades, self._trades = tuple(self._trades), []
             self._deliver(TradesSeen(pair=self._pair, trades=trades, is_backlog=False))
         elif self._is_quiet:
@@ -121,28 +134,34 @@ class SimulatedFeed:
     def _show_book(self) -> None:
         bids, asks = self._window()
         before, self._shown = self._shown, (bids, asks)
-        say: Callable[..., BookSnapshot | BookChange] = BookSnapshot
-        if before is not None:
+        pair = self._pair
+        if before is None:
+            self._change_set += 1
+            said: BookSnapshot | BookChange = BookSnapshot(
+                pair=pair, change_set=self._change_set, bids=_side(bids), asks=_side(asks)
+            )
+        else:
             bids, asks = _changes(before[0], bids), _changes(before[1], asks)
             if not bids and not asks:
                 return  # It moved beneath the window.
-            say = BookChange
-        self._change_set += 1
-        self._is_quiet = False
-        self._deliver(
-            say(
-                pair=self._pair,
-                change_set=self._change_set,
-                bids=_rows(bids),
-                asks=_rows(asks),
+            self._change_set += 1
+            said = BookChange(
+                pair=pair, change_set=self._change_set, bids=_rows(bids), asks=_rows(asks)
             )
-        )
+        self._is_quiet = False
+        self._deliver(said)
+
+    def _whole_book(self) -> BookRead:
+        bids, asks = map(_rows, self._window())
+        return BookRead(pair=self._pair, event_ns=self._now(), bids=bids, asks=asks)
 
     def _window(self) -> tuple[Window, Window]:
         """Return what anybody sees: the best levels of each side, best first."""
-        market = self._market
-        bids = dict(sorted(market.bids.items(), reverse=True)[:WINDOW])
-        return bids, dict(sorted(market.asks.items())[:WINDOW])
+        bids, asks = self._market.bids, self._market.asks
+        return (
+            {price: bids[price] for price in heapq.nlargest(WINDOW, bids)},
+            {price: asks[price] for price in heapq.nsmallest(WINDOW, asks)},
+        )
 
 
 def _changes(old: Window, new: Window) -> Window:
@@ -152,3 +171,8 @@ def _changes(old: Window, new: Window) -> Window:
 
 def _rows(levels: Window) -> tuple[TextLevel, ...]:
     return tuple(TextLevel(text(price), text(quantity)) for price, quantity in levels.items())
+
+
+def _side(levels: Window) -> bytes:
+    rows = [WireLevel(P=text(price), A=text(quantity)) for price, quantity in levels.items()]
+    return msgspec.json.encode(rows)

@@ -127,11 +127,25 @@ def candle(pair: Pair, resolution: str, row: Candle) -> Frame:
     ]
 
 
+def token_login() -> Frame:
+    """Return the 112 to a login by token, obsolete since long and still answered."""
+    return [112, {"type": 112, "id": 0, "ok": True, "message": ""}]
+
+
+def notice(message: str) -> Frame:
+    return [801, {"type": 801, "id": 0, "ok": False, "message": message}]
+
+
 # --- private ----------------------------------------------------------------------------------
 
 
+def balance_updated(payload: str) -> Frame:
+    """Return the 201 that tells to read the balances again."""
+    return [201, {"type": 201, "userId": USER_ID, "payload": payload}]
+
+
 def order(kind: int, row: Order, rules: Instrument, taker_rate: Decimal) -> Frame:
-    """Return a 451 or 452; the latter prints sixteen decimals.
+    """Return a 451, 452 or 453 (edited, which API keys cannot); 452 prints sixteen decimals.
 
     `denomLeft` is what is left in quote, with the taker's fee added (buy) or taken off (sell).
     """
@@ -140,7 +154,7 @@ def order(kind: int, row: Order, rules: Instrument, taker_rate: Decimal) -> Fram
     left = row.left * price * (1 + sign * taker_rate)
 
     def show(value: Decimal) -> str:
-        return text(value) if kind == 451 else fixed(value, 16)
+        return fixed(value, 16) if kind == 452 else text(value)
 
     return [
         kind,

@@ -3,35 +3,26 @@
 A foreign recording is mapped to the pair's price by one exact factor (`recording.open_recording`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 from btcbot.domain.instruments import Instrument
-from btcbot.simulation.recording import (
-    BookMoved,
-    BookSet,
-    DatasetError,
-    Happening,
-    Quoted,
-    Traded,
-    first_price,
-    open_recording,
-)
+from btcbot.domain.recorded import BookMoved, BookSet, DatasetError, Happening, Quoted, Traded
+from btcbot.simulation.recording import Source, first_price, open_recording
 from btcbot.simulation.sandbox import Sandbox
 
 
 class Player:
-    """Plays files, read lazily, into a sandbox."""
+    """Plays a recorded market, read lazily, into a sandbox."""
 
-    def __init__(self, paths: Sequence[Path], rules: Instrument) -> None:
+    def __init__(self, source: Source, rules: Instrument) -> None:
         """Begin at the start of the recording. Raises DatasetError when it cannot be played."""
         self.pair = rules.pair
-        self._paths, self._rules = paths, rules
+        self._source, self._rules = source, rules
         self._events, self._next = self._begin()
         self._until_ns = self._next.at_ns
-        factor = open_recording(paths, rules).factor
-        self.start: Decimal = rules.price_down(first_price(paths) * factor)
+        factor = open_recording(source, rules).factor
+        self.start: Decimal = rules.price_down(first_price(source) * factor)
 
     def play(self, sandbox: Sandbox, seconds: float, now_ns: int) -> None:
         """Let `seconds` of the recording happen now; at its end, begin again."""
@@ -46,10 +37,10 @@ class Player:
             self._next = following
 
     def _begin(self) -> tuple[Iterator[Happening], Happening]:
-        events = open_recording(self._paths, self._rules).events
+        events = open_recording(self._source, self._rules).events
         first = next(events, None)
         if first is None:
-            raise DatasetError(f"{self._paths[0]}: nothing happens in it")
+            raise DatasetError(f"{self._source.name}: nothing happens in it")
         return events, first
 
     def _happen(self, sandbox: Sandbox, event: Happening, now_ns: int) -> None:

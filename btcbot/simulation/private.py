@@ -1,10 +1,12 @@
 """BTCTurk's private REST: balances, orders, own trades. Who asks was checked before."""
 
+import hashlib
+from functools import partial
 from itertools import islice
 
 from btcbot.domain.ids import OrderId
 from btcbot.domain.words import Side
-from btcbot.simulation import shapes
+from btcbot.simulation import shapes, transfers
 from btcbot.simulation.account import Order, Rejected, Trade
 from btcbot.simulation.calls import Call, Handler, Json, decimal, fields_of, invalid, pair_of
 from btcbot.simulation.rules import NewOrder
@@ -28,8 +30,8 @@ class PrivateApi:
             ("GET", "/api/v1/users/balances"): self._balances,
             ("GET", "/api/v1/users/transactions/trade"): self._fills,
             ("GET", "/api/v1/users/transactions/trade/"): self._fills,
-            ("GET", "/api/v1/users/transactions/crypto"): lambda _: shapes.good([], "SUCCESS"),
-            ("GET", "/api/v1/users/transactions/fiat"): lambda _: shapes.good([], "SUCCESS"),
+            ("GET", "/api/v1/users/transactions/crypto"): partial(self._transfers, is_fiat=False),
+            ("GET", "/api/v1/users/transactions/fiat"): partial(self._transfers, is_fiat=True),
             ("GET", "/api/v1/openorders"): self._open_orders,
             ("GET", "/api/v1/allorders"): self._all_orders,
             ("GET", "/api/v1/order/"): self._order,
@@ -81,15 +83,27 @@ class PrivateApi:
         if order_id:
             trades = (t for t in self._exchange.trades(call.now_ns) if t.order_id == order_id)
             return shapes.good([shapes.own_trade(trade) for trade in trades], "SUCCESS")
-        now_ms = shapes.ms(call.now_ns)
-        since_ms = call.number("startDate", default=now_ms - MONTH_MS)
-        until_ms = call.number("endDate", default=now_ms)
+        since_ms, until_ms = _dates(call)
         rows = [
             shapes.own_trade(trade)
             for trade in self._exchange.trades(call.now_ns, since_ms * 1_000_000)
             if shapes.ms(trade.at_ns) <= until_ms and _is_wanted(trade, call)
         ]
         return shapes.good(rows[:FILLS_MAX], "SUCCESS")
+
+    def _transfers(self, call: Call, *, is_fiat: bool) -> Json:
+        since_ms, until_ms = _dates(call)
+        kinds = {kind.lower() for kind in call.all("type")}
+        symbols = {symbol.upper() for symbol in call.all("symbol")}
+        rows = [
+            transfers.shape(row)
+            for row in reversed(self._sandbox.transfers)
+            if (row.asset in transfers.FIAT) is is_fiat
+            and since_ms <= shapes.ms(row.at_ns) <= until_ms
+            and (not kinds or row.kind in kinds)
+            and (not symbols or row.asset in symbols)
+        ]
+        return shapes.good(rows, "SUCCESS")
 
     def _submit(self, call: Call) -> Json:
         row = self._exchange.submit(new_order(fields_of(call.body), call.now_ns), call.now_ns)
@@ -121,8 +135,21 @@ def new_order(fields: dict[str, str], now_ns: int) -> NewOrder:
         quantity=decimal(fields.get("quantity", "")),
         price=decimal(fields.get("price", "")),
         stop_price=decimal(fields.get("stopprice", "")),
-        client_id=fields.get("neworderclientid") or f"auto-{now_ns}",
+        client_id=fields.get("neworderclientid") or _guid(now_ns),
     )
+
+
+def _guid(now_ns: int) -> str:
+    """Return the label of an order that brings none: a GUID, as the exchange sets one."""
+    digits = hashlib.blake2b(str(now_ns).encode(), digest_size=16).hexdigest()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _dates(call: Call) -> tuple[int, int]:
+    """Return (from, to) in ms; without any, the last thirty days."""
+    now_ms = shapes.ms(call.now_ns)
+    since_ms = call.number("startDate", default=now_ms - MONTH_MS)
+    return since_ms, call.number("endDate", default=now_ms)
 
 
 def _time_ms(given: int) -> int:

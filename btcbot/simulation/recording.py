@@ -1,8 +1,4 @@
-"""Recorded markets as a stream of what happened: read lazily, checked, put in a pair's prices.
-
-Forms, told apart by name and first line, each also gzipped: full-depth JSON lines (`l2`); csv of
-trades, quotes or candles (`tables`). Several files are read one after the other. Receive time is
-the time axis: a recorder's clock has been seen more than a second behind the exchange's.
+"""Recorded markets, put in a pair's prices; how they are kept and read is the catalog's affair.
 
 A foreign recording is mapped by one exact factor. Bids, and what sellers hit, are rounded down to a
 tick; asks, and what buyers lift, up; quantities stay, cut to the pair's step. Where no book was
@@ -10,24 +6,15 @@ recorded, each trade is followed by the quote it implies: one tick wide, as deep
 spread is an optimist's.
 """
 
-import csv
-import gzip
-import io
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.money import ZERO, Price, Quantity
-from btcbot.domain.words import Side
-from btcbot.simulation import l2, tables
-from btcbot.simulation.defaults import START_PRICES
-from btcbot.simulation.events import (
+from btcbot.domain.recorded import (
     BookMoved,
     BookSet,
     DatasetError,
@@ -36,17 +23,18 @@ from btcbot.simulation.events import (
     RecordedLevels,
     Traded,
 )
+from btcbot.domain.words import Side
+from btcbot.simulation.defaults import START_PRICES
 
-__all__ = [
-    "BookMoved", "BookSet", "DatasetError", "Happening", "Quoted", "Recording", "Traded",
-    "between", "first_price", "mapped", "open_recording", "read", "with_quotes",
-]  # fmt: skip
-
-SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz")
 HOME_RANGE: Final = 5  # A recording within a fifth and five times of our price is not foreign.
-_DEFECTS = (OSError, EOFError, zlib.error, csv.Error, msgspec.MsgspecError, ValueError)
 
-Reader = Callable[[Iterable[str], l2.Place], Iterator[Happening]]
+
+class Source(Struct, frozen=True):
+    """A recorded market. `play` begins it anew; `has_book`: anything but trades is in it."""
+
+    name: str
+    play: Callable[[], Iterator[Happening]]
+    has_book: bool
 
 
 class Recording(Struct, frozen=True):
@@ -57,57 +45,41 @@ class Recording(Struct, frozen=True):
 
 
 def open_recording(
-    paths: Sequence[Path],
+    source: Source,
     rules: Instrument,
     start_price: Decimal | None = None,
     span_ns: tuple[int, int] | None = None,
 ) -> Recording:
-    """Return the recording in `paths` as the market of `rules.pair`, within `span_ns` if given.
+    """Return what `source` plays as the market of `rules.pair`, within `span_ns` if given.
 
-    It begins at `start_price`; None: as recorded if that is near what the pair costs, else at the
-    documented price of the pair. Raises DatasetError, also later, from the events.
+    It begins at `start_price`; None: as recorded if that is near what the pair costs, or nobody
+    knows what it costs, else at the documented price. Raises DatasetError, also later.
     """
-    recorded = first_price(paths)
-    usual = START_PRICES[rules.pair]
+    recorded = first_price(source)
+    usual = START_PRICES.get(rules.pair, recorded)
     is_foreign = not usual / HOME_RANGE < recorded < usual * HOME_RANGE
     start = start_price or (usual if is_foreign else recorded)
+    if start < rules.tick:
+        raise DatasetError(f"start price {start}: the least for {rules.pair} is {rules.tick}")
     factor = start / recorded
-    events = mapped(read(paths), factor, rules)
+    events = mapped(source.play(), factor, rules)
     if span_ns is not None:
         events = between(events, *span_ns)
-    if all(_reader_of(path) in (tables.trades, tables.candles) for path in paths):
+    if not source.has_book:
         events = with_quotes(events, rules)
     return Recording(events, factor)
 
 
-def read(paths: Sequence[Path]) -> Iterator[Happening]:
-    """Yield what happened, as recorded, over all files in order. Raises DatasetError."""
-    place = l2.Place()
-    for path in paths:
-        place.row = 1
-        try:
-            with _open(path) as file:
-                for event in _reader_of(path)(file, place):
-                    if event.at_ns < place.at_ns:
-                        raise ValueError(f"time goes back, from {place.at_ns} to {event.at_ns}")
-                    place.at_ns = event.at_ns
-                    yield event
-        except DatasetError:
-            raise
-        except _DEFECTS as error:
-            raise DatasetError(f"{path}, row {place.row}: {error}") from None
-
-
-def first_price(paths: Sequence[Path]) -> Decimal:
+def first_price(source: Source) -> Decimal:
     """Return the first middle or price a recording states. Raises DatasetError: it states none."""
-    for event in read(paths):
+    for event in source.play():
         if isinstance(event, Quoted):
             return (event.bid + event.ask) / 2
         if isinstance(event, Traded):
             return event.price
         if isinstance(event, BookSet) and event.bids and event.asks:
             return (max(event.bids)[0] + min(event.asks)[0]) / 2
-    raise DatasetError(f"{', '.join(map(str, paths)) or 'no file'}: nothing here states a price")
+    raise DatasetError(f"{source.name}: nothing here states a price")
 
 
 def mapped(events: Iterable[Happening], factor: Decimal, rules: Instrument) -> Iterator[Happening]:
@@ -123,14 +95,23 @@ def mapped(events: Iterable[Happening], factor: Decimal, rules: Instrument) -> I
                 bid, ask = rules.price_down(event.bid * factor), rules.price_up(event.ask * factor)
                 bid_quantity = max(rules.quantity_down(event.bid_quantity), least)
                 ask_quantity = max(rules.quantity_down(event.ask_quantity), least)
-                yield Quoted(event.at_ns, bid, bid_quantity, ask, ask_quantity)
+                yield Quoted(event.at_ns, _above_zero(bid), bid_quantity, ask, ask_quantity)
             case Traded():
                 to_tick = rules.price_up if event.side is Side.BUY else rules.price_down
                 quantity = rules.quantity_down(event.quantity)
                 if quantity:
-                    yield Traded(event.at_ns, event.side, to_tick(event.price * factor), quantity)
+                    price = _above_zero(to_tick(event.price * factor))
+                    yield Traded(event.at_ns, event.side, price, quantity)
             case BookSet():
                 yield BookSet(event.at_ns, bids.replace(event.bids), asks.replace(event.asks))
+
+
+def _above_zero(price: Price) -> Price:
+    if not price:
+        raise DatasetError(
+            "a price falls below one tick of the pair; choose a higher --start-price"
+        )
+    return price
 
 
 def between(events: Iterable[Happening], since_ns: int, until_ns: int) -> Iterator[Happening]:
@@ -185,6 +166,8 @@ class _Side:
         for price, quantity in levels:
             known = theirs.get(price)
             tick, before = known or (self._to_tick(price), ZERO)
+            if not tick:
+                continue  # Too far down to have a price of ours.
             total = ours.get(tick, ZERO) + quantity - before
             if quantity:
                 theirs[price] = (tick, quantity)
@@ -204,40 +187,3 @@ def _update(side: dict[Decimal, Decimal], levels: RecordedLevels) -> None:
             side[price] = quantity
         else:
             side.pop(price, None)
-
-
-# --- telling forms apart ------------------------------------------------------------------------
-
-
-def _reader_of(path: Path) -> Reader:
-    """Return who reads this form. Raises DatasetError for a form nobody reads."""
-    if not path.name.endswith(SUFFIXES):
-        # Parquet needs a columnar library, which this version does not bring.
-        raise DatasetError(
-            f"{path}: {path.suffix or 'a name without a suffix'} is not supported in this version;"
-            f" supported: {', '.join(SUFFIXES)}"
-        )
-    if ".jsonl" in path.suffixes:
-        return l2.read
-    try:
-        with _open(path) as file:
-            columns = set(next(csv.reader(file), []))
-    except _DEFECTS as error:
-        raise DatasetError(f"{path}: {error}") from None
-    if columns >= set(tables.CANDLES) and columns & set(tables.CANDLE_TIMES):
-        return tables.candles
-    for needed, reader in ((tables.TRADES, tables.trades), (tables.QUOTES, tables.quotes)):
-        if columns >= set(needed):
-            return reader
-    found = ", ".join(sorted(columns))[:80]
-    raise DatasetError(
-        f"{path}: columns {found or 'none'}; supported: {', '.join(tables.TRADES)}; or"
-        f" {', '.join(tables.QUOTES)}; or {', '.join(tables.CANDLES)} with one of"
-        f" {', '.join(tables.CANDLE_TIMES)}"
-    )
-
-
-def _open(path: Path) -> io.TextIOWrapper:
-    if path.name.endswith(".gz"):
-        return io.TextIOWrapper(gzip.open(path), encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")

@@ -15,11 +15,13 @@ from msgspec import Struct
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import Instrument, default_fees
 from btcbot.domain.words import Side
+from btcbot.simulation.account import Balance, Rejected
 from btcbot.simulation.defaults import START_PRICES
 from btcbot.simulation.exchange import Event, Exchange
 from btcbot.simulation.history import MINUTE_NS, MINUTES_MAX, History, PublicTrade
 from btcbot.simulation.market import SyntheticMarket, past
 from btcbot.simulation.statefile import Saved, StateError, StateFile
+from btcbot.simulation.transfers import FIRST_ID, Transfer
 
 WINDOW: Final = 100  # Levels a side that anybody sees.
 REQUESTS_MAX: Final = 20_000
@@ -53,6 +55,14 @@ class Source(Protocol):
         ...
 
 
+class Delays(Struct, frozen=True, kw_only=True):
+    """Until a cancel takes effect, and until a new order or own trade is seen in a list."""
+
+    cancels_ns: int = 0
+    orders_ns: int = 0
+    trades_ns: int = 0
+
+
 class Sandbox:
     """One exchange with one account; time is told to it."""
 
@@ -65,9 +75,7 @@ class Sandbox:
         seed: int = 1,
         state: StateFile | None = None,
         source: Source | None = None,
-        cancel_delay_ns: int = 0,
-        trades_delay_ns: int = 0,
-        lists_delay_ns: int = 0,
+        delays: Delays | None = None,
         minutes: int = MINUTES_MAX,
     ) -> None:
         """Begin, or go on from `state`, whose balances then count. Raises StateError.
@@ -76,15 +84,24 @@ class Sandbox:
         """
         rules = {row.pair: row for row in instruments}
         fees = {row.quote: default_fees(row.quote) for row in rules.values()}
+        delays = delays or Delays()
         self.exchange = Exchange(
-            rules.values(), fees, balances, cancel_delay_ns=cancel_delay_ns,
-            trades_delay_ns=trades_delay_ns, lists_delay_ns=lists_delay_ns,
-        )  # fmt: skip
+            rules.values(),
+            fees,
+            balances,
+            cancel_delay_ns=delays.cancels_ns,
+            trades_delay_ns=delays.trades_ns,
+            lists_delay_ns=delays.orders_ns,
+        )
+        self.transfers: list[Transfer] = []  # Oldest first.
+        self.hints: deque[str] = deque(maxlen=TOLD_MAX)  # That balances moved, not yet told.
+        self.notices: deque[str] = deque(maxlen=TOLD_MAX)  # To everybody, not yet told.
         self.requests: deque[Request] = deque(maxlen=REQUESTS_MAX)
         self.untold: deque[tuple[Pair, PublicTrade]] = deque(maxlen=TOLD_MAX)
         self._events: list[Event] = []
         self._state, self._source = state, source
         prices = START_PRICES | self._restored(rules)
+        self._begin_with(now_ns)
         if source is not None:
             prices[source.pair] = source.start
         self.histories = {
@@ -160,6 +177,18 @@ class Sandbox:
         bids = heapq.nlargest(WINDOW, sides[Side.BUY].items())
         return bids, heapq.nsmallest(WINDOW, sides[Side.SELL].items())
 
+    def transfer(self, asset: Asset, amount: Decimal, now_ns: int) -> Transfer:
+        """Let money come in, or leave (below zero). Raises Rejected when it is not there."""
+        balance = self.exchange.account.balance(asset)
+        if balance.free + amount < 0:
+            raise Rejected(1055, "BALANCE_NOT_ENOUGH")
+        balance.total += amount
+        made = self._note_transfer(asset, amount, now_ns)
+        self.hints.append(made.kind)
+        if self._state is not None:
+            self._state.append(Saved(transfers=[made], balances=self._balances()))
+        return made
+
     def close(self) -> None:
         if self._state is not None:
             self._state.close()
@@ -174,8 +203,26 @@ class Sandbox:
     def _save(self) -> None:
         orders, trades = self.exchange.account.changes()
         if self._state is not None and (orders or trades):
-            balances = {str(asset): row for asset, row in self.exchange.balances().items()}
-            self._state.append(Saved(orders, trades, balances, self._prices()))
+            self._state.append(Saved(orders, trades, self._balances(), self._prices()))
+
+    def _balances(self) -> dict[str, Balance]:
+        return {str(asset): row for asset, row in self.exchange.balances().items()}
+
+    def _begin_with(self, now_ns: int) -> None:
+        """Note what a fresh account holds as what was paid in."""
+        if self.transfers or self.exchange.account.orders:
+            return
+        for asset, balance in self.exchange.balances().items():
+            if balance.total:
+                self._note_transfer(asset, balance.total, now_ns)
+        if self._state is not None:
+            self._state.append(Saved(transfers=self.transfers, balances=self._balances()))
+
+    def _note_transfer(self, asset: Asset, amount: Decimal, now_ns: int) -> Transfer:
+        number = FIRST_ID + len(self.transfers)
+        made = Transfer(id=number, asset=asset, amount=amount, at_ns=now_ns)
+        self.transfers.append(made)
+        return made
 
     def _prices(self) -> dict[str, str]:
         markets = self.exchange.markets.items()
@@ -192,5 +239,6 @@ class Sandbox:
         for asset, balance in saved.balances.items():
             self.exchange.account.balances[Asset(asset)] = balance
         self.exchange.restore(saved.orders, saved.trades)
+        self.transfers = list(saved.transfers)
         prices = {Pair(pair): Decimal(price) for pair, price in saved.prices.items()}
         return {pair: price for pair, price in prices.items() if pair in rules}

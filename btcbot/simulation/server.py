@@ -9,7 +9,8 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -21,9 +22,10 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from btcbot.btcturk.auth import STAMP_WINDOW_MS, KeyPair, is_signed
+from btcbot.btcturk.auth import STAMP_WINDOW_MS, is_signed
 from btcbot.simulation import sandbox as books
 from btcbot.simulation import shapes, truth
+from btcbot.simulation.access import WEBSOCKET, Access
 from btcbot.simulation.account import Rejected
 from btcbot.simulation.calls import Call, Handler, fields_of, query_of
 from btcbot.simulation.keepalive import Keepalive
@@ -71,8 +73,11 @@ class Asked(Struct, frozen=True):
 class Api:
     """Answers REST requests from the sandbox."""
 
-    def __init__(self, sandbox: Sandbox, keys: KeyPair, hub: Hub, clock: Clock) -> None:
-        self._sandbox, self._keys, self._hub, self._clock = sandbox, keys, hub, clock
+    def __init__(
+        self, sandbox: Sandbox, accesses: Iterable[Access], hub: Hub, clock: Clock
+    ) -> None:
+        self._sandbox, self._hub, self._clock = sandbox, hub, clock
+        self._accesses = {access.keys.key: access for access in accesses}
         self._limiter = Limiter()
         self._timer: asyncio.TimerHandle | None = None
         self._private = PrivateApi(sandbox).handlers()
@@ -116,7 +121,7 @@ class Api:
         handler = handler or self._private.get((asked.method, path))
         if handler is None:
             return Answer(405)
-        if is_private and (problem := self._unauthorised(asked.headers)):
+        if is_private and (problem := self.unauthorised(asked.headers, path)):
             return _json(401, shapes.bad(f"Unauthorized - {problem}", 1037, is_success=True))
         exceeded = self._limiter.exceeded((asked.method, path), self._clock.monotonic_ns())
         if exceeded is not None:
@@ -161,19 +166,22 @@ class Api:
         head, slash, last = path.rpartition("/")
         return (head + slash, last) if last and head + slash in self._paths else (path, "")
 
-    def _unauthorised(self, headers: Mapping[str, str]) -> str:
-        """Return what is wrong with a request's signature; "" when it is signed."""
+    def unauthorised(self, headers: Mapping[str, str], path: str) -> str:
+        """Return what is wrong with a request's signature or key; "" when it may go."""
         names = ("x-pck", "x-stamp", "x-signature")
         key, stamp, signature = (headers.get(name, "") for name in names)
         if not (key and stamp and signature):
             return "Headers are missing"
-        if key != self._keys.key:
+        access = self._accesses.get(key)
+        if access is None:
             return "Invalid Public/Private key"
         if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 19):
             return "Invalid Nonce"
         if abs(int(stamp) - shapes.ms(self._clock.now_ns())) > STAMP_WINDOW_MS:
             return "Invalid Nonce"
-        return "" if is_signed(self._keys, int(stamp), signature) else "Invalid Signature"
+        if not is_signed(access.keys, int(stamp), signature):
+            return "Invalid Signature"
+        return "" if access.may_call(path) else "Invalid Request"
 
     def _note(self, asked: Asked, at_ns: int, status: int) -> None:
         client_id, body = "", asked.body
@@ -210,15 +218,19 @@ class Server(uvicorn.Server):
 
 
 async def serve(
-    sandbox: Sandbox, keys: KeyPair, listener: socket.socket, speed: float, clock: Clock
+    sandbox: Sandbox,
+    accesses: Sequence[Access],
+    listener: socket.socket,
+    speed: float,
+    clock: Clock,
 ) -> None:
     """Serve until SIGTERM or SIGINT; the market moves `speed` times as fast as the clock.
 
     Whatever goes wrong in the market ends the server too: an exchange whose market stands still
     must not look alive.
     """
-    hub = Hub(sandbox, lambda key, nonce, sent: key == keys.key and is_signed(keys, nonce, sent))
-    api = Api(sandbox, keys, hub, clock)
+    hub = Hub(sandbox, partial(_may_listen, accesses))
+    api = Api(sandbox, accesses, hub, clock)
     server = Server(_config(api, hub))
     mover = asyncio.create_task(_move(sandbox, hub, speed, clock))
     mover.add_done_callback(lambda _: server._end())  # noqa: SLF001 - ours
@@ -229,6 +241,16 @@ async def serve(
         with contextlib.suppress(asyncio.CancelledError):
             await mover
         sandbox.close()
+
+
+def _may_listen(accesses: Sequence[Access], key: str, nonce: int, signature: str) -> bool:
+    """Return whether a socket is logged in by this; not told apart, as on the exchange."""
+    return any(
+        access.keys.key == key
+        and is_signed(access.keys, nonce, signature)
+        and WEBSOCKET in access.permissions
+        for access in accesses
+    )
 
 
 def _config(api: Api, hub: Hub) -> uvicorn.Config:
@@ -242,8 +264,7 @@ def _config(api: Api, hub: Hub) -> uvicorn.Config:
 
     async def broken(_request: Request, error: Exception) -> Response:
         log.error("request_failed", exc_info=error)
-        body = {"data": None, "success": False, "message": "SYSTEM_ERROR", "code": 1000}
-        return Response(shapes.encode({**body, "extensions": None}), 500, None, "application/json")
+        return Response(shapes.encode(shapes.system_error()), 500, None, "application/json")
 
     routes = [
         WebSocketRoute("/", accept),

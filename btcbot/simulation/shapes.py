@@ -39,6 +39,12 @@ def bad(message: str, code: int, *, is_success: bool = False) -> Json:
     return {"success": is_success, "message": message, "code": code}
 
 
+def system_error() -> Json:
+    """Return the body of a 500."""
+    body = {"data": None, "success": False, "message": "SYSTEM_ERROR", "code": 1000}
+    return {**body, "extensions": None}
+
+
 def ms(at_ns: int) -> int:
     return at_ns // 1_000_000
 

@@ -103,6 +103,8 @@ class Hub:
                 self._join(session, _join(body))
             elif kind == 114:
                 self._login(session, _login(body))
+            elif kind == 111:
+                session.say(_text(frames.token_login()))
             elif kind == 101:
                 self._again(session, _again(body))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -149,14 +151,25 @@ class Hub:
         while untold:
             pair, trade = untold.popleft()
             self._tell("trade", pair, partial(frames.trade, pair, trade))
+        self._tell_notices()
         events = self._sandbox.take_events()
+        hints = [_text(frames.balance_updated(hint)) for hint in self._sandbox.hints]
+        self._sandbox.hints.clear()
         hearers = [session for session in self.sessions if session.is_private]
         if not hearers:
             return
+        for session in hearers:
+            session.say(*hints)
         for event in events:
             for text in map(_text, self._frames_of(event)):
                 for session in hearers:
                     session.say(text)
+
+    def _tell_notices(self) -> None:
+        while self._sandbox.notices:
+            notice = _text(frames.notice(self._sandbox.notices.popleft()))
+            for session in self.sessions:
+                session.say(notice)
 
     def tell_batch(self, now_ns: int) -> None:
         """Send what changed in each book since the last batch, then the tickers."""

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from btcbot.simulation.account import ORDERS_MAX, TRADES_MAX, Balance, Order, Trade
+from btcbot.simulation.transfers import Transfer
 
 
 class StateError(ValueError):
@@ -21,6 +22,7 @@ class Saved(Struct, omit_defaults=True, forbid_unknown_fields=True):
     trades: list[Trade] = field(default_factory=list)
     balances: dict[str, Balance] = field(default_factory=dict)
     prices: dict[str, str] = field(default_factory=dict)
+    transfers: list[Transfer] = field(default_factory=list)
 
 
 class StateFile:
@@ -54,6 +56,7 @@ class StateFile:
             all_.trades += saved.trades
             all_.balances = saved.balances or all_.balances
             all_.prices |= saved.prices
+            all_.transfers += saved.transfers
         all_.orders = [order for _, order in sorted(orders.items())]
         ended = [order.id for order in all_.orders if not order.is_open]
         forgotten = set(ended[:-ORDERS_MAX])

@@ -2,8 +2,9 @@
 
 import msgspec
 
-from btcbot.domain.money import text
-from btcbot.simulation.calls import Call, Handler, Json
+from btcbot.domain.ids import Asset
+from btcbot.domain.money import MoneyError, parse, text
+from btcbot.simulation.calls import Call, Handler, Json, fields_of, invalid
 from btcbot.simulation.sandbox import Sandbox
 
 
@@ -62,5 +63,41 @@ def handlers(sandbox: Sandbox) -> dict[tuple[str, str], Handler]:
     def requests(_call: Call) -> Json:
         return [msgspec.structs.asdict(row) for row in sandbox.requests]
 
-    told = {"orders": orders, "trades": trades, "balances": balances, "requests": requests}
-    return {("GET", f"/__truth__/{name}"): tell for name, tell in told.items()}
+    def transfers(_call: Call) -> Json:
+        return [
+            {"id": row.id, "asset": row.asset, "amount": text(row.amount), "at_ns": row.at_ns}
+            for row in sandbox.transfers
+        ]
+
+    told = {
+        "orders": orders,
+        "trades": trades,
+        "balances": balances,
+        "requests": requests,
+        "transfers": transfers,
+    }
+    return {("GET", f"/__truth__/{name}"): tell for name, tell in told.items()} | _acts(sandbox)
+
+
+def _acts(sandbox: Sandbox) -> dict[tuple[str, str], Handler]:
+    """Return what people do at the exchange's own site, or it does itself."""
+
+    def transfer(call: Call) -> Json:
+        """Move money in or out, as a person at the exchange's site would."""
+        fields = fields_of(call.body)
+        try:
+            amount = parse(fields.get("amount", ""))
+        except MoneyError:
+            raise invalid() from None
+        asset = Asset(fields.get("asset", "").upper())
+        if asset not in sandbox.exchange.balances():
+            raise invalid()
+        made = sandbox.transfer(asset, amount, call.now_ns)
+        return {"id": made.id, "asset": made.asset, "amount": text(made.amount)}
+
+    def notice(call: Call) -> Json:
+        """Say something to everybody who is connected."""
+        sandbox.notices.append(fields_of(call.body).get("message", ""))
+        return {"ok": True}
+
+    return {("POST", "/__truth__/transfers"): transfer, ("POST", "/__truth__/notices"): notice}

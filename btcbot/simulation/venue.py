@@ -5,11 +5,13 @@ request of a run, so a run can be repeated to the byte.
 """
 
 from collections.abc import Callable
+from decimal import Decimal
+from typing import Final, assert_never
 
 from msgspec import Struct
 
 from btcbot.domain.messages import AssetBalance, Message
-from btcbot.domain.money import Amount, Price, Quantity
+from btcbot.domain.money import ZERO, Amount, Price, Quantity
 from btcbot.domain.venue import (
     AllOrdersRead,
     BalancesRead,
@@ -18,8 +20,12 @@ from btcbot.domain.venue import (
     ConnectionsIdle,
     Doorbell,
     FillsRead,
+    LimitOrder,
+    MarketBuy,
+    MarketSell,
     OpenOrdersRead,
     OrderRead,
+    OrderTerms,
     Outcome,
     ReadAllOrders,
     ReadBalances,
@@ -27,6 +33,9 @@ from btcbot.domain.venue import (
     ReadOpenOrders,
     ReadOrder,
     ReadTime,
+    StopLimitOrder,
+    StopMarketBuy,
+    StopMarketSell,
     Submit,
     Submitted,
     TimeRead,
@@ -34,6 +43,7 @@ from btcbot.domain.venue import (
     VenueFill,
     VenueOrder,
 )
+from btcbot.domain.words import Side
 from btcbot.simulation.account import Order, Rejected, Trade
 from btcbot.simulation.exchange import Exchange, NewOrder
 
@@ -87,14 +97,7 @@ class SimulatedVenue:
 
     def _submit(self, effect: Submit) -> None:
         self._exchange.advance(self._now())
-        new = NewOrder(
-            pair=effect.pair,
-            side=effect.side,
-            method="limit",
-            quantity=effect.quantity,
-            price=effect.limit_price,
-            client_id=effect.client_order_id,
-        )
+        new = _new_order(effect)
         try:
             order = self._exchange.submit(new, self._now())
         except Rejected as no:
@@ -186,6 +189,41 @@ class SimulatedVenue:
         self._after(delay_ns, lambda: self._deliver(message))
 
 
+def _new_order(effect: Submit) -> NewOrder:
+    """Return the order that a submit asks for, as the exchange understands its body."""
+    terms, pair, label = effect.terms, effect.pair, effect.client_order_id
+    match terms:
+        case MarketBuy() | StopMarketBuy():
+            side, quantity = Side.BUY, Decimal(terms.spend)
+        case MarketSell() | StopMarketSell():
+            side, quantity = Side.SELL, Decimal(terms.quantity)
+        case LimitOrder() | StopLimitOrder():
+            side, quantity = terms.side, Decimal(terms.quantity)
+        case _:
+            assert_never(terms)
+    return NewOrder(
+        pair=pair,
+        side=side,
+        method=_METHODS[type(terms)],
+        quantity=quantity,
+        price=terms.price if isinstance(terms, LimitOrder | StopLimitOrder) else ZERO,
+        stop_price=ZERO
+        if isinstance(terms, LimitOrder | MarketBuy | MarketSell)
+        else terms.stop_price,
+        client_id=label,
+    )
+
+
+_METHODS: Final[dict[type[OrderTerms], str]] = {
+    LimitOrder: "limit",
+    MarketBuy: "market",
+    MarketSell: "market",
+    StopLimitOrder: "stoplimit",
+    StopMarketBuy: "stopmarket",
+    StopMarketSell: "stopmarket",
+}
+
+
 def _venue_order(order: Order) -> VenueOrder:
     return VenueOrder(
         order_id=order.id,
@@ -196,6 +234,10 @@ def _venue_order(order: Order) -> VenueOrder:
         left=Amount(order.left),
         price=Price(order.price),
         status=order.status,
+        method=order.method,
+        stop_price=Price(order.stop_price),
+        created_ms=order.created_ns // MILLISECOND_NS,
+        updated_ms=order.updated_ns // MILLISECOND_NS,
     )
 
 

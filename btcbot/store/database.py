@@ -7,7 +7,7 @@ import apsw
 
 from btcbot.orders.lifecycle import LEGAL
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 SCHEMA: Final = Path(__file__).with_name("schema.sql")
 BUSY_MS: Final = 2_000
 
@@ -27,14 +27,24 @@ class StoreError(Exception):
     """A database that may not be written; says what was found and what to do."""
 
 
+class StoreBusy(StoreError):
+    """Somebody else writes the database of the one writer."""
+
+
 def open_writer(path: str, vfs: str = "") -> apsw.Connection:
     """Return the one writing connection, with the schema in place. Raises StoreError.
 
-    ":memory:" opens the same schema without a disk. An older or newer schema is refused.
+    ":memory:" opens the same schema without a disk. An older schema is refused here
+    (`migrate.py`), and a newer one. It waits for a dead writer's locks; from then on it waits for
+    nobody: there is no other writer.
     """
     connection = apsw.Connection(path, vfs=vfs or None)
     try:
         _prepare(connection, path)
+        connection.set_busy_timeout(0)
+    except apsw.BusyError:
+        connection.close()
+        raise StoreBusy(f"{path}: another process writes it, for over {BUSY_MS} ms") from None
     except (apsw.CorruptError, apsw.NotADBError) as error:
         connection.close()
         raise StoreError(f"{path}: damaged: {error}; restore a backup") from None
@@ -64,9 +74,14 @@ def _prepare(connection: apsw.Connection, path: str) -> None:
         _pragma(connection, name, "memory" if is_memory_journal else wanted)
     _migrate(connection, path)
     if path != ":memory:":
-        found = connection.execute("PRAGMA quick_check").fetchall()
-        if found != [("ok",)]:
-            raise StoreError(f"{path}: damaged: {found[:3]}; restore a backup")
+        quick_check(connection, path)
+
+
+def quick_check(connection: apsw.Connection, path: str) -> None:
+    """Raise StoreError when SQLite finds the file damaged."""
+    found = connection.execute("PRAGMA quick_check").fetchall()
+    if found != [("ok",)]:
+        raise StoreError(f"{path}: damaged: {found[:3]}; restore a backup")
 
 
 def _pragma(connection: apsw.Connection, name: str, wanted: str | int) -> None:

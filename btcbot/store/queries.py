@@ -154,7 +154,7 @@ def _order(row: Row) -> Row:
         "strategy": row["strategy"],
         "pair": row["pair"],
         "side": row["side"],
-        "method": "limit",
+        "method": "market" if intent.wants_market else "limit",
         "quantity": text(intent.quantity),
         "limit_price": text(intent.limit_price),
         "state": row["state"],

@@ -12,6 +12,7 @@ import msgspec
 
 from btcbot.domain.facts import (
     FACTS,
+    AccountBound,
     Balances,
     Discrepancy,
     EpochStarted,
@@ -92,6 +93,7 @@ class Reader:
         return Recovered(
             epoch=epoch.epoch if epoch else 0,
             instance=epoch.instance if epoch else "",
+            bound=self.bound(),
             head=self._number("SELECT coalesce(max(seq), 0) FROM events"),
             orders=tuple(self._orders()),
             sent=tuple(self._sent()),
@@ -113,6 +115,10 @@ class Reader:
             fills_until_ns=self._number("SELECT coalesce(max(event_ns), 0) FROM fills"),
             discrepancies=self._discrepancies(),
         )
+
+    def bound(self) -> AccountBound | None:
+        """Return whose account this journal is of; None: nobody's yet."""
+        return self._one("account", AccountBound)
 
     def _one(self, kind: str, fact: type[F]) -> F | None:
         rows: list[Any] = self._execute(

@@ -1,4 +1,4 @@
--- Version 1. `events` is what happened; every other table is derived from it in the same commit.
+-- Version 2. `events` is what happened; every other table is derived from it in the same commit.
 -- Money is TEXT, canonical decimals: SQLite would add it in floating point. Times are UTC ns.
 
 CREATE TABLE events(

@@ -10,10 +10,13 @@ from functools import singledispatchmethod
 from hashlib import blake2b
 from typing import Any
 
+import apsw
 import msgspec
 
+from btcbot.domain.checks import check
 from btcbot.domain.facts import (
     FACTS,
+    AccountBound,
     Balances,
     BalancesExplained,
     CommandRefused,
@@ -29,6 +32,7 @@ from btcbot.domain.facts import (
     OrderClosing,
     OrderNotSent,
     OrderRejected,
+    OrderResolved,
     OrderSubmitting,
     OrderUnknown,
     OrderZombie,
@@ -42,7 +46,7 @@ from btcbot.domain.messages import OrderIntent, Scope
 from btcbot.domain.money import text
 from btcbot.domain.words import OrderState
 from btcbot.store.anchor import Anchor, path_of
-from btcbot.store.database import StoreError, open_writer
+from btcbot.store.database import StoreBusy, StoreError, open_writer
 from btcbot.store.reader import Reader
 
 WAL_PAGES_MAX = 1_000
@@ -83,7 +87,7 @@ class Writer:
             (first,),
         )
         for seq, epoch, at_ns, kind, payload, stored in rows:
-            chain = _link(chain, seq, epoch, at_ns, kind, payload)
+            chain = link(chain, seq, epoch, at_ns, kind, payload)
             if seq != expected or chain != stored:
                 raise StoreError(
                     f"{self._path}: event {seq} is not what was written; restore a backup"
@@ -111,17 +115,22 @@ class Writer:
         """Write `facts` as events `first`, `first` + 1, … with all they mean, in one transaction.
 
         Durable when it returns. Any error leaves nothing written, and the writer must not be used
-        again: the caller dies, and recovery reads what is true.
+        again: the caller dies, and recovery reads what is true. Raises StoreBusy when another
+        process writes, which nobody may.
         """
         assert first == self.head + 1, f"facts from {first}, but the head is {self.head}"
         execute, chain, seq = self._execute, self._chain, self.head
-        execute("BEGIN IMMEDIATE")
+        try:
+            execute("BEGIN IMMEDIATE")
+        except apsw.BusyError:
+            raise StoreBusy(f"{self._path}: another process writes it; find out which") from None
         try:
             for fact in facts:
                 seq += 1
+                check(fact)  # What hearers would refuse must never become a fact.
                 payload = _encode(fact)
                 kind = _KINDS[type(fact)]
-                chain = _link(chain, seq, self.epoch, fact.at_ns, kind, payload)
+                chain = link(chain, seq, self.epoch, fact.at_ns, kind, payload)
                 execute(
                     "INSERT INTO events VALUES(?, ?, ?, ?, ?, ?)",
                     (seq, self.epoch, fact.at_ns, kind, payload, chain),
@@ -159,6 +168,10 @@ class Writer:
     @_project.register
     def _(self, fact: EpochStarted, seq: int) -> None:
         self._latest("epoch", "", fact, seq)
+
+    @_project.register
+    def _(self, fact: AccountBound, seq: int) -> None:
+        self._latest("account", "", fact, seq)
 
     @_project.register
     def _(self, fact: IntentRefused, seq: int) -> None:
@@ -206,8 +219,13 @@ class Writer:
 
     @_project.register
     def _(self, fact: OrderAbsent, seq: int) -> None:
-        detail = f"proven absent by {fact.sweeps} sweeps"
+        proof = f"proven absent by {fact.sweeps} sweeps"
+        detail = proof if fact.sweeps else "a person says that it never was"
         self._end(fact.intent_id, OrderState.ABSENT, detail, fact.at_ns, seq)
+
+    @_project.register
+    def _(self, fact: OrderResolved, seq: int) -> None:
+        self._done(fact.command_id, "", seq)
 
     @_project.register
     def _(self, fact: OrderUnknown, seq: int) -> None:
@@ -316,17 +334,24 @@ class Writer:
             )
 
     def _add_to_order(self, fill: Fill, seq: int) -> None:
-        """Add a fill to its order's sums; decimals are added here, never by SQL."""
-        rows: list[Any] = self._execute(
-            "SELECT quantity, price FROM fills WHERE intent_id = ?", (fill.intent_id,)
+        """Add a fill to its order's sums; decimals are added here, never by SQL.
+
+        A fill is a row once, and its row is inserted in this transaction: added once. Reading the
+        order's fills again would scan them all, for ever more of them.
+        """
+        known: list[Any] = self._execute(
+            "SELECT filled, cost FROM intents WHERE intent_id = ?", (fill.intent_id,)
         ).fetchall()
-        amounts = [(Decimal(q), Decimal(p)) for q, p in rows]
-        filled = sum((quantity for quantity, _ in amounts), start=Decimal(0))
-        cost = sum((quantity * price for quantity, price in amounts), start=Decimal(0))
-        self._execute(
-            "UPDATE intents SET filled = ?, cost = ?, seq = ? WHERE intent_id = ?",
-            (text(filled), text(cost), seq, fill.intent_id),
-        )
+        for filled, cost in known:
+            self._execute(
+                "UPDATE intents SET filled = ?, cost = ?, seq = ? WHERE intent_id = ?",
+                (
+                    text(Decimal(filled) + fill.quantity),
+                    text(Decimal(cost) + fill.quantity * fill.price),
+                    seq,
+                    fill.intent_id,
+                ),
+            )
 
     def _latest(self, kind: str, key: str, fact: Fact, seq: int) -> None:
         self._execute(
@@ -350,6 +375,7 @@ def _wish(intent: OrderIntent) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _link(chain: bytes, seq: int, epoch: int, at_ns: int, kind: str, payload: bytes) -> bytes:
+def link(chain: bytes, seq: int, epoch: int, at_ns: int, kind: str, payload: bytes) -> bytes:
+    """Return the hash of an event: of the one before, and of everything in its row."""
     head = seq.to_bytes(8) + epoch.to_bytes(8) + at_ns.to_bytes(8)
     return blake2b(chain + head + kind.encode() + b"\0" + payload, digest_size=16).digest()

@@ -12,8 +12,8 @@ from msgspec import Struct, field
 
 from btcbot.domain.ids import Pair
 from btcbot.domain.instruments import FeeRates, Instrument
-from btcbot.domain.messages import BookTop
-from btcbot.domain.money import Price, Quantity
+from btcbot.domain.messages import BookDepth, BookTop
+from btcbot.domain.money import Price, Quantity, is_sane
 from btcbot.domain.words import Side
 
 
@@ -39,6 +39,7 @@ class MarketView(Struct, kw_only=True):
     """What a strategy may look at; owned by the strategy actor, not to be changed or kept."""
 
     tops: dict[Pair, BookTop] = field(default_factory=dict)
+    depths: dict[Pair, BookDepth] = field(default_factory=dict)  # Only with WANTS_DEPTH.
     rules: Mapping[Pair, Instrument] = field(default_factory=dict)
     fees: Mapping[Pair, FeeRates] = field(default_factory=dict)
     holdings: dict[Pair, Holding] = field(default_factory=dict)
@@ -50,9 +51,13 @@ NO_WANTS: tuple[Want, ...] = ()
 
 
 class Strategy(Protocol):
-    """A module of this package, as the registry sees it."""
+    """A module of this package, as the registry sees it.
+
+    With `WANTS_DEPTH` market_data says ten levels a side once a second, and the view has them.
+    """
 
     NAME: str
+    WANTS_DEPTH: bool
     Params: type[Struct]
 
     def start(self, params: Any) -> Any:  # noqa: ANN401 - its own types
@@ -67,6 +72,12 @@ class Strategy(Protocol):
         now_ns: int,
     ) -> tuple[Any, tuple[Want, ...]]:
         """Return the next state and what is wanted now that `top` changed. Pure."""
+
+
+def amount_in(name: str, value: Decimal) -> None:
+    """Return nothing if the parameter `name` is an amount above zero. Raises ValueError."""
+    if not is_sane(value) or value <= 0:
+        raise ValueError(f"{name} = {str(value)[:40]}: allowed is above 0, up to 1e15")
 
 
 def slot_of(strategy: str, pair: Pair, side: Side) -> str:

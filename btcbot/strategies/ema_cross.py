@@ -12,9 +12,10 @@ from btcbot.domain.ids import Pair
 from btcbot.domain.messages import BookTop
 from btcbot.domain.money import BPS_IN_ONE, Quantity
 from btcbot.domain.words import Side
-from btcbot.strategies.contract import NO_WANTS, MarketView, Want, slot_of
+from btcbot.strategies.contract import NO_WANTS, MarketView, Want, amount_in, slot_of
 
 NAME: Final = "ema_cross"
+WANTS_DEPTH: Final = False
 
 
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,6 +26,11 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     quantity: Decimal = Decimal("0.001")  # Base asset, bought and sold whole.
     cross_bps: Annotated[int, Meta(ge=0, le=100)] = 20
     life_s: Annotated[int, Meta(ge=1, le=3_600)] = 10
+
+    def __post_init__(self) -> None:
+        amount_in("quantity", self.quantity)
+        if self.fast >= self.slow:
+            raise ValueError(f"fast = {self.fast}: allowed is less than slow = {self.slow}")
 
 
 class Means(Struct):

@@ -1,6 +1,6 @@
 """Buys a dip below a moving anchor, sells for a profit that is left after all fees, or stops out.
 
-Per pair: flat or below the position cap, it buys when the ask lies `entry_dip_bps` under the
+Per pair: flat or below the position cap, it buys when the middle lies `entry_dip_bps` under the
 anchor (an exponential mean of the middle over `anchor_s`). It sells everything when what the bid
 would bring after the taker's fee exceeds the average cost, which includes the fees paid, by
 `profit_bps`; and when it is `stop_loss_bps` below. Orders reach across the spread by `cross_bps`
@@ -24,10 +24,12 @@ from btcbot.strategies.contract import (
     Holding,
     MarketView,
     Want,
+    amount_in,
     slot_of,
 )
 
 NAME: Final = "profit_aware"
+WANTS_DEPTH: Final = False
 SECOND_NS: Final = 1_000_000_000
 
 
@@ -44,6 +46,10 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cross_bps: Annotated[float, Meta(ge=0, le=100)] = 5.0
     life_s: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
     rest_s: Annotated[float, Meta(ge=0, le=86_400)] = 30.0  # Between two buys of one pair.
+
+    def __post_init__(self) -> None:
+        amount_in("order_notional", self.order_notional)
+        amount_in("position_notional_max", self.position_notional_max)
 
 
 # Chosen to trade within a minute on the sandbox's lively market; not a way to make money.
@@ -94,7 +100,8 @@ def _moved(anchor: Anchor | None, params: Params, middle: float, now_ns: int) ->
     """Return the anchor after a new middle; each counts for the time since the one before."""
     if anchor is None:
         return Anchor(middle, now_ns, now_ns)
-    weight = 1 - math.exp(-(now_ns - anchor.at_ns) / SECOND_NS / params.anchor_s)
+    passed_ns = max(now_ns - anchor.at_ns, 0)  # The machine's clock may have been set back.
+    weight = 1 - math.exp(-passed_ns / SECOND_NS / params.anchor_s)
     return replace(anchor, value=anchor.value + weight * (middle - anchor.value), at_ns=now_ns)
 
 

@@ -39,8 +39,18 @@ def parameters(strategy: Strategy, given: dict[str, Any], *, is_sandbox: bool) -
     if not given and is_sandbox and hasattr(strategy, "DEMO"):
         demo: Struct = strategy.DEMO
         return demo
+    names = strategy.Params.__struct_fields__
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise StrategyError(
+                f"[strategy.params] {strategy.NAME} has no parameter `{name}`; allowed are"
+                f" {', '.join(names)}{hint}"
+            )
     try:
-        return msgspec.convert(given, strategy.Params, strict=False)
+        # A float of TOML becomes a Decimal by its shortest text, never by its binary digits.
+        exact = {name: repr(v) if isinstance(v, float) else v for name, v in given.items()}
+        return msgspec.convert(exact, strategy.Params, strict=False)
     except msgspec.ValidationError as error:
-        names = ", ".join(strategy.Params.__struct_fields__)
-        raise StrategyError(f"[strategy.params] {error}; allowed are {names}") from None
+        raise StrategyError(f"[strategy.params] {error}") from None

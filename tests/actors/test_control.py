@@ -21,7 +21,7 @@ from btcbot.domain.messages import (
     SetTradingState,
 )
 from btcbot.domain.words import Side, TradingState
-from bus.actor import Actor, Answer, Ask, PeerBack, PeerLost, Step
+from bus.actor import Actor, Answer, Ask, Late, PeerBack, PeerLost, Step
 from bus.clock import ManualClock
 from bus.memory import MemoryBus
 
@@ -39,6 +39,8 @@ class Execution:
         self.is_mute = False
 
     def handle(self, state: State, message: Any, _now_ns: int) -> Step[State]:
+        if isinstance(message, Late):
+            message = message.request
         if not isinstance(message, SetTradingState | SetPause | CancelIntent):
             return Step(state)
         self.heard.append(message)

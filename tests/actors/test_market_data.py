@@ -35,7 +35,7 @@ from tests.hosting import WireBus
 PAIRS: Final = (BTCTRY, ETHTRY)
 RULES: Final = RulesRead(instruments=tuple(DOCUMENTED.values()))
 ETH_BOOK: Final = make.book_snapshot(
-    pair=ETHTRY, bids=make.levels((99_990, 1)), asks=make.levels((100_010, 1))
+    pair=ETHTRY, bids=make.side((99_990, 1)), asks=make.side((100_010, 1))
 )
 
 
@@ -192,7 +192,7 @@ def test_changes_beneath_the_top_confirm_it_and_it_is_said_again_once_a_second(r
 
 
 def test_what_no_frame_confirms_is_not_said_again_and_turns_stale(room: Room) -> None:
-    room.bus.advance(5)
+    room.bus.advance(4)
     assert room.status().status is FeedStatus.LIVE
 
     room.bus.advance(1)
@@ -221,6 +221,7 @@ def test_a_gap_voids_the_book_until_a_new_snapshot(
 ) -> None:
     room.bus.advance(3)
     mark = len(room.begun)
+    caplog.clear()
     with caplog.at_level(logging.WARNING):
         room.change(102, bids=[(2_500_000, 9)])
     assert room.begun_since(mark, Join) == [Join(BTCTRY)]
@@ -230,7 +231,8 @@ def test_a_gap_voids_the_book_until_a_new_snapshot(
     assert room.tops == [make.book_top()]
     assert len(room.begun_since(mark, Join)) == 1
 
-    room.see(make.book_snapshot(change_set=110, bids=make.levels((2_500_000, 7))))
+    room.see(make.book_snapshot(change_set=110, bids=make.side((2_500_000, 7))))
+    room.bus.advance(0.1)
     room.change(111, bids=[(2_500_000, 6)])
 
     assert [top.bid_quantity for top in room.tops] == [1, 7, 6]
@@ -262,12 +264,16 @@ def test_a_book_that_crosses_itself_is_void(room: Room) -> None:
 
 
 def test_a_change_that_comes_twice_changes_nothing(room: Room) -> None:
-    room.change(101, bids=[(2_500_000, 3)])
-    room.change(102, bids=[(2_500_000, 4)])
-
-    room.change(101, bids=[(2_500_000, 3)])
-    room.change(102, bids=[(2_500_000, 4)])
-    room.change(103, asks=[(2_500_010, 5)])
+    seen: tuple[tuple[int, Any], ...] = (
+        (101, {"bids": [(2_500_000, 3)]}),
+        (102, {"bids": [(2_500_000, 4)]}),
+        (101, {"bids": [(2_500_000, 3)]}),
+        (102, {"bids": [(2_500_000, 4)]}),
+        (103, {"asks": [(2_500_010, 5)]}),
+    )
+    for change_set, changes in seen:
+        room.bus.advance(0.1)
+        room.change(change_set, **changes)
 
     assert [top.bid_quantity for top in room.tops] == [1, 3, 4, 4]
     assert [top.ask_quantity for top in room.tops] == [1, 1, 1, 5]
@@ -290,7 +296,7 @@ def test_frames_of_a_pair_that_is_not_ours_are_nothing_to_it(room: Room) -> None
     mark = len(room.bus.log)
 
     room.see(make.book_snapshot(pair=other), trades(1, pair=other))
-    room.see(BookRead(pair=other, bids=make.levels((1, 1)), asks=make.levels((2, 1))))
+    room.see(make.book_read(pair=other))
     room.change(101, other, bids=[(1, 1)])
 
     assert room.bus.log[mark:] == []
@@ -310,9 +316,7 @@ def test_a_quote_of_a_recording_is_said_as_it_is(room: Room) -> None:
 
 
 def rest_book(amount: int = 1) -> BookRead:
-    return BookRead(
-        pair=BTCTRY, bids=make.levels((2_499_980, amount)), asks=make.levels((2_500_020, 1))
-    )
+    return make.book_read(bids=make.levels((2_499_980, amount)))
 
 
 def test_while_the_socket_is_down_the_book_is_read_and_says_that_it_is_a_fallback(
@@ -368,7 +372,7 @@ def test_a_book_over_rest_that_comes_late_does_not_replace_the_sockets(room: Roo
 
 def test_an_empty_side_is_no_price(room: Room) -> None:
     room.see(FeedDown(reason="gone"))
-    room.see(BookRead(pair=BTCTRY, bids=(), asks=make.levels((2_500_020, 1))))
+    room.see(make.book_read(bids=()))
 
     assert room.tops == [make.book_top()]
 

@@ -35,6 +35,7 @@ class Greedy:
     """A strategy that wants to buy twice and to sell on every quote, whatever stands already."""
 
     NAME = "profit_aware"
+    WANTS_DEPTH = False
     Params: type[Struct] = profit_aware.Params
 
     def start(self, _params: Any) -> None:

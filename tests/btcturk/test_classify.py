@@ -203,3 +203,13 @@ def test_an_acceptance_cut_short_or_garbled_is_never_a_refusal(
         raw[flip[0]] = flip[1]
 
     assert judge(status, bytes(raw)).outcome in {Outcome.UNKNOWN, Outcome.ACKED}
+
+
+def test_a_refusal_that_arrives_garbled_proves_nothing() -> None:
+    refusal = json.dumps(no("BALANCE_NOT_ENOUGH", 1055, details="x")).encode()
+
+    assert judge(400, refusal).outcome is Outcome.REJECTED
+    for garbled in (b'"d\xd0\xe2ils": "x"', b'"details": "\xff"', b'"details": 1e999400'):
+        body = refusal.replace(b'"details": "x"', garbled)
+        assert body != refusal
+        assert judge(400, body).outcome is Outcome.UNKNOWN

@@ -20,10 +20,11 @@ from btcbot.domain.feed import (
     FeedDown,
     FeedTrouble,
     FeedUp,
-    FrameSeen,
     Join,
     ReadBook,
     ReadRules,
+    RulesRead,
+    TickersSeen,
 )
 from btcbot.domain.ids import Pair
 from btcbot.domain.messages import Message
@@ -138,12 +139,12 @@ async def test_frames_become_messages_in_order_and_bad_ones_trouble() -> None:
         await there.say(432, {**change, "CS": "x"})
         await there.say(4711, {"type": 4711})
         await there.say(100, {"type": 100, "ok": True, "message": "join|obdiff:BTCTRY"})
-        await there.say(402, {"type": 402})
+        await there.say(402, {"type": 402, "PS": "ETHTRY"})
 
-        await until(lambda: bool(of(said, FrameSeen)))
+        await until(lambda: bool(of(said, TickersSeen)))
 
         assert [type(message) for message in said] == [
-            FeedUp, BookSnapshot, BookChange, FeedTrouble, FeedTrouble, FeedTrouble, FrameSeen,
+            FeedUp, BookSnapshot, BookChange, FeedTrouble, FeedTrouble, FeedTrouble, TickersSeen,
         ]  # fmt: skip
         assert here.drift == {"frame: type 4711": 1}
 
@@ -232,6 +233,23 @@ async def test_a_page_of_html_instead_of_a_book_is_trouble() -> None:
         [trouble] = of(said, FeedTrouble)
         assert trouble.what == "book BTCTRY"
         assert "HTTP 403, not the exchange's JSON: '<html>you have been blocked'" in trouble.detail
+
+
+async def test_exchange_info_without_any_pair_is_trouble_and_no_rules() -> None:
+    async def nothing(wire: Wire) -> None:
+        await wire.request()
+        await wire.answer(200, json.dumps({"data": {"symbols": []}, "success": True, "code": 0}))
+
+    async with (
+        raw_exchange(nothing) as rest,
+        exchange() as there,
+        feed(there.url, rest.url) as (here, said),
+    ):
+        here.start(ReadRules())
+        await until(lambda: bool(of(said, FeedTrouble)))
+
+        assert of(said, FeedTrouble)[0].detail == "exchange info names no pair that we can read"
+        assert not of(said, RulesRead)
 
 
 async def test_a_book_over_rest_is_read() -> None:

@@ -7,22 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcbot.btcturk import frames
+from btcbot.btcturk import frames, public_frames
 from btcbot.btcturk.grammar import WireError, level
-from btcbot.domain.feed import BookChange, BookSnapshot, FrameSeen, SeenTrade, TextLevel, TradesSeen
-from btcbot.domain.ids import OrderId, Pair
+from btcbot.domain.feed import (
+    BookChange,
+    BookSnapshot,
+    FeedTrouble,
+    FrameSeen,
+    SeenTicker,
+    SeenTrade,
+    TextLevel,
+    TickersSeen,
+    TradesSeen,
+)
+from btcbot.domain.ids import Pair
 from btcbot.domain.messages import Message
 from btcbot.domain.money import MoneyError, Price, Quantity, parse
-from btcbot.domain.venue import Doorbell
 from btcbot.domain.words import Side
 
 
 def public(kind: int, body: Any) -> Message | None:
-    return frames.public(*frames.split(json.dumps([kind, body])))
-
-
-def private(kind: int, body: Any) -> Doorbell | None:
-    return frames.private(*frames.split(json.dumps([kind, body])))
+    frame = json.dumps([kind, body], separators=(",", ":")).encode()
+    return public_frames.read(frame, {"BTCTRY", "BTCUSDT"})[1]
 
 
 def book(**changes: Any) -> dict[str, Any]:
@@ -41,8 +47,8 @@ def test_a_snapshot_of_the_difference_channel_is_a_book() -> None:
     assert found == BookSnapshot(
         pair=Pair("BTCTRY"),
         change_set=100,
-        bids=(),
-        asks=(TextLevel("5", "0.1"),),
+        bids=b"[]",
+        asks=b'[{"A":"0.1","P":"5"},{"A":"0.00000000","P":"6"}]',
     )
 
 
@@ -119,35 +125,84 @@ def test_a_book_with_any_wrong_part_is_refused(changes: dict[str, Any]) -> None:
             public(kind, book(**changes))
 
 
-@pytest.mark.parametrize("kind", [401, 402, 428])
-def test_tickers_and_candles_only_show_life(kind: int) -> None:
-    assert public(kind, {"anything": ["goes"]}) == FrameSeen()
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"P": "NaN"}, {"P": "-1"}, {"P": "1e5"}, {"P": " 1"}, {"P": "1_0"}, {"P": "\u0663"},
+        {"A": "Infinity"}, {"A": "+1"}, {"A": "1,5"}, {"P": 5}, {"A": None},
+    ],
+)  # fmt: skip
+def test_one_level_that_is_no_number_spoils_a_snapshot(row: dict[str, Any]) -> None:
+    good = {"A": "0.1", "P": "3715990"}
+    with pytest.raises(WireError):
+        public(431, book(AO=[good, {**good, **row}, good]))
 
 
-@pytest.mark.parametrize("kind", [100, 114, 801, 991, 4_711])
-def test_other_frames_are_no_data(kind: int) -> None:
-    assert public(kind, {"type": kind}) is None
-    assert private(kind, {"type": kind}) is None
+def test_levels_with_fields_in_any_order_and_unknown_ones_are_read() -> None:
+    rows = [{"P": "5", "A": "1"}, {"P": "6", "A": "1", "new": "x"}]
+    found = public(431, book(AO=rows, BO=[]))
+
+    assert isinstance(found, BookSnapshot)
+    assert found.asks == b'[{"P":"5","A":"1"},{"P":"6","A":"1"}]'
+    assert found.bids == b"[]"
 
 
-@pytest.mark.parametrize("kind", [441, 451, 452, 453])
-def test_private_frames_ring_for_their_order(kind: int) -> None:
-    assert private(kind, {"id": 26_947_521_557, "clientId": "x"}) == Doorbell(
-        order_id=OrderId(26_947_521_557)
-    )
+def ticker(pair: str, **changes: Any) -> dict[str, Any]:
+    row = {"B": "10", "A": "11", "BA": "1", "AA": "1", "LA": "10.5", "V": "31.5", "D": "-5"}
+    return {**row, "PS": pair, "DP": "-0.38", "PId": 1, "Ord": 0, **changes}
 
 
-def test_own_trades_and_balances_ring_too() -> None:
-    body = {"id": 1149163839863900657, "orderId": 25327923517}
+def test_tickers_of_the_wanted_pairs_are_read_and_an_odd_one_costs_no_other_its_pulse() -> None:
+    rows = [ticker("BTCTRY"), ticker("DOGETRY", B="?"), ticker("BTCUSDT", B="", A="0", V="1e3")]
 
-    assert private(423, body) == Doorbell(order_id=OrderId(25327923517))
-    assert private(201, {"userId": 1}) == Doorbell(order_id=None)
+    assert public(401, {"items": rows, "channel": "ticker", "event": "all"}) == TickersSeen(
+        rows=(
+            SeenTicker(
+                Pair("BTCTRY"), Price(parse("10")), Price(parse("11")), Price(parse("10.5")),
+                parse("31.5"),
+            ),
+            SeenTicker(Pair("BTCUSDT"), None, None, Price(parse("10.5")), None),
+        )
+    )  # fmt: skip
+    assert public(402, ticker("ETHTRY")) == TickersSeen(rows=())
 
 
-def test_the_answer_to_a_login_is_read() -> None:
-    assert frames.login_answer(frames.split('[114,{"ok":true,"message":null}]')[1])[0]
-    bad = frames.split('[114,{"type":114,"ok":false,"message":"Invalid Signature"}]')[1]
-    assert frames.login_answer(bad) == (False, "Invalid Signature")
+def test_a_running_candle_only_shows_life() -> None:
+    row = {"D": 1787684400, "P": "BTCTRY", "R": "60", "O": "1", "H": "2", "L": "1", "C": "2"}
+
+    assert public(428, {**row, "V": "0.5", "type": 428}) == FrameSeen()
+
+
+def test_what_the_exchange_has_to_say_is_passed_on() -> None:
+    said = public(801, {"type": 801, "id": 0, "ok": False, "message": "maintenance at noon"})
+
+    assert said == FeedTrouble(what="the exchange says", detail="maintenance at noon")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (100, {"type": 100, "ok": True, "message": "join|obdiff:NOSUCH"}),
+        (991, {"type": 991, "current": "6.0.0", "min": "2.3.0"}),
+        (114, {}),
+        (4_711, {}),
+    ],
+)
+def test_other_frames_are_no_data(kind: int, body: dict[str, Any]) -> None:
+    assert public(kind, body) is None
+    assert kind not in public_frames.DATA
+
+
+@pytest.mark.parametrize("kind", [100, 401, 402, 428, 991])
+def test_a_documented_frame_of_another_shape_is_refused(kind: int) -> None:
+    with pytest.raises(WireError):
+        public(kind, {"anything": ["goes"]})
+
+
+def test_a_frame_with_spaces_is_the_same_frame() -> None:
+    spaced = json.dumps([422, trade()], indent=1).encode()
+
+    assert public_frames.read(spaced, ()) == (422, public(422, trade()))
 
 
 def test_a_join_is_an_array_of_its_type_and_the_request() -> None:
@@ -163,28 +218,30 @@ def test_a_join_is_an_array_of_its_type_and_the_request() -> None:
 )
 def test_what_is_no_frame_is_refused(frame: str | bytes) -> None:
     with pytest.raises(WireError):
-        frames.public(*frames.split(frame))
+        public_frames.read(frame.encode() if isinstance(frame, str) else frame, ())
 
 
 def test_a_frame_past_a_mebibyte_is_not_read() -> None:
     with pytest.raises(WireError, match="allowed are 1048576"):
         frames.split(b"[" + b" " * frames.FRAME_MAX)
+    with pytest.raises(WireError, match="allowed are 1048576"):
+        public_frames.read(b"[431," + b" " * frames.FRAME_MAX, ())
 
 
 @given(
     at=st.integers(0, 200),
     junk=st.binary(max_size=8) | st.sampled_from([b"9" * 5_000, b"[" * 5_000, b"\\ud800"]),
     cut=st.integers(0, 8),
-    frame=st.sampled_from([(431, book()), (432, book()), (422, trade()), (441, {"id": 5})]),
+    frame=st.sampled_from([(431, book()), (432, book()), (422, trade())]),
 )
 def test_a_garbled_frame_is_read_or_refused_and_nothing_else(
     at: int, junk: bytes, cut: int, frame: tuple[int, Any]
 ) -> None:
     raw = json.dumps(frame).encode()
     try:
-        kind, body = frames.split(raw[:at] + junk + raw[at + cut :])
-        frames.public(kind, body)
-        frames.private(kind, body)
+        garbled = raw[:at] + junk + raw[at + cut :]
+        public_frames.read(garbled, ())
+        frames.split(garbled)
     except WireError as error:
         assert len(str(error)) < 400  # noqa: PT017 - most are read
 

@@ -17,7 +17,7 @@ from btcbot.domain import ids
 from btcbot.domain.ids import OrderId, Pair
 from btcbot.domain.messages import Message
 from btcbot.domain.money import Price, Quantity
-from btcbot.domain.venue import Cancel, ReadBalances, Submit
+from btcbot.domain.venue import Cancel, LimitOrder, ReadBalances, ReadTime, Submit, TimeRead
 from btcbot.domain.words import Side
 from btcbot.secret import Secret, leaks
 from bus.clock import SystemClock
@@ -92,7 +92,9 @@ async def test_private_capture_holds_what_the_exchange_said_and_no_word_of_ours(
     async def script(wire: Wire) -> None:
         while True:
             request = await wire.request()
-            if request.startswith((b"POST", b"GET")):
+            if b"server/time" in request:
+                await wire.answer(200, f'{{"serverTime":{CLOCK.now_ns() // 10**6}}}')
+            elif request.startswith((b"POST", b"GET")):
                 await wire.answer(200, b'{"success":true,"code":0,"data":[]}')
             else:
                 await wire.answer(502, b"<pre>" + request)
@@ -120,10 +122,12 @@ async def test_private_capture_holds_what_the_exchange_said_and_no_word_of_ours(
                 hear=hear,
             )
             await until(lambda: exchange.accepted >= 4 and bool(said))
+            venue.start(ReadTime())
+            await until(lambda: any(isinstance(message, TimeRead) for message in said))
             venue.start(ReadBalances())
             venue.start(Cancel(order_id=OrderId(7)))
             venue.start(order())
-            await until(lambda: len(records(tmp_path)) >= 5)
+            await until(lambda: len(records(tmp_path)) >= 6)
             await venue.close()
 
     by_source = {record.source: record.payload for record in records(tmp_path)}
@@ -144,9 +148,11 @@ def order() -> Submit:
         intent_id=intent,
         client_order_id=ids.client_order_id("abcde", intent),
         pair=Pair("BTCTRY"),
-        side=Side.BUY,
-        quantity=Quantity(Decimal("0.0001")),
-        limit_price=Price(Decimal(3_700_000)),
+        terms=LimitOrder(
+            side=Side.BUY,
+            quantity=Quantity(Decimal("0.0001")),
+            price=Price(Decimal(3_700_000)),
+        ),
         stamp_ms=CLOCK.now_ns() // 10**6,
     )
 

@@ -8,8 +8,9 @@ import pytest
 
 from btcbot.btcturk import rest
 from btcbot.btcturk.auth import KeyPair
+from btcbot.btcturk.failures import Failure
 from btcbot.btcturk.rate_budget import RateBudget
-from btcbot.btcturk.rest import Rest, RestError
+from btcbot.btcturk.rest import Rest, RestError, Signing
 from bus.clock import SystemClock
 from tests.btcturk.servers import RawExchange, Wire, raw_exchange
 
@@ -32,7 +33,7 @@ class Stamps:
 
 
 def client(exchange: RawExchange, budget: RateBudget | None = None) -> Rest:
-    return Rest(exchange.url, CLOCK.monotonic_ns, keys=KEYS, stamp=Stamps(), budget=budget)
+    return Rest(exchange.url, CLOCK.monotonic_ns, signing=Signing(KEYS, Stamps()), budget=budget)
 
 
 async def failure(exchange: RawExchange, budget: RateBudget | None = None) -> RestError:
@@ -40,7 +41,7 @@ async def failure(exchange: RawExchange, budget: RateBudget | None = None) -> Re
     reads = client(exchange, budget)
     try:
         with pytest.raises(RestError) as caught:
-            await reads.get("balances", PATH, private=True)
+            await reads.get("balances", PATH)
         return caught.value
     finally:
         await reads.close()
@@ -55,7 +56,7 @@ async def test_a_private_read_is_signed_with_a_stamp_of_its_own_each_time() -> N
     async with raw_exchange(twice) as exchange:
         reads = client(exchange)
         for _ in range(2):
-            assert await reads.get("balances", PATH, {"a": 1}, private=True) == GOOD.encode()
+            assert await reads.get("balances", PATH, {"a": 1}) == GOOD.encode()
         await reads.close()
 
         first, second = (request.lower() for request in exchange.requests)
@@ -78,7 +79,7 @@ async def test_a_passing_trouble_is_tried_again_and_signed_anew() -> None:
 
     async with raw_exchange(third_time) as exchange:
         reads = client(exchange)
-        assert await reads.get("balances", PATH, private=True) == GOOD.encode()
+        assert await reads.get("balances", PATH) == GOOD.encode()
         await reads.close()
 
         assert len(set(exchange.requests)) == 3
@@ -114,7 +115,7 @@ async def test_each_failure_has_its_words_and_its_number_of_tries(
         assert text in str(error)
         assert f"HTTP {status}" in str(error)
         assert len(exchange.requests) == tries
-        assert error.is_unauthorised == (status == 401)
+        assert (error.failure is Failure.UNAUTHORISED) == (status == 401)
 
 
 async def test_the_exchanges_own_no_is_told_from_a_passing_trouble() -> None:
@@ -125,8 +126,7 @@ async def test_the_exchanges_own_no_is_told_from_a_passing_trouble() -> None:
     async with raw_exchange(unknown) as exchange:
         error = await failure(exchange)
 
-        assert error.said is not None
-        assert error.said.says_order_not_found
+        assert error.failure is Failure.NOT_FOUND
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -145,6 +145,24 @@ async def test_a_retry_after_closes_the_group_for_as_long_as_it_says(status: int
         assert str(second) == "our rate budget for balances opens in 53 s"
         assert len(exchange.requests) == 1
         assert budget.take("order", CLOCK.monotonic_ns())
+
+
+async def test_a_short_retry_after_is_waited_for_within_the_bound() -> None:
+    async def busy_once(wire: Wire) -> None:
+        while True:
+            await wire.request()
+            is_first = len(wire.exchange.requests) == 1
+            body = '{"success":false,"message":"TOO_MANY_REQUESTS","code":429}'
+            await wire.answer(*((429, body, "Retry-After: 1") if is_first else (200, GOOD)))
+
+    async with raw_exchange(busy_once) as exchange:
+        reads = client(exchange)
+        began_ns = CLOCK.monotonic_ns()
+        assert await reads.get("balances", PATH) == GOOD.encode()
+        await reads.close()
+
+        assert CLOCK.monotonic_ns() - began_ns >= 1_000_000_000
+        assert len(exchange.requests) == 2
 
 
 async def test_a_short_wait_of_the_budget_is_waited_for() -> None:
@@ -249,7 +267,7 @@ async def test_a_closed_port_is_told_quickly_with_its_address() -> None:
         error = await failure(closed)
 
         assert closed.url in str(error)
-        assert "ConnectError" in str(error)
+        assert "connection refused" in str(error)
         assert CLOCK.monotonic_ns() - began_ns < 3_000_000_000
 
 

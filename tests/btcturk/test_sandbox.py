@@ -23,16 +23,16 @@ from btcbot.domain.feed import (
     BookSnapshot,
     FeedTrouble,
     FeedUp,
-    FrameSeen,
     Join,
     ReadBook,
     ReadRules,
     RulesRead,
+    TickersSeen,
     TradesSeen,
 )
 from btcbot.domain.ids import IntentId, OrderId, Pair
 from btcbot.domain.messages import Message
-from btcbot.domain.money import Amount, Price, Quantity
+from btcbot.domain.money import Price, Quantity
 from btcbot.domain.venue import (
     AllOrdersRead,
     BalancesRead,
@@ -41,6 +41,7 @@ from btcbot.domain.venue import (
     ConnectionsIdle,
     Doorbell,
     FillsRead,
+    LimitOrder,
     OpenOrdersRead,
     OrderRead,
     Outcome,
@@ -127,6 +128,8 @@ async def venue(
     try:
         while (await inbox.next(ConnectionsIdle)).count < 4:
             pass
+        made.start(ReadTime())
+        await inbox.next(TimeRead)
         yield made, inbox
     finally:
         await made.close()
@@ -138,9 +141,7 @@ def submit(decision: int, side: Side, quantity: str, price: Decimal) -> Submit:
         intent_id=IntentId(intent),
         client_order_id=ids.client_order_id("testx", intent),
         pair=PAIR,
-        side=side,
-        quantity=Quantity(Decimal(quantity)),
-        limit_price=Price(price),
+        terms=LimitOrder(side=side, quantity=Quantity(Decimal(quantity)), price=Price(price)),
         stamp_ms=CLOCK.now_ns() // 1_000_000,
     )
 
@@ -174,7 +175,7 @@ async def test_an_order_is_sent_found_and_cancelled(port: int, tmp_path: Path) -
         [row] = (await inbox.next(OpenOrdersRead)).orders
         assert (row.order_id, row.client_id) == (acked.order_id, asked.client_order_id)
         assert row.side is Side.BUY
-        assert row.quantity == row.left == Amount(asked.quantity)
+        assert row.quantity == row.left == Decimal("0.0001")
         assert row.is_open
 
         btcturk.start(Cancel(acked.order_id))
@@ -214,7 +215,7 @@ async def test_a_fill_is_read_with_its_fees_and_rings_the_doorbell(
         while not (read := await inbox.next(FillsRead)).fills:
             btcturk.start(ReadFills(since_ms, acked.order_id))
         assert read.order_id == acked.order_id
-        assert sum(fill.quantity for fill in read.fills) == asked.quantity
+        assert sum(fill.quantity for fill in read.fills) == Decimal("0.0002")
         for fill in read.fills:
             assert fill.client_id == asked.client_order_id
             assert fill.fee > 0
@@ -228,7 +229,7 @@ async def test_a_fill_is_read_with_its_fees_and_rings_the_doorbell(
         btcturk.start(ReadBalances())
         after = {row.asset: row for row in (await inbox.next(BalancesRead)).balances}
         btc, lira = ids.Asset("BTC"), ids.Asset("TRY")
-        assert after[btc].total == before[btc].total + asked.quantity
+        assert after[btc].total == before[btc].total + Decimal("0.0002")
         paid = sum(fill.price * fill.quantity + fill.fee + fill.tax for fill in read.fills)
         assert after[lira].total == before[lira].total - paid
         assert btcturk.drift == {}
@@ -281,7 +282,10 @@ async def test_the_feed_joins_confirms_and_joins_again(port: int) -> None:
         assert (await inbox.next(TradesSeen)).is_backlog
         change = await inbox.next(BookChange)
         assert change.change_set == snapshot.change_set + 1
-        await inbox.next(FrameSeen)
+        [row] = (await inbox.next(TickersSeen)).rows
+        assert row.bid is not None
+        assert row.ask is not None
+        assert row.bid < row.ask
 
         feed.start(Join(PAIR))
         again = await inbox.next(BookSnapshot)

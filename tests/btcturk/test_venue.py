@@ -1,13 +1,8 @@
 """The venue against an exchange that answers what a test says: submits, reads, doorbells."""
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,10 +10,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from btcbot.btcturk.submit import Waits
 from btcbot.btcturk.venue import BtcturkVenue
-from btcbot.domain import ids
-from btcbot.domain.ids import OrderId, Pair
+from btcbot.domain.ids import OrderId
 from btcbot.domain.messages import Message
-from btcbot.domain.money import Price, Quantity
 from btcbot.domain.venue import (
     AllOrdersRead,
     Cancel,
@@ -36,127 +29,29 @@ from btcbot.domain.venue import (
     ReadOpenOrders,
     ReadOrder,
     ReadTime,
-    Submit,
     Submitted,
     TimeRead,
 )
-from btcbot.domain.words import Side
-from bus.clock import SystemClock
 from tests.btcturk.servers import RawExchange, Wire, raw_exchange, until
+from tests.btcturk.test_private_frames import ORDER, TRADE
+from tests.btcturk.venues import (
+    CLIENT,
+    CLOCK,
+    INTENT,
+    PAIR,
+    Answers,
+    Asked,
+    SteppedClock,
+    Venue,
+    accepted,
+    always,
+    good,
+    rest_exchange,
+    row,
+    submit,
+)
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(30)]
-PAIR = Pair("BTCTRY")
-INTENT = ids.intent_id("test", 1, 1, 0)
-CLIENT = ids.client_order_id("abcde", INTENT)
-CLOCK = SystemClock()
-M = TypeVar("M", bound=Message)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One request, as the exchange sees it."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-
-
-Answers = Callable[[Asked], tuple[int, Any]]
-"""Status and body; a body of bytes is sent as it is."""
-
-
-class SteppedClock:
-    """The machine's clock, set wrong by some seconds."""
-
-    def __init__(self, wrong_s: int = 0) -> None:
-        self.wrong_ns = wrong_s * 10**9
-
-    def now_ns(self) -> int:
-        return CLOCK.now_ns() + self.wrong_ns
-
-    def monotonic_ns(self) -> int:
-        return CLOCK.monotonic_ns()
-
-
-def submit(at_ms: int | None = None) -> Submit:
-    return Submit(
-        intent_id=INTENT,
-        client_order_id=CLIENT,
-        pair=PAIR,
-        side=Side.BUY,
-        quantity=Quantity(Decimal("0.0001")),
-        limit_price=Price(Decimal(3_700_000)),
-        stamp_ms=CLOCK.now_ns() // 10**6 if at_ms is None else at_ms,
-    )
-
-
-def good(data: Any) -> dict[str, Any]:
-    return {"data": data, "success": True, "message": "SUCCESS", "code": 0}
-
-
-def accepted(client_id: str = CLIENT, order_id: int = 26_947_521_557) -> dict[str, Any]:
-    return good({"id": order_id, "newOrderClientId": client_id})
-
-
-def row(order_id: int, **changes: Any) -> dict[str, Any]:
-    return {
-        "id": order_id, "price": "10", "amount": "1", "leftAmount": "1", "pairSymbol": "BTCTRY",
-        "type": "buy", "orderClientId": "x", "status": "Untouched", **changes,
-    }  # fmt: skip
-
-
-@asynccontextmanager
-async def rest_exchange(answers: Answers) -> AsyncIterator[RawExchange]:
-    async def script(wire: Wire) -> None:
-        while True:
-            method, target, _ = (await wire.request()).split(b" ", 2)
-            parts = urlsplit(target.decode())
-            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            status, body = answers(Asked(method.decode(), parts.path, query))
-            await wire.answer(status, body if isinstance(body, bytes) else json.dumps(body))
-
-    async with raw_exchange(script) as exchange:
-        yield exchange
-
-
-class Venue:
-    """One venue, and what it delivered."""
-
-    def __init__(
-        self, exchange: RawExchange, run: Path, ws_url: str = "ws://127.0.0.1:9/",
-        clock: SteppedClock | None = None, waits: Waits | None = None,
-    ) -> None:  # fmt: skip
-        self.said: list[Message] = []
-        self.kill_file = run / "KILL"
-        self.btcturk = BtcturkVenue(
-            addresses=(exchange.url, ws_url),
-            credentials=("test-public-key", "dGVzdC1zZWNyZXQta2V5LWZvci11bml0LXRlc3Rz"),
-            deliver=self.said.append,
-            kill_file=self.kill_file,
-            clock=clock or SteppedClock(),
-            waits=waits,
-        )
-
-    def of(self, kind: type[M]) -> list[M]:
-        return [message for message in self.said if isinstance(message, kind)]
-
-    async def asked(self, effect: Any, kind: type[M]) -> M:
-        """Start `effect` and return its outcome, which must be of `kind`."""
-        before = len(self.of(kind))
-        self.btcturk.start(effect)
-        await until(lambda: len(self.of(kind)) > before)
-        return self.of(kind)[-1]
-
-    async def __aenter__(self) -> Self:
-        await until(lambda: ConnectionsIdle(count=4) in self.said)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.btcturk.close()
-
-
-def always(status: int, body: Any) -> Answers:
-    return lambda _: (status, body)
 
 
 # --- submits ----------------------------------------------------------------------------------
@@ -291,10 +186,11 @@ async def test_without_a_connection_the_reason_is_told(tmp_path: Path) -> None:
     here = Venue(RawExchange(lambda _: until(lambda: True), url="http://127.0.0.1:1"), tmp_path)
     try:
         await until(lambda: "127.0.0.1:1" in here.btcturk._pool.trouble)
+        here.measure()
         outcome = await here.asked(submit(), Submitted)
 
         assert outcome.outcome is Outcome.NOT_SENT
-        assert "no usable connection: cannot connect to 127.0.0.1:1" in outcome.detail
+        assert "no usable connection: nothing listens at 127.0.0.1:1" in outcome.detail
     finally:
         await here.btcturk.close()
 
@@ -445,7 +341,10 @@ async def test_a_read_that_fails_says_what_and_whether_the_key_is_at_fault(tmp_p
 
         assert failed.what == "balances"
         assert failed.is_unauthorised
-        assert failed.detail == "HTTP 401, code 1037: Unauthorized - Invalid Signature"
+        assert failed.detail == (
+            "HTTP 401, code 1037: Unauthorized - Invalid Signature; "
+            "the secret is not this key's: check exchange.api_secret_file"
+        )
         assert len(exchange.requests) == 1
 
 
@@ -471,10 +370,10 @@ async def test_the_private_socket_logs_in_and_rings(tmp_path: Path) -> None:
         await connection.send('[991,{"type":991,"current":"6.0.0","min":"2.3.0"}]')
         heard.append(json.loads(await connection.recv()))
         await connection.send('[114,{"type":114,"ok":true,"message":""}]')
-        await connection.send('[451,{"type":451,"id":26947521557}]')
+        await connection.send(json.dumps([451, {"type": 451, **ORDER}]))
         await connection.send('[441,{"type":441,"id":"bad"}]')
         await connection.send("garbage")
-        await connection.send('[423,{"id":1149163839863900657,"orderId":25327923517}]')
+        await connection.send(json.dumps([423, TRADE]))
         await connection.wait_closed()
 
     async with serve(session, "127.0.0.1", 0) as server:

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcbot.btcturk import wire
+from btcbot.btcturk import account, wire
 from btcbot.btcturk.grammar import WireError
 from btcbot.btcturk.rules import instruments
 from btcbot.domain.feed import TextLevel
-from btcbot.domain.ids import ClientOrderId, Pair
+from btcbot.domain.ids import Pair
 from btcbot.domain.messages import AssetBalance
-from btcbot.domain.money import Price, Quantity
 from btcbot.domain.words import Side
 
 PAIR = Pair("BTCTRY")
@@ -169,21 +168,6 @@ def test_an_order_with_any_wrong_part_is_refused(changes: dict[str, Any]) -> Non
         wire.order(good(order(**changes)))
 
 
-def test_a_body_is_canonical_and_without_exponents() -> None:
-    body = wire.order_body(
-        PAIR,
-        Side.SELL,
-        Quantity(Decimal("1E-8")),
-        Price(Decimal("3.70E+6")),
-        ClientOrderId("b1-abcde-x"),
-    )
-
-    assert body == (
-        b'{"pairSymbol":"BTCTRY","orderType":"sell","orderMethod":"limit",'
-        b'"quantity":"0.00000001","price":"3700000","newOrderClientId":"b1-abcde-x"}'
-    )
-
-
 # --- balances ---------------------------------------------------------------------------------
 
 
@@ -201,22 +185,22 @@ def test_balances_are_sorted_and_empty_ones_left_out() -> None:
     )
 
     btc = Decimal("27223.7283250757643288")
-    assert [(row.asset, row.total, row.free) for row in wire.balances(body)] == [
+    assert [(row.asset, row.total, row.free) for row in account.balances(body)] == [
         ("BTC", btc, btc),
         ("TRY", Decimal("100.25"), 60),
     ]
-    assert isinstance(wire.balances(body)[0], AssetBalance)
+    assert isinstance(account.balances(body)[0], AssetBalance)
 
 
 @pytest.mark.parametrize("text", ["1,234.5", "1,2,3", "1.234,5", "", "1 000", "NaN", "1e3", "+1"])
 def test_a_balance_with_marks_that_mean_two_things_is_refused_by_name(text: str) -> None:
     with pytest.raises(WireError, match="balance of TRY"):
-        wire.balances(good([balance_row("TRY", text, "0", "0")]))
+        account.balances(good([balance_row("TRY", text, "0", "0")]))
 
 
 def test_a_balance_read_amid_an_update_is_refused() -> None:
     with pytest.raises(WireError, match="free 60 \\+ locked 41 is not 100"):
-        wire.balances(good([balance_row("TRY", "100", "60", "41")]))
+        account.balances(good([balance_row("TRY", "100", "60", "41")]))
 
 
 # --- public -----------------------------------------------------------------------------------
@@ -228,7 +212,7 @@ def test_a_book_is_text_levels_and_its_code_may_be_a_text() -> None:
         "SUCCESS",
     )
 
-    assert wire.book(body) == ((TextLevel("3712281", "0.03866329"),), ())
+    assert wire.book(body) == ((TextLevel("3712281", "0.03866329"),), (), 1_000_000)
 
 
 @pytest.mark.parametrize(
@@ -278,6 +262,17 @@ def test_rules_take_the_coarser_of_tick_and_scale() -> None:
     assert (fine.price_scale, fine.tick) == (2, Decimal("0.01"))
 
 
+def test_the_narrower_of_two_price_bounds_counts() -> None:
+    fixed = {**symbol()["filters"][0], "minPrice": "0.5", "maxPrice": "10000000"}
+    [rules], _ = instruments(good({"symbols": [symbol(filters=[fixed])]}))
+    [open_ended], _ = instruments(
+        good({"symbols": [symbol(maximumLimitOrderPrice=None, minimumLimitOrderPrice=None)]})
+    )
+
+    assert (rules.price_min, rules.price_max) == (Decimal("0.5"), Decimal(10_000_000))
+    assert (open_ended.price_min, open_ended.price_max) == (None, None)
+
+
 @pytest.mark.parametrize(
     "changes", [{"status": "HALTED"}, {"status": "new word"}, {"orderMethods": ["STOP_LIMIT"]}]
 )
@@ -305,7 +300,7 @@ def test_a_pair_with_rules_we_cannot_follow_is_left_out_alone(changes: dict[str,
 # --- nothing breaks the reader ----------------------------------------------------------------
 
 READERS: list[Callable[[bytes], object]] = [
-    wire.order, wire.fills, wire.balances, wire.book, wire.server_ms, instruments,
+    wire.order, wire.fills, account.balances, wire.book, wire.server_ms, instruments,
     lambda body: wire.open_orders(body, PAIR), lambda body: wire.all_orders(body, PAIR),
 ]  # fmt: skip
 BODIES = [

@@ -162,7 +162,9 @@ class Desk:
         self.recorder.start = self.started.append
 
     def book(self, change_set: int) -> None:
-        self.recorder.deliver(BookSnapshot(pair=PAIR, change_set=change_set, bids=(), asks=()))
+        self.recorder.deliver(
+            BookSnapshot(pair=PAIR, change_set=change_set, bids=b"[]", asks=b"[]")
+        )
 
     def changes(self, *change_sets: int) -> None:
         for change_set in change_sets:

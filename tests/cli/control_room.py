@@ -27,6 +27,7 @@ from btcbot.domain.messages import (
     Message,
     PnlReport,
     Position,
+    ResolveOrder,
     RiskState,
     SetPause,
     SetTradingState,
@@ -40,7 +41,7 @@ from bus.doorway import Doorway
 from bus.memory import MemoryBus
 
 PAIRS = (Pair("BTCTRY"), Pair("ETHTRY"))
-COMMANDS = (SetTradingState, SetPause, CancelIntent)
+COMMANDS = (SetTradingState, SetPause, CancelIntent, ResolveOrder)
 
 
 class ControlRoom:

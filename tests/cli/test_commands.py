@@ -166,7 +166,11 @@ def test_supervisord_listens_on_no_port_and_never_gives_up_on_an_actor() -> None
 
     assert "inet_http_server" not in conf
     assert conf["unix_http_server"]["chmod"] == "0700"
-    assert {name.name.partition(":")[2] for name in programs} == {*ACTORS, "sandbox"}
+    assert {name.name.partition(":")[2] for name in programs} == {
+        *ACTORS,
+        "execution_standby",
+        "sandbox",
+    }
     for program in programs:
         assert (program["startsecs"], program["exitcodes"]) == ("0", "78")
         assert program["autorestart"] == "unexpected"
@@ -174,3 +178,5 @@ def test_supervisord_listens_on_no_port_and_never_gives_up_on_an_actor() -> None
     # The first up is the last down: nobody is left who could ask execution for anything.
     first, second = sorted(programs, key=lambda program: int(program["priority"]))[:2]
     assert (first.name, second.name) == ("program:sandbox", "program:execution")
+    # And the standby goes before execution, or it would take over.
+    assert int(conf["program:execution_standby"]["priority"]) > int(second["priority"])

@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from btcbot.cli import exits
-from btcbot.cli.export import COLUMNS
+from btcbot.cli.export import AMOUNTS, COLUMNS
 from btcbot.store.queries import PAGE, History
 from tests.cli.books import (
     CLOSED,
@@ -144,6 +145,31 @@ def test_csv_has_the_same_rows_under_the_same_names(export: Export, what: str) -
                 assert json.loads(row[name]) == value
             else:
                 assert row[name] == ("" if value is None else str(value))
+
+
+@pytest.mark.parametrize("what", COLUMNS)
+def test_parquet_has_the_same_rows_with_decimals_for_amounts(
+    export: Export, home: Path, what: str
+) -> None:
+    import polars as pl
+
+    expected = lines(export(what))
+    path = home / "out.parquet"
+    with path.open("wb") as file:
+        command = [str(BIN / "btcbot"), "export", "--home", str(home), what, "--format", "parquet"]
+        subprocess.run(command, stdout=file, timeout=60, check=True, cwd=home)
+
+    table = pl.read_parquet(path)
+
+    assert tuple(table.columns) == COLUMNS[what]
+    for row, wanted in zip(table.iter_rows(named=True), expected, strict=True):
+        for name, value in wanted.items():
+            if name == "fact":
+                assert json.loads(row[name]) == value
+            elif name in AMOUNTS and value is not None:
+                assert row[name] == Decimal(value)
+            else:
+                assert row[name] == value
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])

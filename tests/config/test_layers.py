@@ -127,6 +127,8 @@ BAD = [
     ("pairs = []", "expected at least one pair"),
     ("pairs = ['btc-try']", "expected the exchange's name"),
     ("pairs = ['BTCTRY', 'BTCTRY']", "a pair stands there twice"),
+    ("pairs = ['BTCTYR']", "pairs = 'BTCTYR': the sandbox trades BTCTRY, ETHTRY, USDTTRY, BTCUSDT"),
+    ("pairs = ['BTCTYR']", "did you mean 'BTCTRY'?"),
     ("[sandbox]\nport = 0", "sandbox.port = 0: Expected int >= 1; the default is 8790"),
     ("[sandbox]\nport = 65536", "Expected int <= 65535"),
     ("[sandbox]\nport = '1'", "Expected int, got str"),

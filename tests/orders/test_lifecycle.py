@@ -27,7 +27,7 @@ from tests.orders.desks import NOW, Floor, intent, label
 # By row: where an order may go from there. Written by hand, from the law.
 TABLE: dict[S, set[S]] = {
     S.SENDING: {S.NOT_SENT, S.REJECTED, S.OPEN, S.UNKNOWN},
-    S.UNKNOWN: {S.OPEN, S.REJECTED, S.ABSENT},
+    S.UNKNOWN: {S.OPEN, S.REJECTED, S.ABSENT, S.CLOSED},
     S.OPEN: {S.CANCEL_REQ, S.CLOSING},
     S.CANCEL_REQ: {S.CLOSING},
     S.CLOSING: {S.CLOSED},
@@ -35,7 +35,7 @@ TABLE: dict[S, set[S]] = {
     S.REJECTED: {S.ZOMBIE},
     S.NOT_SENT: {S.ZOMBIE},
     S.ZOMBIE: {S.CLOSING},
-    S.CLOSED: set(),
+    S.CLOSED: {S.ZOMBIE},
 }
 WANTED = intent()
 ID = WANTED.intent_id

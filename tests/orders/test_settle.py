@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors import CODEC
 from btcbot.domain.facts import (
     BalancesExplained,
     Discrepancy,
@@ -16,6 +17,7 @@ from btcbot.domain.facts import (
     TradingStateChanged,
 )
 from btcbot.domain.ids import OrderId, Pair
+from btcbot.domain.money import half_up
 from btcbot.domain.venue import Doorbell, FillsRead, ReadBalances, ReadFills, ReadOrder
 from btcbot.domain.words import OrderState as S
 from btcbot.domain.words import Side, TradingState
@@ -113,7 +115,8 @@ def test_an_order_closes_when_its_fills_add_up_and_not_before() -> None:
     [closed] = floor.said(OrderClosed)
     assert closed.filled == Decimal("0.0007")
     assert closed.reason == "canceled"
-    assert closed.average_price == (4 * Decimal(2_490_000) + 3 * Decimal(2_490_010)) / 7
+    mean = (4 * Decimal(2_490_000) + 3 * Decimal(2_490_010)) / 7
+    assert closed.average_price == half_up(mean, 16)
 
 
 def test_an_order_that_filled_whole_closes_as_filled() -> None:
@@ -378,3 +381,17 @@ def test_closing_is_said_once() -> None:
     end(floor, left="0.0006")
     floor.wait(60)
     assert len(floor.said(OrderClosing)) == 1
+
+
+def test_an_average_price_without_end_is_said_with_sixteen_decimals() -> None:
+    """Hearers refuse a number of more digits than the wire takes: the fact would stop them all."""
+    floor = placed()
+    fill(floor, 1, "0.0003")
+    fill(floor, 2, "0.0004", price="2489999")
+    end(floor, "0.0003")
+    floor.wait(30)
+
+    [closed] = floor.said(OrderClosed)
+    assert closed.average_price is not None
+    assert closed.average_price == half_up(closed.average_price, 16)
+    assert CODEC.decode_message(CODEC.encode_message(closed)) == closed

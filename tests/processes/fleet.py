@@ -82,6 +82,17 @@ class Fleet:
         with urllib.request.urlopen(url, timeout=10) as reply:
             return json.load(reply)
 
+    def open_orders(self) -> list[int]:
+        """Return the exchange's ids of what is open there."""
+        return [row["id"] for row in self.truth("orders") if row["is_open"]]
+
+    def posts(self) -> int:
+        """Return how many POSTs of orders the exchange has heard."""
+        return sum(
+            row["method"] == "POST" and row["path"] == "/api/v1/order"
+            for row in self.truth("requests")
+        )
+
     def pid(self, actor: str) -> int:
         [row] = [row for row in self.status()["actors"] if row["name"] == actor]
         return int(row["pid"])
@@ -121,6 +132,55 @@ def running(home: Path, **settings: str) -> Iterator[Fleet]:
         yield fleet
     finally:
         fleet.end()
+
+
+class Exchange:
+    """A sandbox exchange of its own, which outlives the fleet."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process = subprocess.Popen(
+            [BIN / "btcbot", "sandbox", "--port", str(self.port)],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+QUIET = {"BTCBOT__STRATEGY__PARAMS": "{entry_dip_bps = 2000.0}"}  # It never buys.
+
+
+@contextlib.contextmanager
+def resting(home: Path, count: int, **settings: str) -> Iterator[Fleet]:
+    """Yield a fleet with `count` orders that rest far below the market, and nothing else to do."""
+    limits = {
+        "BTCBOT__RISK__OPEN_ORDERS_MAX": "40",
+        "BTCBOT__RISK__ORDERS_PER_MINUTE_MAX": "120",
+    }
+    with running(home, **QUIET, **limits, **settings) as fleet, resting_orders(fleet, count):
+        yield fleet
+
+
+@contextlib.contextmanager
+def resting_orders(fleet: Fleet, count: int) -> Iterator[None]:
+    """Put another strategy in the place of the fleet's own, until `count` orders rest."""
+    strategy = subprocess.Popen(
+        [sys.executable, "-m", "tests.processes.resting", str(fleet.home / "run"), str(count)],
+        cwd=Path(__file__).parents[2],
+        env=fleet.environment,
+    )
+    try:
+        fleet.signal("strategy", signal.SIGKILL)
+        until(f"{count} orders rest", lambda: len(fleet.open_orders()) >= count, 60)
+        yield
+    finally:
+        strategy.kill()
+        strategy.wait()
 
 
 def until(what: str, is_so: Callable[[], object], seconds: float, every: float = 0.1) -> float:

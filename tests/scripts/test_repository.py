@@ -18,6 +18,7 @@ SCRIPTS = (
     "scripts/lock",
     "scripts/mutants",
     "scripts/sim-nightly",
+    "scripts/fuzz-exchange",
     "scripts/recorder-kills",
     ".ci/run",
 )

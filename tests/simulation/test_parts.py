@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from btcbot.cli.sources import source_of_files
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import text
@@ -383,7 +384,7 @@ def test_plays_a_recording_for_its_pair_over_and_over(tmp_path: Path) -> None:
     rows = [f"{NOW + n * SECOND // 2},{61_600 + n}.01,1.5,{61_600 + n}.02,2" for n in range(10)]
     path.write_text("\n".join(["recv_ns,bid,bid_qty,ask,ask_qty", *rows, ""]))
     rules = DOCUMENTED[PAIR]
-    made = Sandbox([rules], BALANCES, NOW, source=Player((path,), rules))
+    made = Sandbox([rules], BALANCES, NOW, source=Player(source_of_files((path,)), rules))
 
     seen = []
     for n in range(12):

@@ -19,6 +19,7 @@ from btcbot.btcturk.auth import KeyPair
 from btcbot.domain.ids import Asset
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.simulation import server
+from btcbot.simulation.access import Access
 from btcbot.simulation.sandbox import Sandbox
 from btcbot.simulation.sockets import Hub
 from bus.clock import SystemClock
@@ -280,7 +281,7 @@ def serving(monkeypatch: pytest.MonkeyPatch, client: Callable[[int], Any]) -> An
 
     async def run() -> Any:
         listener = socket.create_server(("127.0.0.1", 0))
-        task = asyncio.create_task(server.serve(sandbox, keys, listener, 1, clock))
+        task = asyncio.create_task(server.serve(sandbox, [Access(keys)], listener, 1, clock))
         try:
             return await asyncio.to_thread(client, listener.getsockname()[1])
         finally:

@@ -2,15 +2,16 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import apsw
 import pytest
 
-from btcbot.domain.facts import Opening, Posting, Recorded
-from btcbot.domain.ids import Asset
+from btcbot.domain.facts import Opening, OrderClosed, Posting, Recorded
+from btcbot.domain.ids import Asset, IntentId
 from btcbot.domain.messages import AssetBalance
-from btcbot.domain.money import Amount
+from btcbot.domain.money import Amount, MoneyError, Price
 from btcbot.store.anchor import RECORD, Anchor, path_of
 from btcbot.store.database import PRAGMAS, SCHEMA_VERSION, StoreError, open_reader, open_writer
 from btcbot.store.reader import Reader
@@ -113,8 +114,8 @@ def test_facts_go_to_the_rows_they_were_given(writer: Writer) -> None:
 def test_postings_that_do_not_sum_to_zero_are_not_written(writer: Writer) -> None:
     try_ = Asset("TRY")
     opening = Opening(
-        balances=(AssetBalance(try_, Amount(5), Amount(5)),),  # type: ignore[arg-type]
-        postings=(Posting("asset", try_, Amount(5)),),  # type: ignore[arg-type]
+        balances=(AssetBalance(try_, Amount(Decimal(5)), Amount(Decimal(5))),),
+        postings=(Posting("asset", try_, Amount(Decimal(5))),),
         at_ns=1,
     )
     with pytest.raises(AssertionError, match="make or lose money"):
@@ -359,3 +360,14 @@ def test_records_are_read_as_they_were_written(writer: Writer) -> None:
     found, _ = writer.reader.facts_after(0, ("recorded",), 500)
     assert [fact for _, fact in found] == [recorded(1), recorded(2), recorded(3)]
     assert all(isinstance(fact, Recorded) for _, fact in found)
+
+
+def test_a_number_that_hearers_would_refuse_never_becomes_a_fact(writer: Writer) -> None:
+    """They could not catch up past it, in this life or any other."""
+    closed = OrderClosed(
+        intent_id=IntentId("x"), filled=Amount(Decimal(1)), reason="filled", at_ns=1,
+        average_price=Price(Decimal(10) / 3),
+    )  # fmt: skip
+    with pytest.raises(MoneyError, match="48 digits"):
+        commit(writer, closed)
+    assert writer.head == 0

@@ -7,6 +7,7 @@ from typing import Final
 
 from btcbot.domain.money import half_up, parse
 
+MILLISECOND_NS: Final = 1_000_000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Of 2009, when there was nothing to record yet, and of 2100: times in other units fall outside.
 FIRST_NS: Final = 1_230_768_000_000_000_000
@@ -39,7 +40,7 @@ def stamp_ns(text: str, unit_ns: int = 1) -> int:
     """Return a time of `unit_ns` as UTC ns. Raises ValueError."""
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise ValueError(f"not a time: {text[:40]!r}; allowed are digits")
-    return _plausible(int(text) * unit_ns, text)
+    return plausible(int(text) * unit_ns, text)
 
 
 def moment_ns(text: str) -> int:
@@ -47,10 +48,10 @@ def moment_ns(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return _plausible((moment - EPOCH) // timedelta(microseconds=1) * 1_000, text)
+    return plausible((moment - EPOCH) // timedelta(microseconds=1) * 1_000, text)
 
 
-def _plausible(at_ns: int, text: str) -> int:
+def plausible(at_ns: int, text: str) -> int:
     if not FIRST_NS <= at_ns < LAST_NS:
         raise ValueError(f"time {text!r} is not between 2009 and 2100: is it in another unit?")
     return at_ns

@@ -1,0 +1,82 @@
+"""What the exchange says may be traded: the rules of our pairs, read again and again.
+
+A pair that is named no longer keeps its last rules and does not trade: its fills can still be
+booked. Rules that could not be read for long are no rules: the pair is not to be trusted.
+"""
+
+import difflib
+from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from btcbot.domain.feed import ReadRules, RulesRead
+from btcbot.domain.ids import Pair
+from btcbot.domain.instruments import Instrument
+from btcbot.domain.messages import InstrumentRules
+from btcbot.market.say import SECOND_NS, Complain, Said, Say
+
+READ_EVERY_NS: Final = 60 * SECOND_NS  # The exchange's own answer may be 30 s old.
+RETRY_NS: Final = 2 * SECOND_NS
+LIFE_NS: Final = 600 * SECOND_NS
+
+
+class Listing(Struct):
+    """Owned by market_data, changed in place."""
+
+    pairs: tuple[Pair, ...]
+    instruments: dict[Pair, Instrument] = field(default_factory=dict)
+    listed: tuple[Pair, ...] = ()  # Every pair of the exchange, for suggestions.
+    read_ns: int = 0
+    due_ns: int = 0
+
+    def may_have(self, pair: Pair) -> bool:
+        """Return whether the exchange has `pair`, as far as is known."""
+        return not self.listed or pair in self.instruments
+
+    def trouble(self, pair: Pair, now_ns: int) -> str:
+        """Return why a pair must not be traded, whatever its prices; empty: nothing is known."""
+        if not self.may_have(pair):
+            return self._unknown(pair)
+        age_ns = now_ns - self.read_ns
+        is_old = bool(self.listed) and age_ns > LIFE_NS
+        return f"its rules are {age_ns // SECOND_NS} s old" if is_old else ""
+
+    def hear(self, read: RulesRead, now_ns: int) -> Said:
+        """Take the rules of our pairs; tell what changed of them."""
+        found = {rules.pair: rules for rules in read.instruments}
+        self.listed, self.read_ns = tuple(found), now_ns
+        complaints: list[Struct] = []
+        for pair in self.pairs:
+            old = self.instruments.get(pair)
+            rules = found.get(pair) or (old and replace(old, is_trading=False))
+            if rules is None:
+                complaints.append(Complain("unknown_pair", self._unknown(pair)))
+                continue
+            self.instruments[pair] = rules
+            if old is not None and rules != old:
+                complaints.append(Complain("rules_changed", _difference(old, rules)))
+        return (self._say(now_ns), *complaints)
+
+    def tick(self, now_ns: int) -> Said:
+        """Say the rules again, for late listeners; read them when they are due."""
+        said: Said = ()
+        if self.due_ns <= now_ns:
+            is_fresh = now_ns - self.read_ns < 2 * READ_EVERY_NS
+            self.due_ns = now_ns + (READ_EVERY_NS if is_fresh else RETRY_NS)
+            said = (ReadRules(),)
+        return (*said, self._say(now_ns)) if self.instruments else said
+
+    def _say(self, now_ns: int) -> Say:
+        ours = tuple(self.instruments.values())
+        return Say("rules", InstrumentRules(instruments=ours, at_ns=now_ns))
+
+    def _unknown(self, pair: Pair) -> str:
+        near = difflib.get_close_matches(pair, self.listed, n=3)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        return f"the exchange has no pair {pair}{hint}"
+
+
+def _difference(old: Instrument, new: Instrument) -> str:
+    names = (n for n in new.__struct_fields__ if getattr(old, n) != getattr(new, n))
+    return f"{new.pair}: " + ", ".join(f"{n} {getattr(old, n)} -> {getattr(new, n)}" for n in names)

@@ -1,0 +1,277 @@
+"""Each rule of the gate: just inside passes, just outside is refused, with figures."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from btcbot.domain.ids import Asset, IntentId, Pair
+from btcbot.domain.instruments import DOCUMENTED, FEES_TRY, FEES_USDT
+from btcbot.domain.messages import BookTop, OrderIntent, Scope
+from btcbot.domain.money import Price, Quantity
+from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
+from btcbot.risk.limits import RiskLimits
+from btcbot.risk.rules import MINUTE_NS, Picture, Resting, judge, position_in_try
+
+NOW_NS = 1_795_000_000_000_000_000
+MS = 1_000_000
+BTCTRY, BTCUSDT, USDTTRY = Pair("BTCTRY"), Pair("BTCUSDT"), Pair("USDTTRY")
+TRY, BTC, USDT = Asset("TRY"), Asset("BTC"), Asset("USDT")
+D = Decimal
+
+
+def top(pair: Pair, bid: str, ask: str, age_ns: int = 0) -> BookTop:
+    one, at_ns = Quantity(D(1)), NOW_NS - age_ns
+    return BookTop(
+        pair=pair, bid=Price(D(bid)), bid_quantity=one, ask=Price(D(ask)), ask_quantity=one,
+        changed_ns=at_ns, confirmed_ns=at_ns,
+    )  # fmt: skip
+
+
+def intent(price: str = "2500000", quantity: str = "0.001", **more: Any) -> OrderIntent:
+    """Return a buy for 2,500 TRY at the middle."""
+    made = OrderIntent(
+        intent_id=IntentId("a" * 26), strategy="s", slot="s:BTCTRY:buy", pair=BTCTRY,
+        side=Side.BUY, quantity=Quantity(D(quantity)), limit_price=Price(D(price)), reason="",
+        seen_ns=NOW_NS, decided_ns=NOW_NS, expires_ns=NOW_NS + 1,
+    )  # fmt: skip
+    return replace(made, **more)
+
+
+def sell(price: str = "2500000", quantity: str = "0.001", **more: Any) -> OrderIntent:
+    return intent(price, quantity, side=Side.SELL, slot="s:BTCTRY:sell", **more)
+
+
+LIMITS = RiskLimits(
+    order_notional_max_try=D(5_000), position_notional_max_try=D(20_000),
+    cash_reserve_min_try=D(1_000), open_orders_max=3, orders_per_minute_max=5,
+    price_collar_bps=D(100), book_age_max_ms=2_000,
+)  # fmt: skip
+
+
+def picture(limits: dict[str, Any] | None = None, **more: Any) -> Picture:
+    """Return a picture in which `intent()` and `sell()` may go."""
+    made = Picture(
+        limits=replace(LIMITS, **(limits or {})),
+        rules=DOCUMENTED,
+        marks={BTCTRY: top(BTCTRY, "2499990", "2500010")},
+        feeds={BTCTRY: FeedStatus.LIVE},
+        fees={BTCTRY: FEES_TRY, BTCUSDT: FEES_USDT},
+        orders={},
+        held={BTCTRY: D("0.001")},
+        totals={TRY: D(100_000), BTC: D("0.001")},
+        sent_ns=(),
+        trading=TradingState.LIVE,
+        pauses={},
+        silent=(),
+        is_caught_up=True,
+    )
+    return replace(made, **more)
+
+
+def resting(number: int = 1, is_unknown: bool = False, **more: Any) -> dict[IntentId, Resting]:
+    """Return an order of ours far from the market, in a slot of its own."""
+    key = IntentId(f"{number:026}")
+    made = replace(intent("2400000"), intent_id=key, slot=f"other:{number}")
+    made = replace(made, **more)
+    return {key: Resting(made, made.quantity, is_unknown)}
+
+
+def many(count: int) -> dict[IntentId, Resting]:
+    return {key: row for n in range(count) for key, row in resting(n).items()}
+
+
+def marks_of_usdt(age_ns: int = 0) -> dict[str, Any]:
+    return {
+        "marks": {
+            BTCUSDT: top(BTCUSDT, "60000", "60000"),
+            USDTTRY: top(USDTTRY, "40", "40", age_ns),
+        },
+        "feeds": {BTCUSDT: FeedStatus.LIVE},
+        "totals": {USDT: D(1_000), TRY: D(0)},
+    }
+
+
+def in_usdt(quantity: str = "0.001", price: str = "60000") -> OrderIntent:
+    return intent(price, quantity, pair=BTCUSDT, slot="s:BTCUSDT:buy")
+
+
+Row = tuple[str, Rule, Picture, OrderIntent, Picture, OrderIntent, tuple[str, ...]]
+TABLE: list[Row] = [
+    # What is judged, its rule, just inside, just outside, what the detail shows.
+    ("time", Rule.EXPIRED, picture(), intent(expires_ns=NOW_NS + 1),
+     picture(), intent(expires_ns=NOW_NS - 7 * MS), ("7 ms",)),
+    ("time to the nanosecond", Rule.EXPIRED, picture(), intent(expires_ns=NOW_NS + 1),
+     picture(), intent(expires_ns=NOW_NS), ("0 ms",)),
+    ("peers", Rule.PEER_LOST, picture(silent=()), intent(),
+     picture(silent=("execution",)), intent(), ("execution",)),
+    ("facts", Rule.ACCOUNT_UNKNOWN, picture(), intent(),
+     picture(is_caught_up=False), intent(), ("not known",)),
+    ("balances", Rule.ACCOUNT_UNKNOWN, picture(), intent(),
+     picture(totals={}), intent(), ("not known",)),
+    ("reduce", Rule.TRADING_STATE, picture(trading=TradingState.REDUCE), sell(),
+     picture(trading=TradingState.REDUCE), intent(), ("REDUCE",)),
+    ("paused", Rule.TRADING_STATE, picture(), sell(),
+     picture(trading=TradingState.PAUSED), sell(), ("PAUSED",)),
+    ("killed", Rule.TRADING_STATE, picture(), sell(),
+     picture(trading=TradingState.KILLED), sell(), ("KILLED",)),
+    ("halted", Rule.TRADING_STATE, picture(), sell(),
+     picture(trading=TradingState.HALTED), sell(), ("HALTED",)),
+    ("scope", Rule.PAUSED_SCOPE, picture(pauses={Scope(side=Side.SELL): None}), intent(),
+     picture(pauses={Scope(side=Side.BUY): None}), intent(), ("buy",)),
+    ("scope of a strategy", Rule.PAUSED_SCOPE, picture(pauses={Scope(strategy="x"): None}),
+     intent(), picture(pauses={Scope(strategy="s", pair=BTCTRY): None}), intent(),
+     ("BTCTRY", "s")),
+    ("scope with an end", Rule.PAUSED_SCOPE, picture(pauses={Scope(): NOW_NS}), intent(),
+     picture(pauses={Scope(): NOW_NS + 1}), intent(), ("*",)),
+    ("pair", Rule.UNKNOWN_PAIR, picture(), intent(),
+     picture(rules={}), intent(), ("BTCTRY",)),
+    ("market", Rule.PAIR_NOT_TRADING, picture(), intent(),
+     picture(rules={BTCTRY: replace(DOCUMENTED[BTCTRY], is_trading=False)}), intent(),
+     ("BTCTRY",)),
+    ("step", Rule.NOT_ON_STEP, picture(), intent(quantity="0.00100001"),
+     picture(), intent(quantity="0.001000001"), ("0.001000001", "1E-8")),
+    ("nothing", Rule.NOT_ON_STEP, picture(), intent(), picture(), intent(quantity="0"), ("0 BTC",)),
+    ("less than nothing", Rule.NOT_ON_STEP, picture(), intent(),
+     picture(), intent(quantity="-0.001"), ("-0.001",)),
+    ("tick", Rule.NOT_ON_TICK, picture(), intent("2500010"),
+     picture(), intent("2500001"), ("2500001", "10")),
+    ("no price", Rule.NOT_ON_TICK, picture(), intent(), picture(), intent("0"), ("0 TRY",)),
+    ("minimum", Rule.BELOW_MINIMUM, picture(), intent(quantity="0.00003997"),
+     picture(), intent(quantity="0.00003996"), ("99.90", "99.91")),
+    ("age", Rule.STALE_BOOK, picture(marks={BTCTRY: top(BTCTRY, "2499990", "2500010", 2_000 * MS)}),
+     intent(), picture(marks={BTCTRY: top(BTCTRY, "2499990", "2500010", 2_000 * MS + 1)}),
+     intent(), ("2001 ms", "2000 ms")),
+    ("no book", Rule.STALE_BOOK, picture(), intent(), picture(marks={}), intent(), ("LIVE",)),
+    ("feed", Rule.STALE_BOOK, picture(feeds={BTCTRY: FeedStatus.FALLBACK}), intent(),
+     picture(feeds={BTCTRY: FeedStatus.STALE}), intent(), ("STALE",)),
+    ("no feed", Rule.STALE_BOOK, picture(), intent(), picture(feeds={}), intent(), ("STARTING",)),
+    ("age of the rate", Rule.STALE_BOOK, picture(**marks_of_usdt(2_000 * MS)), in_usdt(),
+     picture(**marks_of_usdt(2_000 * MS + 1)), in_usdt(), ("USDTTRY", "2001 ms")),
+    ("collar of a buy", Rule.PRICE_COLLAR, picture(), intent("2525000"),
+     picture(), intent("2525010"), ("100.0", "100 bps")),
+    ("collar of a sell", Rule.PRICE_COLLAR, picture(), sell("2475000"),
+     picture(), sell("2474990"), ("100.0", "100 bps")),
+    ("value", Rule.ORDER_NOTIONAL, picture(), intent(quantity="0.002"),
+     picture(), intent(quantity="0.00200001"), ("5000.02", "5000 TRY")),
+    ("value of a sell", Rule.ORDER_NOTIONAL, picture(totals={BTC: D(1)}), sell(quantity="0.002"),
+     picture(totals={BTC: D(1)}), sell(quantity="0.00200001"), ("5000.02", "5000 TRY")),
+    ("value in TRY", Rule.ORDER_NOTIONAL, picture(**marks_of_usdt()), in_usdt("0.00208333"),
+     picture(**marks_of_usdt()), in_usdt("0.00208334"), ("5000.0", "5000 TRY")),
+    ("no rate", Rule.ACCOUNT_UNKNOWN, picture(**marks_of_usdt()), in_usdt(),
+     picture(**marks_of_usdt() | {"marks": {BTCUSDT: top(BTCUSDT, "60000", "60000")}}),
+     in_usdt(), ("USDT",)),
+    ("position", Rule.POSITION_NOTIONAL, picture(held={BTCTRY: D("0.00699997")}), intent(),
+     picture(held={BTCTRY: D("0.00699998")}), intent(), ("17500.0", "2500.00", "20000 TRY")),
+    ("position with what rests", Rule.POSITION_NOTIONAL,
+     picture(held={BTCTRY: D("0.006")}, orders=resting(limit_price=Price(D("2499900")))), intent(),
+     picture(held={BTCTRY: D("0.006001")}, orders=resting(limit_price=Price(D("2499900")))),
+     intent(), ("2500.00", "20000 TRY")),
+    ("open orders", Rule.OPEN_ORDERS, picture(orders=many(2)), intent(),
+     picture(orders=many(3)), intent(), ("3 are live", "allowed 3")),
+    ("slot", Rule.DUPLICATE_SLOT, picture(orders=resting()), intent(),
+     picture(orders=resting(slot="s:BTCTRY:buy")), intent(), ("s:BTCTRY:buy",)),
+    ("unknown", Rule.PAIR_FROZEN, picture(orders=resting(is_unknown=True, pair=Pair("ETHTRY"))),
+     intent(), picture(orders=resting(is_unknown=True)), intent(), ("BTCTRY", "UNKNOWN")),
+    ("self-cross of a buy", Rule.SELF_CROSS,
+     picture(orders=resting(side=Side.SELL, limit_price=Price(D(2_500_010)))), intent(),
+     picture(orders=resting(side=Side.SELL, limit_price=Price(D(2_500_000)))), intent(),
+     ("2500000",)),
+    ("self-cross of a sell", Rule.SELF_CROSS,
+     picture(orders=resting(limit_price=Price(D(2_499_990)))), sell(),
+     picture(orders=resting(limit_price=Price(D(2_500_000)))), sell(), ("2500000",)),
+    ("rate", Rule.ORDER_RATE, picture(sent_ns=(NOW_NS - MINUTE_NS, *[NOW_NS - 1] * 4)), intent(),
+     picture(sent_ns=(NOW_NS - MINUTE_NS + 1, *[NOW_NS - 1] * 4)), intent(), ("5 in", "allowed 5")),
+    ("cash", Rule.CASH_RESERVE, picture(totals={TRY: D("3506")}), intent(),
+     picture(totals={TRY: D("3505.99")}), intent(), ("999.99 TRY", "at least 1000")),
+    ("cash with what rests", Rule.CASH_RESERVE,
+     picture(totals={TRY: D("5911.76")}, orders=resting()), intent(),
+     picture(totals={TRY: D("5911.75")}, orders=resting()), intent(), ("999.99 TRY",)),
+    ("cash of another quote", Rule.CASH_RESERVE,
+     picture(**marks_of_usdt() | {"totals": {USDT: D("60.084")}}), in_usdt(),
+     picture(**marks_of_usdt() | {"totals": {USDT: D("60.083")}}), in_usdt(), ("USDT",)),
+    ("coins", Rule.NOT_ENOUGH_BASE, picture(), sell(),
+     picture(totals={BTC: D("0.00099999")}), sell(), ("1E-8 BTC",)),
+    ("coins with what rests", Rule.NOT_ENOUGH_BASE,
+     picture(totals={BTC: D("0.002")}, orders=resting(side=Side.SELL)), sell("2500010"),
+     picture(totals={BTC: D("0.00199999")}, orders=resting(side=Side.SELL)), sell("2500010"),
+     ("1E-8 BTC",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[row[0].replace(" ", "_") for row in TABLE])
+def test_just_inside_passes_and_just_outside_is_refused_with_figures(row: Row) -> None:
+    _, rule, inside, may, outside, may_not, figures = row
+    assert judge(inside, may, NOW_NS) is None
+    refused = judge(outside, may_not, NOW_NS)
+    assert refused is not None
+    assert refused[0] is rule
+    assert all(figure in refused[1] for figure in figures), refused[1]
+
+
+def test_the_table_has_every_rule_of_the_gate() -> None:
+    said = {row[1] for row in TABLE}
+    of_execution = {
+        Rule.CLOCK, Rule.NO_CONNECTION, Rule.MODE, Rule.REPEATED, Rule.SLOT_RATE,
+    }  # fmt: skip
+    assert said == set(Rule) - of_execution
+
+
+@pytest.mark.parametrize(
+    ("limit", "rule", "asked"),
+    [("order_notional_max_try", Rule.ORDER_NOTIONAL, sell()),
+     ("position_notional_max_try", Rule.POSITION_NOTIONAL, intent()),
+     ("open_orders_max", Rule.OPEN_ORDERS, sell()),
+     ("orders_per_minute_max", Rule.ORDER_RATE, sell()),
+     ("price_collar_bps", Rule.PRICE_COLLAR, intent("2500010"))],
+)  # fmt: skip
+def test_a_cap_of_zero_means_zero(limit: str, rule: Rule, asked: OrderIntent) -> None:
+    assert judge(picture(), asked, NOW_NS) is None
+    refused = judge(picture({limit: type(getattr(LIMITS, limit))(0)}), asked, NOW_NS)
+    assert refused is not None
+    assert refused[0] is rule
+
+
+def test_a_reserve_of_zero_may_be_spent_to_the_last() -> None:
+    limits = {"cash_reserve_min_try": D(0)}
+    assert judge(picture(limits, totals={TRY: D(2_506)}), intent(), NOW_NS) is None
+    assert judge(picture(limits, totals={TRY: D("2505.99")}), intent(), NOW_NS) is not None
+
+
+def test_an_intent_that_is_asked_again_is_not_in_its_own_way() -> None:
+    asked = intent(quantity="0.002")
+    own = {asked.intent_id: Resting(asked, asked.quantity)}
+    tight = {"position_notional_max_try": D(5_000), "open_orders_max": 1}
+    at = picture(tight, orders=own, held={}, totals={TRY: D(6_012)})
+    assert judge(at, asked, NOW_NS) is None
+
+
+def test_an_order_of_a_pair_without_configured_fees_counts_with_the_published_ones() -> None:
+    eth = resting(pair=Pair("ETHTRY"), limit_price=Price(D(100_000)), quantity=Quantity(D("0.1")))
+    at = picture(orders=eth, totals={TRY: D("13529.99")})
+    assert judge(at, intent(), NOW_NS) == (
+        Rule.CASH_RESERVE, "999.99 TRY would be left; at least 1000"
+    )  # fmt: skip
+
+
+def test_the_first_rule_that_refuses_speaks() -> None:
+    at = picture(silent=("execution",), trading=TradingState.HALTED)
+    refused = judge(at, intent(expires_ns=NOW_NS), NOW_NS)
+    assert refused is not None
+    assert refused[0] is Rule.EXPIRED
+
+
+def test_a_position_without_a_price_is_not_known() -> None:
+    assert position_in_try(picture(marks={}), BTCTRY) is None
+    assert position_in_try(picture(), BTCTRY) == D("2500.010")
+
+
+@pytest.mark.parametrize("value", ["-1", "NaN", "Infinity", "1e999999", "1e16"])
+@pytest.mark.parametrize(
+    "name", [n for n in RiskLimits.__struct_fields__ if isinstance(getattr(LIMITS, n), Decimal)]
+)
+def test_a_limit_that_is_no_amount_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=f"{name} = .*: allowed is 0 to 1e15"):
+        msgspec.convert({name: value}, RiskLimits)
