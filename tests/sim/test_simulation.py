@@ -24,16 +24,22 @@ ROOT: Final = Path(__file__).parents[2]
 SEEDS: Final = range(5_000, 5_020)
 CUTS: Final = 20
 CRASHES: Final = 20
-# An exchange that takes up to 200 s to accept, where 20 s are assumed, and nobody told the bot.
-SLOWER_THAN_ASSUMED: Final = """
+# A network that hands every POST to the kernel twice.
+TWICE: Final = """
 import sys
-import btcbot.sim.host
-btcbot.sim.host.ACCEPT_MAX_S = 200.0
 from btcbot.cli.main import main
-sys.argv = ["btcbot", "sim", "--seed", "{seed}"]
+from btcbot.sim.network import SimulatedNetwork
+
+left = SimulatedNetwork.left
+
+def twice(network, data):
+    left(network, data)
+    left(network, data)
+
+SimulatedNetwork.left = twice
+sys.argv = ["btcbot", "sim", "--seed", "3"]
 main()
 """
-SLOW_SEED: Final = 25
 
 
 def btcbot(*arguments: str, code: str = "") -> "subprocess.CompletedProcess[str]":
@@ -239,7 +245,7 @@ def test_several_seeds_are_told_together() -> None:
 
 
 def test_a_broken_promise_ends_with_7_and_is_named() -> None:
-    done = btcbot(code=SLOWER_THAN_ASSUMED.format(seed=SLOW_SEED))
+    done = btcbot(code=TWICE)
 
     assert done.returncode == 7, done.stdout
     assert "BROKEN I1" in done.stdout
