@@ -122,6 +122,13 @@ def rules(**changes: Any) -> Arrange:
     return arrange
 
 
+def only(*pairs: Pair) -> Arrange:
+    def arrange(floor: Floor) -> None:
+        floor.desk.setup = replace(floor.desk.setup, pairs=pairs)
+
+    return arrange
+
+
 def sold_of(position: str) -> Arrange:
     def arrange(floor: Floor) -> None:
         floor.desk.positions[BTCTRY] = Decimal(position)
@@ -159,6 +166,7 @@ TABLE: list[tuple[str, Arrange, dict[str, Any], Rule | None]] = [
     ("no connection", desk(idle_connections=0), {}, Rule.NO_CONNECTION),
     ("no rules", desk(rules={}), {}, Rule.UNKNOWN_PAIR),
     ("a pair that is not configured", nothing, {"pair": Pair("XRPTRY")}, Rule.UNKNOWN_PAIR),
+    ("a pair that is known, and not configured", only(BTCTRY), {"pair": ETHTRY}, Rule.UNKNOWN_PAIR),
     ("a pair that is not traded", rules(is_trading=False), {}, Rule.PAIR_NOT_TRADING),
     ("on the step", nothing, {"quantity": "0.00100001"}, None),
     ("off the step", nothing, {"quantity": "0.001000001"}, Rule.NOT_ON_STEP),
