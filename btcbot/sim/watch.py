@@ -30,8 +30,8 @@ from btcbot.domain.facts import (
     TradingStateChanged,
 )
 from btcbot.domain.feed import BookRead
-from btcbot.domain.ids import Asset, IntentId, Pair
-from btcbot.domain.messages import BookTop
+from btcbot.domain.ids import Asset, IntentId
+from btcbot.domain.messages import BookTop, OrderIntent
 from btcbot.domain.money import BPS_IN_ONE
 from btcbot.domain.venue import Outcome, Submitted
 from btcbot.domain.words import OrderState, Rule, Side, TradingState
@@ -61,7 +61,7 @@ class Watch:
         self.posts: Counter[str] = Counter()
         self.fence: str = ""  # The command after whose answer no POST may leave; empty: none.
         self._intents: Counter[IntentId] = Counter()
-        self._last_side, self._last_pair = Side.SELL, Pair("")
+        self._last: OrderIntent | None = None  # What is being sent.
         self._unknown: dict[IntentId, int] = {}
         self._sent: dict[IntentId, OrderSubmitting] = {}
         self._absent_labels: dict[str, None] = {}
@@ -146,15 +146,16 @@ class Watch:
         for order in buys:
             rate = 1 + desk.setup.fees[Asset("TRY")].taker_bps / BPS_IN_ONE
             cash -= order.left * order.intent.limit_price * rate
-        if buys and cash < gate.cash_reserve_min_try and self._last_side is Side.BUY:
+        last = self._last
+        if last is None or last.side is not Side.BUY:
+            return
+        if cash < gate.cash_reserve_min_try:
             self.broken("I5", f"{cash} TRY would be left; at least {gate.cash_reserve_min_try}")
-        for pair in desk.setup.pairs:
-            lefts = (order.left for order in buys if order.intent.pair == pair)
-            held = sum(lefts, start=desk.positions.get(pair, Decimal(0)))
-            is_new = self._last_side is Side.BUY and self._last_pair == pair
-            worth = held * desk.marks[pair].ask if is_new else 0
-            if worth > gate.position_notional_max_try:
-                self.broken("I5", f"{held} of {pair} would be held")
+        others = sum((o.left for o in buys if o.intent.pair == last.pair), start=-last.quantity)
+        held = desk.positions.get(last.pair, Decimal(0)) + others
+        worth = held * desk.marks[last.pair].ask + last.quantity * last.limit_price
+        if worth > gate.position_notional_max_try:
+            self.broken("I5", f"{last.pair} worth {worth} TRY would be held")
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -188,7 +189,7 @@ class Watch:
     def _submitting(self, fact: OrderSubmitting) -> None:
         self._intents[fact.intent.intent_id] += 1
         self._sent[fact.intent.intent_id] = fact
-        self._last_side, self._last_pair = fact.intent.side, fact.intent.pair
+        self._last = fact.intent
         if not 0 <= fact.at_ns - fact.approved_ns <= APPROVED_FOR_NS:
             age_ms = (fact.at_ns - fact.approved_ns) // 10**6
             self.broken("I14", f"{fact.client_order_id} was approved {age_ms} ms ago")

@@ -131,6 +131,12 @@ def lower_the_limit(data: bytes, desk: Any) -> bytes:
     return data
 
 
+def hold_less(data: bytes, desk: Any) -> bytes:
+    gate = replace(desk.setup.gate, position_notional_max_try=Decimal(1))
+    desk.setup = replace(desk.setup, gate=gate)
+    return data
+
+
 def ask_for_more_cash(data: bytes, desk: Any) -> bytes:
     gate = replace(desk.setup.gate, cash_reserve_min_try=Decimal(10**9))
     desk.setup = replace(desk.setup, gate=gate)
@@ -211,6 +217,7 @@ CANARIES = {
     "a POST leaves after a pause was answered": Canary("I4", stay_paused),
     "a kill does not reach an order": Canary("I4", ignore_cancels),
     "an order above the limit leaves": Canary("I5", posted(lower_the_limit)),
+    "more is held than may be": Canary("I5", posted(hold_less)),
     "more is spent than may be": Canary("I5", posted(ask_for_more_cash)),
     "what was acknowledged is gone": Canary("I7", forget_facts),
     "a disk lies about its syncs": Canary(
