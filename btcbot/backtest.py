@@ -151,7 +151,7 @@ class Stage:
         match name:
             case "execution":
                 reader = self.writer.reader
-                desk = desk_of(_setup(plan), reader.recover())
+                desk = desk_of(setup_of(plan), reader.recover())
                 self.writer.epoch = desk.epoch
                 performer = _Performer(self.writer, self.venue)
                 return execution.actor(desk, performer, reader.facts_after)
@@ -261,14 +261,17 @@ class _Performer:
         self._commit, self._start = writer.commit, venue.start
 
     def __call__(self, effect: Struct) -> None:
+        if type(effect) is execution.LookForKill:  # The hottest, and a process's own.
+            return
         if isinstance(effect, execution.Persist):
             self._commit(effect.facts, effect.first)
         elif isinstance(effect, VenueEffect):
             self._start(effect)
-        # The rest belongs to a process: the kill file, the log, checkpoints, other pids.
+        # The rest belongs to a process too: the kill file, the log, checkpoints, other pids.
 
 
-def _setup(plan: Plan) -> Setup:
+def setup_of(plan: Plan) -> Setup:
+    """Return what a plan fixes for the lives of execution."""
     return Setup(
         tag=TAG,
         mode="backtest",
