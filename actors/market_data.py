@@ -85,21 +85,18 @@ class State(Struct):
 def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:
     """Return the state, changed in place, and what to say of the market."""
     if type(message) is QuoteSeen:  # The hottest of a backtest.
-        return Step(state, _quoted(state.feeds[message.pair], message, now_ns))
+        feed = state.feeds[message.pair]
+        quotes = feed.quotes
+        top = Publish(feed.top_topic, quotes.hear_quote(message, now_ns))
+        if now_ns - quotes.marked_ns < TICK_NS:
+            return Step(state, (top,))
+        quotes.marked_ns = now_ns
+        return Step(state, (top, Publish(feed.mark_topic, top.message)))
     if isinstance(message, Woken):
         said = _woken(state, message, now_ns)
     else:
         said = _heard(state, message, now_ns)
     return Step(state, tuple(map(_effect, said)))
-
-
-def _quoted(feed: Feed, seen: QuoteSeen, now_ns: int) -> tuple[Publish, ...]:
-    quotes = feed.quotes
-    top = Publish(feed.top_topic, quotes.hear_quote(seen, now_ns))
-    if now_ns - quotes.marked_ns < TICK_NS:
-        return (top,)
-    quotes.marked_ns = now_ns
-    return (top, Publish(feed.mark_topic, top.message))
 
 
 def _effect(said: Struct) -> Struct:
