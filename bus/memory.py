@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from bus.actor import (
-    FACT_TOPIC,
     Actor,
     Answer,
     Ask,
@@ -257,9 +256,10 @@ class MemoryBus:
             hearers = hosted.routes[topic]
         except KeyError:
             hearers = hosted.routes[topic] = self._hearers(hosted.name, topic)
-        if self._codec is not None:
-            message = self._crossed(hosted, topic, message)
-        if self._record.said is not None or type(message) in self._taps:
+        is_noted = self._record.said is not None or type(message) in self._taps
+        if self._codec is not None and (hearers or is_noted):  # Else nobody would decode it.
+            message = self._codec.crossed(message)
+        if is_noted:
             self._note(message)
         if self._is_plain and not self._cuts:
             now = self._now
@@ -275,7 +275,7 @@ class MemoryBus:
     def _publish_fact(self, hosted: Hosted, effect: PublishFact) -> None:
         message = effect.message
         if self._codec is not None:
-            message = self._crossed(hosted, FACT_TOPIC, message)
+            message = self._codec.crossed(message)
         self._spread_fact(hosted.name, effect.sequence, message)
 
     def _spread_fact(self, source: str, sequence: int, fact: Struct) -> None:

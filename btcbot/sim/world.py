@@ -29,7 +29,7 @@ from btcbot.btcturk.venue import BtcturkVenue
 from btcbot.domain.facts import FACTS
 from btcbot.domain.ids import Asset, Pair, instance_tag
 from btcbot.domain.instruments import default_fees
-from btcbot.domain.messages import CommandDone, SetTradingState
+from btcbot.domain.messages import STREAMS, CommandDone, SetTradingState
 from btcbot.domain.words import TradingState
 from btcbot.orders.bounds import OrderBounds
 from btcbot.orders.lifecycle import IN_DOUBT
@@ -104,6 +104,8 @@ class World:
         self._is_over = False
         for kind in FACTS:
             self.bus.tap(kind, self.watch.heard)
+        for stream in STREAMS:  # What only people look at is encoded and decoded all the same.
+            self.bus.tap(stream, lambda _message: None)
         self.bus.tap(CommandDone, self._command_done)
 
     # --- the course of a run ------------------------------------------------------------------
