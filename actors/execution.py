@@ -59,6 +59,7 @@ from btcbot.orders import commands, disk, hunt, outcomes, resolve, schedule, set
 from btcbot.orders.accept import take_approval, take_late, take_refusal
 from btcbot.orders.commands import riskier
 from btcbot.orders.recovery import begin
+from btcbot.orders.schedule import is_quiet
 from btcbot.orders.state import Desk, learn_rules
 from btcbot.orders.turn import Turn
 from btcbot.store.database import StoreBusy
@@ -112,6 +113,9 @@ class LookForKill(Struct, frozen=True):
     """See whether somebody made `run/KILL`; if so it arrives as a command."""
 
 
+LOOK_FOR_KILL = LookForKill()
+
+
 class KeepKillFile(Struct, frozen=True):
     """Make `run/KILL`, or remove it; only the file whose command was given already is removed."""
 
@@ -140,6 +144,11 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     if type(message) is BookTop:  # The hottest, and never a fact.
         desk.marks[message.pair] = message
         return Step(desk)
+    if type(message) is InstrumentRules:  # Said again each second, for late hearers.
+        learn_rules(desk, message.instruments)
+        return Step(desk)
+    if type(message) is Woken and message.name == "tick" and is_quiet(desk, now_ns, message.due_ns):
+        return Step(desk, (Wake("tick", now_ns + schedule.TICK_NS), LOOK_FOR_KILL))
     turn, first = Turn(desk, now_ns), desk.head + 1
     before = desk.trading
     effects = _take(turn, message)
@@ -215,8 +224,6 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             disk.take_disk(turn, message)
         case VenueState():
             return (Publish("venue", replace(message, trouble=desk.trouble or message.trouble)),)
-        case InstrumentRules():
-            learn_rules(desk, message.instruments)
         case CancelAnswered():
             if desk.by_order_id.get(message.order_id):  # Heard or not, only a read can tell.
                 turn.ask(ReadOrder(message.order_id))
@@ -224,8 +231,8 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             return _note_peer(turn, message)
         case Started():
             begin(turn)
-            return (Wake("tick", turn.now_ns), LookForKill())
-        case BookTop() | CaughtUp() | RequestExpired() | StreamGap():
+            return (Wake("tick", turn.now_ns), LOOK_FOR_KILL)
+        case BookTop() | InstrumentRules() | CaughtUp() | RequestExpired() | StreamGap():
             pass
         case _:
             assert_never(message)
@@ -244,7 +251,7 @@ def _woken(turn: Turn, message: Woken) -> tuple[Struct, ...]:
     if desk.due.get("checkpoint", 0) <= now_ns and not turn.facts:
         desk.due["checkpoint"] = now_ns + CHECKPOINT_NS
         tidy = (Checkpoint(),)
-    return (Wake("tick", now_ns + schedule.TICK_NS), LookForKill(), *tidy)
+    return (Wake("tick", now_ns + schedule.TICK_NS), LOOK_FOR_KILL, *tidy)
 
 
 def _set_trading_state(turn: Turn, message: SetTradingState) -> tuple[Struct, ...]:

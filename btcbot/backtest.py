@@ -9,6 +9,7 @@ exchange's rules and fees. Our orders do not move the recorded market.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
@@ -150,7 +151,7 @@ class Stage:
         match name:
             case "execution":
                 reader = self.writer.reader
-                desk = desk_of(_setup(plan), reader.recover())
+                desk = desk_of(setup_of(plan), reader.recover())
                 self.writer.epoch = desk.epoch
                 performer = _Performer(self.writer, self.venue)
                 return execution.actor(desk, performer, reader.facts_after)
@@ -175,13 +176,15 @@ class Stage:
 
     def follow(self, events: Iterable[Happening]) -> int:
         """Let every event happen at its time; return how many."""
-        clock, run_until, happen = self.clock, self.bus.run_until, self.feed.happen
-        exchange, count = self.exchange, 0
+        run_until, happen, exchange = self.bus.run_until, self.feed.happen, self.exchange
+        count, last_ns = 0, self.clock.now_ns()
         for event in events:
-            if event.at_ns - clock.now_ns() > SILENCE_NS:
-                self._skip_silence(event.at_ns)
-            run_until(event.at_ns)
+            at_ns = event.at_ns
+            if at_ns - last_ns > SILENCE_NS:
+                self._skip_silence(at_ns)
+            run_until(at_ns)
             happen(event)
+            last_ns = at_ns
             count += 1
             if exchange.events:
                 self.venue.ring()
@@ -221,8 +224,7 @@ class Stage:
         )
 
     def _to(self, name: str) -> Callable[[Struct], None]:
-        deliver = self.bus.deliver
-        return lambda message: deliver(name, message)
+        return partial(self.bus.deliver, name)
 
     def _note_account(self, message: AccountSnapshot) -> None:
         self._account = message
@@ -259,14 +261,17 @@ class _Performer:
         self._commit, self._start = writer.commit, venue.start
 
     def __call__(self, effect: Struct) -> None:
+        if type(effect) is execution.LookForKill:  # The hottest, and a process's own.
+            return
         if isinstance(effect, execution.Persist):
             self._commit(effect.facts, effect.first)
         elif isinstance(effect, VenueEffect):
             self._start(effect)
-        # The rest belongs to a process: the kill file, the log, checkpoints, other pids.
+        # The rest belongs to a process too: the kill file, the log, checkpoints, other pids.
 
 
-def _setup(plan: Plan) -> Setup:
+def setup_of(plan: Plan) -> Setup:
+    """Return what a plan fixes for the lives of execution."""
     return Setup(
         tag=TAG,
         mode="backtest",
