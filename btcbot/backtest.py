@@ -44,6 +44,7 @@ ACTORS: Final = ("execution", "market_data", "risk_gate", "accounting", "strateg
 SILENCE_NS: Final = 5_000_000_000  # Without an event: candles are made of such silences.
 LEAD_NS: Final = 2_000_000_000  # Of time as usual before the next event.
 SETTLE_NS: Final = 30_000_000_000  # After the last event: open orders expire, their fills are read.
+RATE_EVERY_NS: Final = 1_000_000_000
 TRY, USDT, USDTTRY = Asset("TRY"), Asset("USDT"), Pair("USDTTRY")
 BALANCES: Final = {TRY: Decimal(100_000), USDT: Decimal(10_000)}
 
@@ -135,7 +136,7 @@ class Stage:
         for name in ACTORS:
             self.start(name)
         if rules.quote != TRY:
-            bus.publish("market_data", f"mark.{USDTTRY}", _fixed_rate(start_ns))
+            self._say_rate()
         bus.run()
 
     def start(self, name: str) -> None:
@@ -143,6 +144,12 @@ class Stage:
         self.bus.start(self.actor(name))
         if name == "execution":
             self.venue.open()
+
+    def _say_rate(self) -> None:
+        """Say what a USDT is worth once a second: an old rate is none."""
+        now_ns = self.clock.now_ns()
+        self.bus.publish("market_data", f"mark.{USDTTRY}", _fixed_rate(now_ns))
+        self.bus.at(now_ns + RATE_EVERY_NS, self._say_rate)
 
     def actor(self, name: str) -> Actor[Any]:
         """Return the actor `name` as its process would start it; execution recovers its desk."""
