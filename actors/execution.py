@@ -14,7 +14,6 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -36,18 +35,9 @@ from btcbot.domain.messages import (
     VenueState,
 )
 from btcbot.domain.venue import (
-    AllOrdersRead,
     BalancesRead,
-    CancelAnswered,
     ConnectionsIdle,
-    Doorbell,
-    FillsRead,
-    OpenOrdersRead,
-    OrderRead,
     ReadFailed,
-    ReadOrder,
-    Submitted,
-    TimeRead,
     Venue,
     VenueEffect,
     VenueFill,
@@ -55,8 +45,9 @@ from btcbot.domain.venue import (
 from btcbot.domain.words import TradingState
 from btcbot.killfile import KillFile
 from btcbot.ledger import postings
-from btcbot.orders import commands, disk, hunt, outcomes, resolve, schedule, settle
+from btcbot.orders import commands, disk, resolve, schedule, settle
 from btcbot.orders.accept import take_approval, take_late, take_refusal
+from btcbot.orders.answers import Answered, take_answer
 from btcbot.orders.commands import riskier
 from btcbot.orders.recovery import begin
 from btcbot.orders.schedule import is_quiet
@@ -90,10 +81,9 @@ Request = (
     | ResolveOrder
 )  # fmt: skip
 Inbox = (
-    BookTop | Request | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead
-    | AllOrdersRead | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
-    | VenueState | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
-    | Late[Request] | DiskSeen
+    BookTop | Request | Late[Request] | Answered | ReadFailed | InstrumentRules | ConnectionsIdle
+    | DiskSeen | VenueState | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired
+    | StreamGap
 )  # fmt: skip
 
 log = logging.getLogger("btcbot.execution")
@@ -162,40 +152,15 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     return Step(desk, (*persist, *turn.asks, *answers, *said, *effects))
 
 
-def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0912, PLR0915
+def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0912 - one line each
     desk = turn.desk
     match message:
         case ApprovedOrder():
             take_approval(turn, message)
-        case RefuseIntent():
-            take_refusal(turn, message)
-        case Submitted():
-            outcomes.take_submitted(turn, message)
         case Woken():
             return _woken(turn, message)
-        case OpenOrdersRead():
-            schedule.arrived(desk, f"open {message.pair}")
-            outcomes.take_open_orders(turn, message)
-            hunt.hunted(turn, message)
-            resolve.resolve_read(turn, message)
-        case AllOrdersRead():
-            outcomes.take_all_orders(turn, message)
-            hunt.hunted(turn, message)
-            resolve.resolve_read(turn, message)
-        case OrderRead():
-            outcomes.take_order_read(turn, message)
-            settle.close_conserved(turn)
-        case FillsRead():
-            schedule.arrived(desk, "fills" if message.order_id is None else "fills_of")
-            settle.take_fills(turn, message, _postings_of_fill)
-            hunt.hunted(turn, message)
-        case BalancesRead():
-            schedule.arrived(desk, "balances")
-            settle.take_balances(turn, message, lambda read: postings.of_opening(read.balances))
-            hunt.hunted(turn, message)
-        case TimeRead():
-            schedule.arrived(desk, "clock")
-            desk.clock, desk.clock_read_ns = message, turn.now_ns
+        case RefuseIntent():
+            take_refusal(turn, message)
         case SetTradingState():
             return _set_trading_state(turn, message)
         case SetPause():
@@ -206,16 +171,8 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             commands.record(turn, message)
         case ResolveOrder():
             resolve.resolve(turn, message)
-        case Late(request=ResolveOrder() as word):
-            resolve.take_late(turn, word)
-        case Late(request=ApprovedOrder() as approved):
-            take_late(turn, approved)
-        case Late(request=SetTradingState() | SetPause() as command) if riskier(desk, command):
-            commands.refuse_late(turn, command)
         case Late():
-            return _take(turn, message.request)  # Safe at any time, or answered before.
-        case Doorbell():
-            _ring(turn, message)
+            return _late(turn, message.request)
         case ReadFailed():
             return _note_trouble(turn, message)
         case ConnectionsIdle():
@@ -224,9 +181,6 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             disk.take_disk(turn, message)
         case VenueState():
             return (Publish("venue", replace(message, trouble=desk.trouble or message.trouble)),)
-        case CancelAnswered():
-            if desk.by_order_id.get(message.order_id):  # Heard or not, only a read can tell.
-                turn.ask(ReadOrder(message.order_id))
         case PeerBack() | PeerLost():
             return _note_peer(turn, message)
         case Started():
@@ -235,7 +189,21 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
         case BookTop() | InstrumentRules() | CaughtUp() | RequestExpired() | StreamGap():
             pass
         case _:
-            assert_never(message)
+            take_answer(turn, message, _postings_of_fill, _postings_of_opening)
+    return ()
+
+
+def _late(turn: Turn, request: Request) -> tuple[Struct, ...]:
+    """Take a request past its deadline: what is riskier then is refused, the rest is as ever."""
+    match request:
+        case ResolveOrder():
+            resolve.take_late(turn, request)
+        case ApprovedOrder():
+            take_late(turn, request)
+        case SetTradingState() | SetPause() if riskier(turn.desk, request):
+            commands.refuse_late(turn, request)
+        case _:
+            return _take(turn, request)
     return ()
 
 
@@ -263,15 +231,6 @@ def _set_trading_state(turn: Turn, message: SetTradingState) -> tuple[Struct, ..
     return (KeepKillFile(exists=False),) if is_leftover and not is_stopped else ()
 
 
-def _ring(turn: Turn, message: Doorbell) -> None:
-    """Something moved: read the trades soon, and that order if it is ours; else the balances."""
-    schedule.read_soon(turn, "fills")
-    if message.order_id is None:
-        schedule.read_soon(turn, "balances")
-    if message.order_id is not None and message.order_id in turn.desk.by_order_id:
-        turn.ask(ReadOrder(message.order_id))
-
-
 def _note_trouble(turn: Turn, message: ReadFailed) -> tuple[Struct, ...]:
     """Note why the exchange cannot be read, and read again soon; health says DEGRADED meanwhile."""
     schedule.note_trouble(turn, message)
@@ -296,6 +255,10 @@ def _postings_of_fill(fill: VenueFill, rules: Instrument) -> tuple[Posting, ...]
     return postings.of_fill(
         fill.side, rules.base, rules.quote, fill.quantity, fill.price, fill.fee, fill.tax
     )
+
+
+def _postings_of_opening(read: BalancesRead) -> tuple[Posting, ...]:
+    return postings.of_opening(read.balances)
 
 
 def health(desk: Desk) -> Health:
