@@ -14,11 +14,13 @@ from decimal import Decimal
 from typing import Final, assert_never
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from actors import CODEC
 from btcbot.config import Config
 from btcbot.domain.facts import Balances, Fill, Opening, Recorded
 from btcbot.domain.ids import Asset, CommandId, Pair
+from btcbot.domain.instruments import Instrument
 from btcbot.domain.messages import (
     AccountSnapshot,
     BookTop,
@@ -66,6 +68,7 @@ class State(Struct, kw_only=True):
 
     epoch: int = 0
     marks: Mapping[Pair, Price] = field(default_factory=dict)
+    instruments: tuple[Instrument, ...] = ()
     traded: tuple[Asset, ...] = ()  # Base and quote of every configured pair, sorted.
     held: Mapping[Pair, Holding] = field(default_factory=dict)
     quotes: Mapping[Pair, Asset] = field(default_factory=dict)
@@ -77,13 +80,24 @@ class State(Struct, kw_only=True):
     records: int = 0
     through: int = 0
     is_caught_up: bool = False
+    # What was said last; said again as it is until something changes or its time is over.
+    snapshot: AccountSnapshot | None = None
+    report: PnlReport | None = None
+    is_changed: bool = True
+    same_until_ns: int = 0
 
 
-def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901 - one line each
+def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901, PLR0912 - one line each
     """Return the state, changed in place, and what to say."""
     match message:
         case BookTop():
-            state.marks = {**state.marks, message.pair: value.mark_of(message)}
+            mark = value.mark_of(message)
+            if state.marks.get(message.pair) != mark:
+                state.marks = {**state.marks, message.pair: mark}
+                state.is_changed = True
+            return Step(state)
+        case Woken():
+            return Step(state, _say(state, now_ns))
         case Fill():
             _fill(state, message)
         case Balances():
@@ -92,22 +106,24 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
             state.accounts = holdings.state(state.accounts, message.balances, message.at_ns)
             state.accounts = holdings.post(state.accounts, message.postings, message.at_ns)
         case InstrumentRules():
+            if message.instruments == state.instruments:  # Said again for late hearers.
+                return Step(state)
             _trade(state, message)
         case Recorded():
             _recall(state, message)
-        case Woken():
-            return Step(state, _say(state, now_ns))
         case CaughtUp():
             is_first = not state.is_caught_up
-            state.is_caught_up, state.through = True, message.head
+            state.is_caught_up, state.through, state.is_changed = True, message.head, True
             return Step(state, _say(state, now_ns) if is_first else ())
         case Started():
             state.epoch = message.epoch
             return Step(state, (Wake("say", now_ns + SAY_NS),))
         case CommandDone() | RequestExpired() | PeerLost() | PeerBack():
-            pass  # A record that is late is asked for again by the bus, and is only a comfort.
+            # A record that is late is asked for again by the bus, and is only a comfort.
+            return Step(state)
         case _:
             assert_never(message)
+    state.is_changed = True
     return Step(state)
 
 
@@ -124,6 +140,7 @@ def _fill(state: State, fill: Fill) -> None:
 
 def _trade(state: State, rules: InstrumentRules) -> None:
     """Learn what is traded; equity of something else has a peak of its own."""
+    state.instruments = rules.instruments
     named = {value.TRY, *(asset for row in rules.instruments for asset in (row.base, row.quote))}
     traded = tuple(sorted(named))
     if traded != state.traded:
@@ -150,12 +167,24 @@ def _say(state: State, now_ns: int) -> tuple[Struct, ...]:
     again = Wake("say", now_ns + SAY_NS)
     if not state.is_caught_up:
         return (again,)
-    snapshot = _snapshot(state, now_ns)
-    if snapshot.equity is not None:
-        state.peak = state.peak.seen(snapshot.equity)
-    report = _report(state, now_ns)
+    snapshot, report = state.snapshot, state.report
+    if snapshot is None or report is None or state.is_changed or now_ns >= state.same_until_ns:
+        snapshot = _snapshot(state, now_ns)
+        if snapshot.equity is not None:
+            state.peak = state.peak.seen(snapshot.equity)
+        report = _report(state, now_ns)
+        state.is_changed, state.same_until_ns = False, _same_until_ns(state, now_ns)
+    else:
+        snapshot, report = replace(snapshot, at_ns=now_ns), replace(report, at_ns=now_ns)
+    state.snapshot, state.report = snapshot, report
     records = _record_peak(state, now_ns)
     return (Publish("account", snapshot), Publish("pnl", report), *records, again)
+
+
+def _same_until_ns(state: State, now_ns: int) -> int:
+    """Return when time alone changes what is said: a new day, or the exchange's word again."""
+    leads = (held.same_until_ns(now_ns) for held in state.accounts.values())
+    return min((*filter(None, leads), pnl.day_ends_ns(now_ns)))
 
 
 def _snapshot(state: State, now_ns: int) -> AccountSnapshot:
@@ -215,9 +244,11 @@ def _quote_assets(state: State) -> list[Asset]:
 
 def _record_peak(state: State, now_ns: int) -> tuple[Ask, ...]:
     """Ask execution to keep the highest equity when it rose enough, at most once a minute."""
+    if now_ns < state.record_due_ns:
+        return ()
     key = _peak_key(state)
     recorded = state.recorded.get(key, ZERO)
-    if now_ns < state.record_due_ns or state.peak.equity <= recorded * RECORD_RISE:
+    if state.peak.equity <= recorded * RECORD_RISE:
         return ()
     state.records += 1
     state.record_due_ns = now_ns + RECORD_NS

@@ -14,7 +14,6 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -36,18 +35,9 @@ from btcbot.domain.messages import (
     VenueState,
 )
 from btcbot.domain.venue import (
-    AllOrdersRead,
     BalancesRead,
-    CancelAnswered,
     ConnectionsIdle,
-    Doorbell,
-    FillsRead,
-    OpenOrdersRead,
-    OrderRead,
     ReadFailed,
-    ReadOrder,
-    Submitted,
-    TimeRead,
     Venue,
     VenueEffect,
     VenueFill,
@@ -55,10 +45,12 @@ from btcbot.domain.venue import (
 from btcbot.domain.words import TradingState
 from btcbot.killfile import KillFile
 from btcbot.ledger import postings
-from btcbot.orders import commands, disk, hunt, outcomes, resolve, schedule, settle
+from btcbot.orders import commands, disk, resolve, schedule, settle
 from btcbot.orders.accept import take_approval, take_late, take_refusal
+from btcbot.orders.answers import Answered, take_answer
 from btcbot.orders.commands import riskier
 from btcbot.orders.recovery import begin
+from btcbot.orders.schedule import is_quiet
 from btcbot.orders.state import Desk, learn_rules
 from btcbot.orders.turn import Turn
 from btcbot.store.database import StoreBusy
@@ -89,10 +81,9 @@ Request = (
     | ResolveOrder
 )  # fmt: skip
 Inbox = (
-    BookTop | Request | InstrumentRules | Submitted | CancelAnswered | OrderRead | OpenOrdersRead
-    | AllOrdersRead | FillsRead | BalancesRead | TimeRead | ReadFailed | Doorbell | ConnectionsIdle
-    | VenueState | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
-    | Late[Request] | DiskSeen
+    BookTop | Request | Late[Request] | Answered | ReadFailed | InstrumentRules | ConnectionsIdle
+    | DiskSeen | VenueState | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired
+    | StreamGap
 )  # fmt: skip
 
 log = logging.getLogger("btcbot.execution")
@@ -110,6 +101,9 @@ class Persist(Struct, frozen=True):
 
 class LookForKill(Struct, frozen=True):
     """See whether somebody made `run/KILL`; if so it arrives as a command."""
+
+
+LOOK_FOR_KILL = LookForKill()
 
 
 class KeepKillFile(Struct, frozen=True):
@@ -140,6 +134,11 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     if type(message) is BookTop:  # The hottest, and never a fact.
         desk.marks[message.pair] = message
         return Step(desk)
+    if type(message) is InstrumentRules:  # Said again each second, for late hearers.
+        learn_rules(desk, message.instruments)
+        return Step(desk)
+    if type(message) is Woken and message.name == "tick" and is_quiet(desk, now_ns, message.due_ns):
+        return Step(desk, (Wake("tick", now_ns + schedule.TICK_NS), LOOK_FOR_KILL))
     turn, first = Turn(desk, now_ns), desk.head + 1
     before = desk.trading
     effects = _take(turn, message)
@@ -153,40 +152,15 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     return Step(desk, (*persist, *turn.asks, *answers, *said, *effects))
 
 
-def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0912, PLR0915
+def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0912 - one line each
     desk = turn.desk
     match message:
         case ApprovedOrder():
             take_approval(turn, message)
-        case RefuseIntent():
-            take_refusal(turn, message)
-        case Submitted():
-            outcomes.take_submitted(turn, message)
         case Woken():
             return _woken(turn, message)
-        case OpenOrdersRead():
-            schedule.arrived(desk, f"open {message.pair}")
-            outcomes.take_open_orders(turn, message)
-            hunt.hunted(turn, message)
-            resolve.resolve_read(turn, message)
-        case AllOrdersRead():
-            outcomes.take_all_orders(turn, message)
-            hunt.hunted(turn, message)
-            resolve.resolve_read(turn, message)
-        case OrderRead():
-            outcomes.take_order_read(turn, message)
-            settle.close_conserved(turn)
-        case FillsRead():
-            schedule.arrived(desk, "fills" if message.order_id is None else "fills_of")
-            settle.take_fills(turn, message, _postings_of_fill)
-            hunt.hunted(turn, message)
-        case BalancesRead():
-            schedule.arrived(desk, "balances")
-            settle.take_balances(turn, message, lambda read: postings.of_opening(read.balances))
-            hunt.hunted(turn, message)
-        case TimeRead():
-            schedule.arrived(desk, "clock")
-            desk.clock, desk.clock_read_ns = message, turn.now_ns
+        case RefuseIntent():
+            take_refusal(turn, message)
         case SetTradingState():
             return _set_trading_state(turn, message)
         case SetPause():
@@ -197,16 +171,8 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             commands.record(turn, message)
         case ResolveOrder():
             resolve.resolve(turn, message)
-        case Late(request=ResolveOrder() as word):
-            resolve.take_late(turn, word)
-        case Late(request=ApprovedOrder() as approved):
-            take_late(turn, approved)
-        case Late(request=SetTradingState() | SetPause() as command) if riskier(desk, command):
-            commands.refuse_late(turn, command)
         case Late():
-            return _take(turn, message.request)  # Safe at any time, or answered before.
-        case Doorbell():
-            _ring(turn, message)
+            return _late(turn, message.request)
         case ReadFailed():
             return _note_trouble(turn, message)
         case ConnectionsIdle():
@@ -215,20 +181,29 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             disk.take_disk(turn, message)
         case VenueState():
             return (Publish("venue", replace(message, trouble=desk.trouble or message.trouble)),)
-        case InstrumentRules():
-            learn_rules(desk, message.instruments)
-        case CancelAnswered():
-            if desk.by_order_id.get(message.order_id):  # Heard or not, only a read can tell.
-                turn.ask(ReadOrder(message.order_id))
         case PeerBack() | PeerLost():
             return _note_peer(turn, message)
         case Started():
             begin(turn)
-            return (Wake("tick", turn.now_ns), LookForKill())
-        case BookTop() | CaughtUp() | RequestExpired() | StreamGap():
+            return (Wake("tick", turn.now_ns), LOOK_FOR_KILL)
+        case BookTop() | InstrumentRules() | CaughtUp() | RequestExpired() | StreamGap():
             pass
         case _:
-            assert_never(message)
+            take_answer(turn, message, _postings_of_fill, _postings_of_opening)
+    return ()
+
+
+def _late(turn: Turn, request: Request) -> tuple[Struct, ...]:
+    """Take a request past its deadline: what is riskier then is refused, the rest is as ever."""
+    match request:
+        case ResolveOrder():
+            resolve.take_late(turn, request)
+        case ApprovedOrder():
+            take_late(turn, request)
+        case SetTradingState() | SetPause() if riskier(turn.desk, request):
+            commands.refuse_late(turn, request)
+        case _:
+            return _take(turn, request)
     return ()
 
 
@@ -244,7 +219,7 @@ def _woken(turn: Turn, message: Woken) -> tuple[Struct, ...]:
     if desk.due.get("checkpoint", 0) <= now_ns and not turn.facts:
         desk.due["checkpoint"] = now_ns + CHECKPOINT_NS
         tidy = (Checkpoint(),)
-    return (Wake("tick", now_ns + schedule.TICK_NS), LookForKill(), *tidy)
+    return (Wake("tick", now_ns + schedule.TICK_NS), LOOK_FOR_KILL, *tidy)
 
 
 def _set_trading_state(turn: Turn, message: SetTradingState) -> tuple[Struct, ...]:
@@ -254,15 +229,6 @@ def _set_trading_state(turn: Turn, message: SetTradingState) -> tuple[Struct, ..
     is_leftover = message.by == KILL_FILE and is_old
     is_stopped = turn.desk.trading in commands.STOPPED
     return (KeepKillFile(exists=False),) if is_leftover and not is_stopped else ()
-
-
-def _ring(turn: Turn, message: Doorbell) -> None:
-    """Something moved: read the trades soon, and that order if it is ours; else the balances."""
-    schedule.read_soon(turn, "fills")
-    if message.order_id is None:
-        schedule.read_soon(turn, "balances")
-    if message.order_id is not None and message.order_id in turn.desk.by_order_id:
-        turn.ask(ReadOrder(message.order_id))
 
 
 def _note_trouble(turn: Turn, message: ReadFailed) -> tuple[Struct, ...]:
@@ -289,6 +255,10 @@ def _postings_of_fill(fill: VenueFill, rules: Instrument) -> tuple[Posting, ...]
     return postings.of_fill(
         fill.side, rules.base, rules.quote, fill.quantity, fill.price, fill.fee, fill.tax
     )
+
+
+def _postings_of_opening(read: BalancesRead) -> tuple[Posting, ...]:
+    return postings.of_opening(read.balances)
 
 
 def health(desk: Desk) -> Health:

@@ -65,6 +65,8 @@ class Feed(Struct, frozen=True):
 
     quotes: Quotes
     tape: Tape
+    top_topic: str
+    mark_topic: str
 
 
 class State(Struct):
@@ -83,8 +85,14 @@ class State(Struct):
 def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:
     """Return the state, changed in place, and what to say of the market."""
     if type(message) is QuoteSeen:  # The hottest of a backtest.
-        said = state.feeds[message.pair].quotes.hear_quote(message, now_ns)
-    elif isinstance(message, Woken):
+        feed = state.feeds[message.pair]
+        quotes = feed.quotes
+        top = Publish(feed.top_topic, quotes.hear_quote(message, now_ns))
+        if now_ns - quotes.marked_ns < TICK_NS:
+            return Step(state, (top,))
+        quotes.marked_ns = now_ns
+        return Step(state, (top, Publish(feed.mark_topic, top.message)))
+    if isinstance(message, Woken):
         said = _woken(state, message, now_ns)
     else:
         said = _heard(state, message, now_ns)
@@ -275,6 +283,8 @@ def actor(
         pair: Feed(
             quotes=Quotes(pair=pair, has_depth=has_depth),
             tape=Tape(pair=pair, candles=CandleMaker(pair)),
+            top_topic=f"top.{pair}",
+            mark_topic=f"mark.{pair}",
         )
         for pair in pairs
     }

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import assert_never
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from actors import CODEC
 from btcbot.config import Config
@@ -72,6 +73,7 @@ Inbox = (
 )  # fmt: skip
 
 SAY_NS = 1_000_000_000
+NEVER_NS = (1 << 63) - 1
 
 
 class State(Struct, kw_only=True):
@@ -79,6 +81,7 @@ class State(Struct, kw_only=True):
 
     limits: RiskLimits
     fees: dict[Pair, FeeRates]
+    instruments: tuple[Instrument, ...] = ()
     rules: dict[Pair, Instrument] = field(default_factory=dict)
     marks: dict[Pair, BookTop] = field(default_factory=dict)
     feeds: dict[Pair, FeedStatus] = field(default_factory=dict)
@@ -92,18 +95,33 @@ class State(Struct, kw_only=True):
     silent: tuple[str, ...] = ("market_data", "execution")
     is_caught_up: bool = False
     refusals: dict[Rule, int] = field(default_factory=dict)  # By gate or execution.
+    # What was said last; said again as it is until something changes or its time is over.
+    said: RiskState | None = None
+    is_changed: bool = True
+    same_until_ns: int = 0
 
 
 def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901, PLR0912 - one line each
     """Return the state, changed in place, and what to say."""
     match message:
-        case OrderIntent():
-            return Step(state, (_judged(state, message, now_ns),))
         case BookTop():
+            old = state.marks.get(message.pair)
             state.marks[message.pair] = message
+            if old is None or old.ask != message.ask:  # What positions are valued at.
+                state.is_changed = True
+            return Step(state)
+        case Woken():
+            return Step(state, (_said(state, now_ns), Wake("say", now_ns + SAY_NS)))
+        case FeedState():
+            state.feeds[message.pair] = message.status
+            return Step(state)
+        case OrderIntent():
+            state.is_changed = True
+            return Step(state, (_judged(state, message, now_ns),))
         case Late(request=intent):
             return Step(state, (_refused(intent, Rule.EXPIRED, "asked for longer than allowed"),))
         case IntentVerdict():
+            state.is_changed = True
             return Step(state, _answered(state, message))
         case OrderSubmitting():
             intent = message.intent
@@ -121,19 +139,18 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
                 state.orders[message.intent_id] = Resting(known.intent, known.left, is_unknown)
         case Balances() | Opening():
             _state_balances(state, message)
-        case Woken():
-            return Step(state, (_risk_state(state, now_ns), Wake("say", now_ns + SAY_NS)))
         case Started():
             return Step(state, (Wake("say", now_ns + SAY_NS),))
         case _:
             _note(state, message)
+            return Step(state)
+    state.is_changed = True
     return Step(state)
 
 
 def _note(  # noqa: C901 - one line each
     state: State,
-    message: FeedState
-    | InstrumentRules
+    message: InstrumentRules
     | TradingStateChanged
     | PauseChanged
     | PeerLost
@@ -142,9 +159,10 @@ def _note(  # noqa: C901 - one line each
     | RequestExpired,
 ) -> None:
     match message:
-        case FeedState():
-            state.feeds[message.pair] = message.status
         case InstrumentRules():
+            if message.instruments == state.instruments:  # Said again for late hearers.
+                return
+            state.instruments, state.is_changed = message.instruments, True
             state.rules = {rules.pair: rules for rules in message.instruments}
         case TradingStateChanged():
             state.trading = message.state
@@ -235,8 +253,27 @@ def _picture(state: State, now_ns: int) -> Picture:
     )
 
 
-def _risk_state(state: State, now_ns: int) -> Publish:
-    """Say how much of each limit is used: the worst pair, the worst order."""
+def _said(state: State, now_ns: int) -> Publish:
+    """Say where the limits stand: as before, while nothing changed."""
+    said = state.said
+    if said is None or state.is_changed or now_ns >= state.same_until_ns:
+        said = _risk_state(state, now_ns)
+        state.is_changed, state.same_until_ns = False, _same_until_ns(state, now_ns)
+    else:
+        said = replace(said, at_ns=now_ns)
+    state.said = said
+    return Publish("risk", said)
+
+
+def _same_until_ns(state: State, now_ns: int) -> int:
+    """Return when time alone changes what is said: a minute is over, or the books' lead."""
+    minutes = (t + MINUTE_NS for t in state.sent_ns if now_ns - t < MINUTE_NS)
+    leads = filter(None, (held.same_until_ns(now_ns) for held in state.accounts.values()))
+    return min((*minutes, *leads), default=NEVER_NS)
+
+
+def _risk_state(state: State, now_ns: int) -> RiskState:
+    """Return how much of each limit is used: the worst pair, the worst order."""
     limits, picture = state.limits, _picture(state, now_ns)
     positions = (position_in_try(picture, pair) for pair in state.marks)
     largest = max(
@@ -259,7 +296,7 @@ def _risk_state(state: State, now_ns: int) -> Publish:
         LimitUse("orders_per_minute_max", Decimal(recent), Decimal(limits.orders_per_minute_max)),
     )
     refusals = tuple(sorted(state.refusals.items()))
-    return Publish("risk", RiskState(limits=uses, refusals=refusals, at_ns=now_ns))
+    return RiskState(limits=uses, refusals=refusals, at_ns=now_ns)
 
 
 def actor(limits: RiskLimits, fees: dict[Pair, FeeRates]) -> Actor[State]:

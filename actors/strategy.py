@@ -146,6 +146,10 @@ def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR
     match message:
         case Fill():
             _hold(state, message)
+        case FeedState():
+            state.feeds[message.pair] = message.status
+        case InstrumentRules():
+            state.view.rules = {rules.pair: rules for rules in message.instruments}
         case IntentVerdict():
             if message.rule is not None:
                 _refuse(state, message.intent_id, now_ns)
@@ -160,10 +164,6 @@ def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR
             _refuse(state, message.intent_id, message.at_ns)  # Perhaps long ago: catching up.
         case TradingStateChanged():
             state.trading = message.state
-        case InstrumentRules():
-            state.view.rules = {rules.pair: rules for rules in message.instruments}
-        case FeedState():
-            state.feeds[message.pair] = message.status
         case PeerLost():
             state.silent = tuple(dict.fromkeys((*state.silent, message.source)))
         case PeerBack():

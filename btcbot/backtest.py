@@ -9,6 +9,7 @@ exchange's rules and fees. Our orders do not move the recorded market.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
@@ -43,6 +44,7 @@ ACTORS: Final = ("execution", "market_data", "risk_gate", "accounting", "strateg
 SILENCE_NS: Final = 5_000_000_000  # Without an event: candles are made of such silences.
 LEAD_NS: Final = 2_000_000_000  # Of time as usual before the next event.
 SETTLE_NS: Final = 30_000_000_000  # After the last event: open orders expire, their fills are read.
+RATE_EVERY_NS: Final = 1_000_000_000
 TRY, USDT, USDTTRY = Asset("TRY"), Asset("USDT"), Pair("USDTTRY")
 BALANCES: Final = {TRY: Decimal(100_000), USDT: Decimal(10_000)}
 
@@ -134,7 +136,7 @@ class Stage:
         for name in ACTORS:
             self.start(name)
         if rules.quote != TRY:
-            bus.publish("market_data", f"mark.{USDTTRY}", _fixed_rate(start_ns))
+            self._say_rate()
         bus.run()
 
     def start(self, name: str) -> None:
@@ -143,6 +145,12 @@ class Stage:
         if name == "execution":
             self.venue.open()
 
+    def _say_rate(self) -> None:
+        """Say what a USDT is worth once a second: an old rate is none."""
+        now_ns = self.clock.now_ns()
+        self.bus.publish("market_data", f"mark.{USDTTRY}", _fixed_rate(now_ns))
+        self.bus.at(now_ns + RATE_EVERY_NS, self._say_rate)
+
     def actor(self, name: str) -> Actor[Any]:
         """Return the actor `name` as its process would start it; execution recovers its desk."""
         plan = self._plan
@@ -150,7 +158,7 @@ class Stage:
         match name:
             case "execution":
                 reader = self.writer.reader
-                desk = desk_of(_setup(plan), reader.recover())
+                desk = desk_of(setup_of(plan), reader.recover())
                 self.writer.epoch = desk.epoch
                 performer = _Performer(self.writer, self.venue)
                 return execution.actor(desk, performer, reader.facts_after)
@@ -175,13 +183,15 @@ class Stage:
 
     def follow(self, events: Iterable[Happening]) -> int:
         """Let every event happen at its time; return how many."""
-        clock, run_until, happen = self.clock, self.bus.run_until, self.feed.happen
-        exchange, count = self.exchange, 0
+        run_until, happen, exchange = self.bus.run_until, self.feed.happen, self.exchange
+        count, last_ns = 0, self.clock.now_ns()
         for event in events:
-            if event.at_ns - clock.now_ns() > SILENCE_NS:
-                self._skip_silence(event.at_ns)
-            run_until(event.at_ns)
+            at_ns = event.at_ns
+            if at_ns - last_ns > SILENCE_NS:
+                self._skip_silence(at_ns)
+            run_until(at_ns)
             happen(event)
+            last_ns = at_ns
             count += 1
             if exchange.events:
                 self.venue.ring()
@@ -221,8 +231,7 @@ class Stage:
         )
 
     def _to(self, name: str) -> Callable[[Struct], None]:
-        deliver = self.bus.deliver
-        return lambda message: deliver(name, message)
+        return partial(self.bus.deliver, name)
 
     def _note_account(self, message: AccountSnapshot) -> None:
         self._account = message
@@ -259,14 +268,17 @@ class _Performer:
         self._commit, self._start = writer.commit, venue.start
 
     def __call__(self, effect: Struct) -> None:
+        if type(effect) is execution.LookForKill:  # The hottest, and a process's own.
+            return
         if isinstance(effect, execution.Persist):
             self._commit(effect.facts, effect.first)
         elif isinstance(effect, VenueEffect):
             self._start(effect)
-        # The rest belongs to a process: the kill file, the log, checkpoints, other pids.
+        # The rest belongs to a process too: the kill file, the log, checkpoints, other pids.
 
 
-def _setup(plan: Plan) -> Setup:
+def setup_of(plan: Plan) -> Setup:
+    """Return what a plan fixes for the lives of execution."""
     return Setup(
         tag=TAG,
         mode="backtest",

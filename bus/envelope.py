@@ -16,6 +16,8 @@ from bus.actor import SYSTEM, Whole
 WIRE_VERSION = 1
 FRAME_MAX = 1 << 20
 _ARRAY, _MAP = b"\x01", b"\x02"
+# UnicodeDecodeError is a ValueError; a NaN in a comparison is an ArithmeticError.
+_NO_MESSAGE = (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError)
 
 M = TypeVar("M")
 Name = Annotated[str, Meta(max_length=64)]
@@ -100,6 +102,24 @@ class Codec:
             raise Refused("not_canonical", "the same message has another spelling")
         return envelope
 
+    def crossed(self, message: Struct) -> Struct:
+        """Return `message` as another process hears it, bare: for a bus that has no wire.
+
+        Raises Refused for what `decode` refuses.
+        """
+        kind = _ARRAY[0] if type(message) in self._arrays else _MAP[0]
+        body = self._encode(message)
+        try:
+            found: Struct = self._bodies[kind](body)
+            self._check(found)
+        except _NO_MESSAGE as error:
+            raise Refused("content", str(error)[:200]) from None
+        if self._encode(found) != body:
+            raise Refused("not_canonical", "the same message has another spelling")
+        if len(body) >= FRAME_MAX:
+            raise Refused("size", f"{len(body)} bytes; allowed are up to {FRAME_MAX - 1}")
+        return found
+
     def encode_message(self, message: Struct) -> bytes:
         """Return a bare message as a frame; for messages that rest inside others."""
         return (_ARRAY if type(message) in self._arrays else _MAP) + self._encode(message)
@@ -118,7 +138,6 @@ class Codec:
         try:
             found = decode(memoryview(frame)[1:])
             self._check(getattr(found, "message", found))
-        except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError) as error:
-            # UnicodeDecodeError is a ValueError; a NaN in a comparison is an ArithmeticError.
+        except _NO_MESSAGE as error:
             raise Refused("content", str(error)[:200]) from None
         return found

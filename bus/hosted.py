@@ -22,7 +22,7 @@ class Hosted:
 
     __slots__ = (
         "actor", "epoch", "facts", "handle", "inbox_of_paused", "is_down", "is_paused", "name",
-        "outstanding", "perform", "silences", "state", "through", "timers",
+        "outstanding", "perform", "routes", "silences", "state", "through", "timers",
     )  # fmt: skip
 
     def __init__(self, actor: Actor[Any], epoch: int) -> None:
@@ -34,6 +34,7 @@ class Hosted:
         self.perform = actor.perform
         self.facts = frozenset(actor.facts)
         self.through = actor.facts_after
+        self.routes: dict[str, tuple[Hosted, ...]] = {}  # Who hears a topic of it; found once.
         self.timers: dict[str, int] = {}
         self.outstanding: dict[str, Ask] = {}
         self.is_down = False
@@ -55,17 +56,16 @@ class Record:
 
     def __init__(self, *, keeps_log: bool) -> None:
         self.said: list[Struct] | None = [] if keeps_log else None
-        self._taps: dict[type[Struct], list[Callable[[Any], None]]] = {}
+        self.taps: dict[type[Struct], list[Callable[[Any], None]]] = {}
 
     def tap(self, kind: type[M], hear: Callable[[M], None]) -> None:
-        self._taps.setdefault(kind, []).append(hear)
+        self.taps.setdefault(kind, []).append(hear)
 
     def note(self, message: Struct) -> None:
         if self.said is not None:
             self.said.append(message)
-        if self._taps and (hearers := self._taps.get(type(message))):
-            for hear in hearers:
-                hear(message)
+        for hear in self.taps.get(type(message), ()):
+            hear(message)
 
 
 def facts_after(

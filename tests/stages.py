@@ -74,7 +74,7 @@ def fresh(name: str) -> Actor[Any]:
     match name:
         case "execution":
             reader = Writer(":memory:").reader
-            desk = desk_of(backtest._setup(PLAN), reader.recover())
+            desk = desk_of(backtest.setup_of(PLAN), reader.recover())
             return execution.actor(desk, lambda _effect: None, reader.facts_after)
         case "control":
             return control.actor(Config(pairs=(BTCTRY,)), lambda _effect: None, MY_PID)

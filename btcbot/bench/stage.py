@@ -147,7 +147,7 @@ class Sink(Struct):
 
     count: int
     taken_ns: list[int] = field(default_factory=list)
-    # With those refused: a machine that stalls fills the limit of open orders.
+    # With those refused: a machine that stalls for longer than a book is fresh.
     seen: set[IntentId] = field(default_factory=set)
 
 
@@ -224,7 +224,7 @@ def ours(role: str, folder: Path, count: int, rate: float) -> None:
             order_notional_max_try=big,
             position_notional_max_try=big,
             book_age_max_ms=5_000,
-            open_orders_max=40,
+            open_orders_max=count,  # A machine that stalls has a backlog: it is timed, not refused.
         )
         made = risk_gate.actor(limits, {PAIR: default_fees(TRY)})
     else:

@@ -37,6 +37,10 @@ class Account(Struct, frozen=True):
         free = min(max(self.free + moved, ZERO), max(total, ZERO))
         return AssetBalance(asset, Amount(total), Amount(free))
 
+    def same_until_ns(self, now_ns: int) -> int:
+        """Return when time alone will change what is shown; 0: never."""
+        return self.booked_ns + BOOKS_LEAD_NS if self._books_lead(now_ns) else 0
+
     def _books_lead(self, now_ns: int) -> bool:
         return self.booked_ns > self.stated_ns and now_ns - self.booked_ns < BOOKS_LEAD_NS
 

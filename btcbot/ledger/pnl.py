@@ -52,6 +52,11 @@ def day_of(at_ns: int) -> str:
     return _day_of_hour(at_ns // HOUR_NS)
 
 
+def day_ends_ns(at_ns: int) -> int:
+    """Return when the hour of `at_ns` is over; a day ends with one of its hours, not before."""
+    return (at_ns // HOUR_NS + 1) * HOUR_NS
+
+
 @lru_cache(64)
 def _day_of_hour(hour: int) -> str:
     """Return the day of an hour since 1970, UTC; Istanbul is whole hours away."""

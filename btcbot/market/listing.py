@@ -27,6 +27,7 @@ class Listing(Struct):
     pairs: tuple[Pair, ...]
     instruments: dict[Pair, Instrument] = field(default_factory=dict)
     listed: tuple[Pair, ...] = ()  # Every pair of the exchange, for suggestions.
+    ours: tuple[Instrument, ...] = ()  # What is said: the values of `instruments`.
     read_ns: int = 0
     due_ns: int = 0
 
@@ -56,6 +57,7 @@ class Listing(Struct):
             self.instruments[pair] = rules
             if old is not None and rules != old:
                 complaints.append(Complain("rules_changed", _difference(old, rules)))
+        self.ours = tuple(self.instruments.values())
         return (self._say(now_ns), *complaints)
 
     def tick(self, now_ns: int) -> Said:
@@ -68,8 +70,7 @@ class Listing(Struct):
         return (*said, self._say(now_ns)) if self.instruments else said
 
     def _say(self, now_ns: int) -> Say:
-        ours = tuple(self.instruments.values())
-        return Say("rules", InstrumentRules(instruments=ours, at_ns=now_ns))
+        return Say("rules", InstrumentRules(instruments=self.ours, at_ns=now_ns))
 
     def _unknown(self, pair: Pair) -> str:
         near = difflib.get_close_matches(pair, self.listed, n=3)

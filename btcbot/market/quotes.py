@@ -78,8 +78,8 @@ class Quotes(Struct, kw_only=True):
     def session_ended(self, reason: str, now_ns: int) -> None:
         self._void(reason, now_ns)
 
-    def hear_quote(self, seen: QuoteSeen, now_ns: int) -> Said:
-        """Say a quote that has nothing beneath it; recordings come this way."""
+    def hear_quote(self, seen: QuoteSeen, now_ns: int) -> BookTop:
+        """Return the top of a quote that has nothing beneath it; recordings come this way."""
         self.book.is_void = False  # A quote is whole: nothing of it can be missing.
         self.confirmed_ns = self.told_ns = now_ns
         self.top = top = BookTop(
@@ -91,10 +91,7 @@ class Quotes(Struct, kw_only=True):
             changed_ns=now_ns,
             confirmed_ns=now_ns,
         )
-        if now_ns - self.marked_ns < SECOND_NS:
-            return (Say(f"top.{seen.pair}", top),)
-        self.marked_ns = now_ns
-        return (Say(f"top.{seen.pair}", top), Say(f"mark.{seen.pair}", top))
+        return top
 
     def hear_snapshot(self, seen: BookSnapshot, now_ns: int) -> Said:
         applied = self.book.reset(seen.change_set, seen.bids, seen.asks)

@@ -35,6 +35,28 @@ UNKNOWN_FOR_NS = 60 * SECOND
 PROBE_NS = 60 * SECOND
 
 
+def is_quiet(desk: Desk, now_ns: int, due_ns: int) -> bool:
+    """Return whether a tick that was asked for at `due_ns` finds nothing to do.
+
+    So it is most of a day: nothing live, paused or under way, and no read due.
+    """
+    due = desk.due.get
+    return not (
+        desk.live
+        or desk.waiting
+        or desk.pauses
+        or desk.hunts
+        or desk.kill_command is not None
+        or desk.is_blind
+        or due("fills", 0) <= now_ns  # Never read before the books are open.
+        or due("balances", 0) <= now_ns
+        or due("clock", 0) <= now_ns
+        or due("checkpoint", 0) <= now_ns
+        or any(due(f"open {pair}", 0) <= now_ns for pair in desk.setup.pairs)
+        or abs(now_ns - due_ns) > STEP_NS
+    )
+
+
 def tend(turn: Turn, due_ns: int) -> None:
     """Do what is due now; this tick was asked for at `due_ns`."""
     desk, now_ns = turn.desk, turn.now_ns

@@ -173,6 +173,7 @@ class Desk(Struct, kw_only=True):
     pauses: dict[Scope, PauseChanged] = field(default_factory=dict)
     # What is known of the world just now; not recovered, learnt again.
     marks: dict[Pair, BookTop] = field(default_factory=dict)
+    instruments: tuple[Instrument, ...] = ()  # As heard last; `rules` follow from all that came.
     rules: dict[Pair, Instrument] = field(default_factory=dict)
     clock: TimeRead | None = None
     clock_read_ns: int = 0
@@ -213,6 +214,9 @@ def held_after(held: Decimal, side: Side, quantity: Decimal) -> Decimal:
 
 def learn_rules(desk: Desk, instruments: tuple[Instrument, ...]) -> None:
     """Take the rules as they are now; a pair that is gone keeps its own, and is not traded."""
+    if instruments == desk.instruments:
+        return
+    desk.instruments = instruments
     gone = {pair: replace(rules, is_trading=False) for pair, rules in desk.rules.items()}
     desk.rules = {**gone, **{rules.pair: rules for rules in instruments}}
 

@@ -23,7 +23,7 @@ from btcbot.btcturk.feed import BtcturkFeed
 from btcbot.btcturk.venue import BtcturkVenue
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import default_fees
-from btcbot.domain.messages import BookTop, CommandDone
+from btcbot.domain.messages import STREAMS, BookTop, CommandDone
 from btcbot.orders.recovery import desk_of
 from btcbot.orders.state import Desk, Setup
 from btcbot.sim import restless
@@ -89,6 +89,8 @@ class World:
         self._restarts: set[str] = set()
         self._woken = asyncio.Event()
         self._is_over = False
+        for stream in STREAMS:  # What only people look at is encoded and decoded all the same.
+            self.bus.tap(stream, lambda _message: None)
         self.committed = 0  # The last fact that the disk was said to have.
         self.people = People(self)
         self.bus.tap(CommandDone, self.people.answered)

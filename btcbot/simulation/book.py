@@ -16,16 +16,36 @@ MARKET_GUARD: Final = Decimal("0.05")  # A market order goes no further from the
 class Market:
     """The rules, the book of everybody else, and our resting orders and waiting stops."""
 
-    __slots__ = ("ask", "asks", "bid", "bids", "last", "resting", "rules", "stops")
+    __slots__ = ("_asks", "_bids", "ask", "bid", "last", "resting", "rules", "stops", "top")
 
     def __init__(self, rules: Instrument) -> None:
         self.rules = rules
-        self.bids: dict[Decimal, Decimal] = {}
-        self.asks: dict[Decimal, Decimal] = {}
+        self._bids: dict[Decimal, Decimal] = {}
+        self._asks: dict[Decimal, Decimal] = {}
+        # Quantities at `bid` and `ask`, which are then the whole book; None: its levels are.
+        self.top: tuple[Decimal, Decimal] | None = None
         self.bid, self.ask = ZERO, ZERO  # Best prices; 0: that side is empty.
         self.last = ZERO  # Of the last trade; 0: none yet.
         self.resting: list[Order] = []  # In order of arrival.
         self.stops: list[Order] = []  # In order of arrival.
+
+    @property
+    def bids(self) -> dict[Decimal, Decimal]:
+        """Levels of everybody else's buys; those of a bare quote are made when looked at."""
+        if self.top is not None:
+            self._unfold(*self.top)
+        return self._bids
+
+    @property
+    def asks(self) -> dict[Decimal, Decimal]:
+        """Levels of everybody else's sells."""
+        if self.top is not None:
+            self._unfold(*self.top)
+        return self._asks
+
+    def _unfold(self, bid_quantity: Decimal, ask_quantity: Decimal) -> None:
+        self._bids, self._asks = {self.bid: bid_quantity}, {self.ask: ask_quantity}
+        self.top = None
 
     @property
     def price(self) -> Decimal:
@@ -52,10 +72,11 @@ class Market:
 
     def replace(self, bids: Levels, asks: Levels) -> None:
         """Take a whole new book; levels of quantity 0 are none."""
-        self.bids = {price: quantity for price, quantity in bids if quantity}
-        self.asks = {price: quantity for price, quantity in asks if quantity}
-        self.bid = max(self.bids, default=ZERO)
-        self.ask = min(self.asks, default=ZERO)
+        self.top = None
+        self._bids = {price: quantity for price, quantity in bids if quantity}
+        self._asks = {price: quantity for price, quantity in asks if quantity}
+        self.bid = max(self._bids, default=ZERO)
+        self.ask = min(self._asks, default=ZERO)
 
     def change(self, bids: Levels, asks: Levels) -> None:
         """Change some levels; quantity 0 removes one."""

@@ -84,9 +84,8 @@ class Exchange:
     ) -> None:  # fmt: skip
         """Replace the book by one level a side: the fast way, for recordings of quotes."""
         market = self.markets[pair]
-        market.bids = {bid: bid_quantity}
-        market.asks = {ask: ask_quantity}
         market.bid, market.ask = bid, ask
+        market.top = bid_quantity, ask_quantity
         if market.resting or market.stops:
             self._market_moved(market, now_ns)
 

@@ -73,7 +73,9 @@ class SimulatedFeed:
             case ReadRules():
                 rules = tuple(market.rules for market in self._exchange.markets.values())
                 self._deliver(RulesRead(instruments=rules))
-            case JoinTrades() | JoinTickers():
+            case JoinTrades():  # The list that a join is answered with: nobody traded before.
+                self._deliver(TradesSeen(pair=self._pair, trades=(), is_backlog=True))
+            case JoinTickers():
                 pass  # A recording misses nothing of itself.
             case ReadCandles():  # And has nothing before it.
                 self._deliver(CandlesRead(pair=self._pair, candles=()))

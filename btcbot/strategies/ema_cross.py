@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from btcbot.domain.ids import Pair
 from btcbot.domain.messages import BookTop
-from btcbot.domain.money import BPS_IN_ONE, Quantity
+from btcbot.domain.money import BPS_IN_ONE, ZERO, Quantity
 from btcbot.domain.words import Side
 from btcbot.strategies.contract import NO_WANTS, MarketView, Want, amount_in, slot_of
 
@@ -39,6 +39,10 @@ class Means(Struct):
     fast: float
     slow: float
     seen: int = 1
+    # Most quotes change a quantity alone, and a float of a Decimal is dear: kept while it holds.
+    bid: Decimal = ZERO
+    ask: Decimal = ZERO
+    middle: float = 0.0
 
 
 class State(Struct, frozen=True):
@@ -56,17 +60,25 @@ def decide(
     state: State, params: Params, view: MarketView, top: BookTop, _now_ns: int
 ) -> tuple[State, tuple[Want, ...]]:
     """Return the state, its means moved by one quote, and an order at a cross."""
-    middle = float(top.bid + top.ask) * 0.5
+    bid, ask = top.bid, top.ask
     means = state.means.get(top.pair)
     if means is None:
+        middle = float(bid + ask) * 0.5
         state.means[top.pair] = Means(middle, middle)
         return state, NO_WANTS
+    if bid == means.bid and ask == means.ask:
+        middle = means.middle
+    else:
+        means.bid, means.ask = bid, ask
+        means.middle = middle = float(bid + ask) * 0.5
     means.fast = fast = means.fast + state.fast_weight * (middle - means.fast)
     means.slow = slow = means.slow + state.slow_weight * (middle - means.slow)
     means.seen += 1
+    if means.seen < params.slow:
+        return state, NO_WANTS
     held = view.holdings.get(top.pair)
     is_long = held is not None and held.quantity > 0
-    if (fast > slow) is is_long or means.seen < params.slow:
+    if (fast > slow) is is_long:
         return state, NO_WANTS
     return state, _cross(params, view, top, Side.SELL if is_long else Side.BUY)
 

@@ -245,3 +245,17 @@ def test_the_full_depth_recording_is_fast_and_small(tmp_path: Path) -> None:
     # CPU, not the clock on the wall: other tests run beside this one.
     assert usage.ru_utime < CPU_MAX_S
     assert usage.ru_maxrss < RSS_MAX_KIB
+
+
+def test_a_pair_in_usdt_is_judged_by_the_documented_rate_all_along(
+    backtest: Backtest, tmp_path: Path
+) -> None:
+    """Limits are in TRY: a rate that nobody says again grows old, and everything is refused."""
+    tape = write(tmp_path / "tape.jsonl", depth_rows())
+
+    done = backtest("--data", tape, "--pair", "BTCUSDT", "--json")
+
+    assert done.returncode == exits.OK, done.stderr
+    summary = json.loads(done.stdout)
+    # 400 USDT are more TRY than one order may be: judged by the rate, not for want of one.
+    assert set(summary["refusals"]) == {"order_notional"}, summary

@@ -1,13 +1,14 @@
 """What surrounds a message: who said it, in which life, as which of how many, because of what."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
 from bus.actor import Actor, Ask, Hears, Publish, Started
-from bus.envelope import WIRE_VERSION, Refused
+from bus.envelope import FRAME_MAX, WIRE_VERSION, Refused
 from tests.bus.station import CODEC, START_NS, Calibrate, Reading, Room, frame, noting
 
 ROOF = Reading(place="roof", degrees=20)
@@ -92,3 +93,30 @@ def test_every_part_has_a_type_and_bounds(place: int, value: object, reason: str
     with pytest.raises(Refused) as refused:
         CODEC.decode(b"\x01" + msgspec.msgpack.encode(parts))
     assert refused.value.reason == reason
+
+
+def test_a_message_that_crosses_bare_is_a_copy_that_says_the_same() -> None:
+    crossed = CODEC.crossed(ROOF)
+
+    assert crossed == CODEC.decode_message(CODEC.encode_message(ROOF)) == ROOF
+    assert crossed is not ROOF
+
+
+@pytest.mark.parametrize(
+    ("degrees", "reason"),
+    [("20", "content"), (None, "content"), (20.5, "content"), ("x" * FRAME_MAX, "content")],
+    ids=["text", "nothing", "a float", "too long"],
+)
+def test_what_crosses_bare_is_refused_as_a_frame_would_be(degrees: Any, reason: str) -> None:
+    wrong = Reading(place="roof", degrees=degrees)
+
+    with pytest.raises(Refused) as bare:
+        CODEC.crossed(wrong)
+    with pytest.raises(Refused) as framed:
+        CODEC.decode_message(CODEC.encode_message(wrong))
+    assert bare.value.reason == framed.value.reason == reason
+
+
+def test_a_message_that_fills_no_frame_does_not_cross() -> None:
+    with pytest.raises(Refused, match="size"):
+        CODEC.crossed(Reading(place="x" * FRAME_MAX, degrees=1))

@@ -149,6 +149,19 @@ def test_without_bytes_the_message_itself_is_handed_on_and_with_bytes_a_copy() -
         assert (world.heard[0] is ROOF) is (codec is None)
 
 
+def test_what_nobody_hears_or_notes_is_not_decoded_and_all_else_is_once() -> None:
+    decoded: list[Struct] = []
+    codec = Codec(arrays=(Reading,), maps=(Calibrate, Calibrated, Storm), check=decoded.append)
+    world = World(codec, keeps_log=False)
+
+    world.tell("mast", ROOF)  # Said on `air.`, which the ear hears, and on `sea.`.
+    assert decoded == [ROOF]
+
+    world.bus.tap(Reading, lambda _reading: None)
+    world.tell("mast", ROOF)
+    assert decoded == [ROOF] * 3
+
+
 def test_with_bytes_what_no_peer_would_accept_cannot_be_said() -> None:
     world = World()
     with pytest.raises(Refused, match="content"):

@@ -71,6 +71,12 @@ def picture(limits: dict[str, Any] | None = None, **more: Any) -> Picture:
     return replace(made, **more)
 
 
+def bounded(low: str | None, high: str | None) -> Picture:
+    """Return a picture in which exchange info names bounds of the price."""
+    bounds = {"price_min": low and D(low), "price_max": high and D(high)}
+    return picture(rules={**DOCUMENTED, BTCTRY: replace(DOCUMENTED[BTCTRY], **bounds)})
+
+
 def resting(number: int = 1, is_unknown: bool = False, **more: Any) -> dict[IntentId, Resting]:
     """Return an order of ours far from the market, in a slot of its own."""
     key = IntentId(f"{number:026}")
@@ -141,6 +147,10 @@ TABLE: list[Row] = [
     ("no price", Rule.NOT_ON_TICK, picture(), intent(), picture(), intent("0"), ("0 TRY",)),
     ("minimum", Rule.BELOW_MINIMUM, picture(), intent(quantity="0.00003997"),
      picture(), intent(quantity="0.00003996"), ("99.90", "99.91")),
+    ("lowest price", Rule.PRICE_BOUNDS, bounded("2500000", None), intent("2500000"),
+     bounded("2500010", None), intent("2500000"), ("2500000", "2500010")),
+    ("highest price", Rule.PRICE_BOUNDS, bounded(None, "2500000"), intent("2500000"),
+     bounded(None, "2499990"), intent("2500000"), ("2500000", "2499990")),
     ("age", Rule.STALE_BOOK, picture(marks={BTCTRY: top(BTCTRY, "2499990", "2500010", 2_000 * MS)}),
      intent(), picture(marks={BTCTRY: top(BTCTRY, "2499990", "2500010", 2_000 * MS + 1)}),
      intent(), ("2001 ms", "2000 ms")),

@@ -1,0 +1,103 @@
+"""A tick of execution that is skipped would have done nothing."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from msgspec import Struct
+from msgspec.structs import replace
+
+from btcbot import backtest
+from btcbot.bench.goals import made_quotes, quotes_plan
+from btcbot.orders import commands, schedule
+from btcbot.orders.schedule import SECOND
+from btcbot.orders.state import UNAUTHORISED_MAX, Desk
+from btcbot.orders.turn import Turn
+from bus.actor import Actor, Step, Woken
+
+MEANS = {"fast": 10, "slow": 20}
+PLAN = quotes_plan(has_codec=False)
+SETUP = backtest.setup_of(PLAN)
+
+
+class Witnessed(backtest.Stage):
+    """A backtest in which every quiet tick is done in full as well, on a copy of the desk."""
+
+    quiet = busy = 0
+
+    def actor(self, name: str) -> Actor[Any]:
+        made = super().actor(name)
+        if name != "execution":
+            return made
+        handle = made.handle
+
+        def witnessed(desk: Desk, message: Struct, now_ns: int) -> Step[Desk]:
+            if isinstance(message, Woken) and message.name == "tick":
+                self._look(desk, message.due_ns, now_ns)
+            return handle(desk, message, now_ns)
+
+        fields = {field: getattr(made, field) for field in made.__dataclass_fields__}
+        return Actor(**{**fields, "handle": witnessed})
+
+    def _look(self, desk: Desk, due_ns: int, now_ns: int) -> None:
+        if not schedule.is_quiet(desk, now_ns, due_ns):
+            self.busy += 1
+            return
+        self.quiet += 1
+        turn = Turn(deepcopy(desk), now_ns)
+        commands.end_pauses(turn)
+        schedule.tend(turn, due_ns)
+        assert not turn.facts
+        assert not turn.asks
+        assert turn.desk == desk
+
+
+def test_a_quiet_tick_done_in_full_would_say_nothing_ask_nothing_and_change_nothing() -> None:
+    plan = replace(PLAN, params=replace(PLAN.params, **MEANS))
+    quotes = list(made_quotes(6_000))
+    stage = Witnessed(plan, quotes[0].at_ns)
+
+    stage.play(quotes)
+
+    assert stage.result(quotes[0].at_ns, len(quotes)).fills
+    assert stage.quiet > 400
+    assert stage.busy > 100
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        {"live": {"an intent": None}},
+        {"waiting": {"fills": 1}},
+        {"pauses": {"all": None}},
+        {"hunts": {"BTCTRY": None}},
+        {"kill_command": "kill"},
+        {"unauthorised": UNAUTHORISED_MAX},
+    ],
+    ids=lambda doubt: next(iter(doubt)),
+)
+def test_a_tick_is_not_quiet_while_anything_is_live_under_way_or_in_doubt(
+    doubt: dict[str, Any],
+) -> None:
+    due = dict.fromkeys(("clock", "fills", "balances", "checkpoint", "open BTCTRY"), 2)
+    desk = Desk(setup=SETUP, due=due)
+    assert schedule.is_quiet(desk, 1, 1)
+
+    assert not schedule.is_quiet(replace(desk, **doubt), 1, 1)
+
+
+@pytest.mark.parametrize("name", ["clock", "fills", "balances", "checkpoint", "open BTCTRY"])
+def test_a_tick_is_not_quiet_when_a_read_is_due_or_was_never_asked_for(name: str) -> None:
+    due = dict.fromkeys(("clock", "fills", "balances", "checkpoint", "open BTCTRY"), 2)
+
+    for changed in ({**due, name: 1}, {key: at for key, at in due.items() if key != name}):
+        assert not schedule.is_quiet(Desk(setup=SETUP, due=changed), 1, 1)
+
+
+def test_a_tick_that_comes_late_or_early_is_never_quiet() -> None:
+    due = dict.fromkeys(("clock", "fills", "balances", "checkpoint", "open BTCTRY"), 9 * SECOND)
+    desk = Desk(setup=SETUP, due=due)
+
+    assert schedule.is_quiet(desk, 4 * SECOND, 3 * SECOND)
+    assert not schedule.is_quiet(desk, 4 * SECOND, 3 * SECOND - 1)
+    assert not schedule.is_quiet(desk, 4 * SECOND, 5 * SECOND + 1)
