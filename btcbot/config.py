@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct, field
 
+from btcbot import fault_profile
 from btcbot.catalog.bounds import DAY_S, CaptureBounds
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED, FeeRates, default_fees
@@ -86,6 +87,7 @@ class Sandbox(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: int = 1  # Of the synthetic market: one seed, one market.
     data: Path | None = None  # A recording to play instead of the synthetic market.
     speed: Decimal = Decimal(1)  # Market seconds per second.
+    faults: str = ""  # What goes wrong: calm, flaky, hostile, maintenance, or a file's full path.
 
 
 class Dashboard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -317,10 +319,16 @@ def _problems(config: Config) -> Iterator[str]:
             "HOME/run); tcp:// needs CURVE, which this version does not have"
         )
     yield from _problems_of_capture(config.capture)
+    yield from _problems_of_sandbox(config)
+
+
+def _problems_of_sandbox(config: Config) -> Iterator[str]:
     if config.sandbox.speed <= 0:
         yield f"sandbox.speed = {config.sandbox.speed}: expected more than 0 (1 is real time)"
     if config.sandbox.port == config.dashboard.port and config.owns_sandbox:
         yield f"dashboard.port = {config.dashboard.port}: the sandbox has it; choose another"
+    if config.sandbox.faults:
+        yield from fault_profile.problems("sandbox.faults", config.sandbox.faults)
     if config.sandbox.data is not None and not config.sandbox.data.is_file():
         yield f"sandbox.data = {str(config.sandbox.data)!r}: no such file"
 

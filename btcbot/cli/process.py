@@ -85,6 +85,8 @@ def load(name: str) -> ModuleType:
 def serve_sandbox(config: Config) -> None:
     """Be the exchange of mode sandbox until told to end."""
     from btcbot.cli.sandbox import Settings, run
+    from btcbot.fault_profile import profile_of
+    from btcbot.simulation.faults import Profile
 
     if unknown := [pair for pair in config.pairs if pair not in DOCUMENTED]:
         raise ConfigError(f"pairs = {unknown}: the sandbox trades {', '.join(DOCUMENTED)}")
@@ -102,6 +104,7 @@ def serve_sandbox(config: Config) -> None:
             data=(config.sandbox.data,) if config.sandbox.data else (),
             speed=float(config.sandbox.speed),
             state=config.home / "sandbox",
+            faults=profile_of(config.sandbox.faults) if config.sandbox.faults else Profile(),
         )
     )
 
