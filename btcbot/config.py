@@ -45,7 +45,6 @@ HOME_DEFAULT = Path("~/.local/state/btcbot")
 # The kernel takes 107 bytes. supervisord binds "sv.sock.<pid>" first, which is no longer than this.
 SOCKET_PATH_MAX = 100
 LONGEST_SOCKET = "market_data.pub"
-ACKNOWLEDGEMENT = "I_UNDERSTAND"
 
 
 class Exchange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -241,25 +240,6 @@ def thaw(path: Path) -> tuple[Config, str]:
         return config, str(tree["run_id"])
     except (OSError, KeyError, TypeError, msgspec.MsgspecError) as error:
         raise ConfigError(f"{path}: {error}; start the fleet with `btcbot up`") from None
-
-
-def refusals(config: Config) -> list[str]:
-    """Return every reason why `config` may not start trading; empty: it may.
-
-    Only sandbox trades in this version. For live, each missing condition of arming is named too.
-    """
-    if config.mode == "sandbox":
-        return []
-    found = [f"mode = {config.mode!r}: this version trades in sandbox only; set mode = 'sandbox'"]
-    if config.mode == "live":
-        if not config.live.armed:
-            found.append("live.armed = false: must be true to trade live")
-        if config.live.acknowledge != ACKNOWLEDGEMENT:
-            found.append(f"live.acknowledge: must be {ACKNOWLEDGEMENT!r} to trade live")
-        if (config.run / "KILL").exists():
-            found.append(f"the kill switch is on: {config.run / 'KILL'} exists")
-        found.append("`btcbot check --live` is not green: this version has no such check")
-    return found
 
 
 def _base_file(above: Sequence[Layer]) -> Path | None:

@@ -19,9 +19,10 @@ from typing import Final
 from setproctitle import setproctitle
 
 from btcbot import logs
+from btcbot.arming import refusals
 from btcbot.cli import exits
 from btcbot.cli.guard import Guard
-from btcbot.config import Config, refusals, thaw
+from btcbot.config import Config, thaw
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.layers import ConfigError
 from btcbot.secret import SecretError, read_secret
