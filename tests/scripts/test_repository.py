@@ -16,7 +16,7 @@ SCRIPTS = (
     "scripts/check",
     "scripts/venv",
     "scripts/lock",
-    "scripts/fuzz-exchange",
+    "scripts/fuzz",
     "scripts/recorder-kills",
     ".ci/run",
 )
