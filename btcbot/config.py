@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct, field
 
+from btcbot import fault_profile
 from btcbot.catalog.bounds import DAY_S, CaptureBounds
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED, FeeRates, default_fees
@@ -44,7 +45,6 @@ HOME_DEFAULT = Path("~/.local/state/btcbot")
 # The kernel takes 107 bytes. supervisord binds "sv.sock.<pid>" first, which is no longer than this.
 SOCKET_PATH_MAX = 100
 LONGEST_SOCKET = "market_data.pub"
-ACKNOWLEDGEMENT = "I_UNDERSTAND"
 
 
 class Exchange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,6 +86,7 @@ class Sandbox(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: int = 1  # Of the synthetic market: one seed, one market.
     data: Path | None = None  # A recording to play instead of the synthetic market.
     speed: Decimal = Decimal(1)  # Market seconds per second.
+    faults: str = ""  # What goes wrong: calm, flaky, hostile, maintenance, or a file's full path.
 
 
 class Dashboard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -256,25 +257,6 @@ def thaw(path: Path) -> tuple[Config, str]:
         raise ConfigError(f"{path}: {error}; start the fleet with `btcbot up`") from None
 
 
-def refusals(config: Config) -> list[str]:
-    """Return every reason why `config` may not start trading; empty: it may.
-
-    Only sandbox trades in this version. For live, each missing condition of arming is named too.
-    """
-    if config.mode == "sandbox":
-        return []
-    found = [f"mode = {config.mode!r}: this version trades in sandbox only; set mode = 'sandbox'"]
-    if config.mode == "live":
-        if not config.live.armed:
-            found.append("live.armed = false: must be true to trade live")
-        if config.live.acknowledge != ACKNOWLEDGEMENT:
-            found.append(f"live.acknowledge: must be {ACKNOWLEDGEMENT!r} to trade live")
-        if (config.run / "KILL").exists():
-            found.append(f"the kill switch is on: {config.run / 'KILL'} exists")
-        found.append("`btcbot check --live` is not green: this version has no such check")
-    return found
-
-
 def _base_file(above: Sequence[Layer]) -> Path | None:
     """Return the btcbot.toml to read first: naming a home names its file."""
     for layer in reversed(above):
@@ -332,10 +314,16 @@ def _problems(config: Config) -> Iterator[str]:
             "HOME/run); tcp:// needs CURVE, which this version does not have"
         )
     yield from _problems_of_capture(config.capture)
+    yield from _problems_of_sandbox(config)
+
+
+def _problems_of_sandbox(config: Config) -> Iterator[str]:
     if config.sandbox.speed <= 0:
         yield f"sandbox.speed = {config.sandbox.speed}: expected more than 0 (1 is real time)"
     if config.sandbox.port == config.dashboard.port and config.owns_sandbox:
         yield f"dashboard.port = {config.dashboard.port}: the sandbox has it; choose another"
+    if config.sandbox.faults:
+        yield from fault_profile.problems("sandbox.faults", config.sandbox.faults)
     if config.sandbox.data is not None and not config.sandbox.data.is_file():
         yield f"sandbox.data = {str(config.sandbox.data)!r}: no such file"
 

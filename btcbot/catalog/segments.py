@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import IntEnum
+from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,7 @@ PERIOD_NS: Final = 3_600 * SECOND_NS
 SEGMENT_MAX: Final = 64 << 20
 PENDING_MAX: Final = 256 << 10  # Payload bytes after which a flush is due: some ms of compression.
 PAYLOAD_MAX: Final = 16 << 20  # Twice the longest REST answer that is read at all.
+CHECK_SIZE: Final = 8
 BLOCK_MAX: Final = PENDING_MAX + PAYLOAD_MAX + (1 << 20)
 
 
@@ -76,10 +78,16 @@ class _Version(Struct, frozen=True, array_like=True):
 
 
 class Sealing(Struct, frozen=True, array_like=True):
-    """What a segment ends with when its writer ended it."""
+    """What a segment ends with when its writer ended it.
+
+    `check`: 8 bytes of blake2b over every byte before this block. A block stands on its own, so one
+    that was copied, moved or taken out leaves no damage; it leaves another check. Empty: written
+    before there was one.
+    """
 
     records: int
     sealed_ns: int
+    check: bytes = b""
 
 
 class Acknowledged(Struct, frozen=True):
@@ -96,6 +104,7 @@ class Report(Struct, frozen=True, kw_only=True):
     `torn_at`: the byte from which nothing can be read, None when all can: the tail of a writer that
     died, or is at work. `damaged`: (from, to) bytes of what is unreadable with good blocks after
     it, which no death of a writer does. `missing`: records that the sealing counts and nobody read.
+    `is_altered`: its bytes are not those that were sealed.
     """
 
     path: Path
@@ -108,10 +117,12 @@ class Report(Struct, frozen=True, kw_only=True):
     torn_at: int | None
     damaged: tuple[tuple[int, int], ...]
     missing: int
+    is_altered: bool = False
 
     @property
     def is_sound(self) -> bool:
-        return self.is_sealed and not self.damaged and not self.missing and self.torn_at is None
+        is_whole = self.is_sealed and not self.is_altered and self.torn_at is None
+        return is_whole and not self.damaged and not self.missing
 
 
 class SegmentError(Exception):
@@ -158,6 +169,7 @@ class SegmentWriter:
         self._period, self._size, self._records = 0, 0, 0
         self.path: Path | None = None  # The segment that is open.
         self.kept, self.lost = 0, 0  # Records of this life.
+        self._check = blake2b(digest_size=CHECK_SIZE)  # Of the open segment.
         self._untold, self._lost_since_ns = 0, 0  # Lost, and not said in any opening yet.
 
     @property
@@ -237,6 +249,7 @@ class SegmentWriter:
         self._descriptor = os.open(path, flags, 0o600)
         self._named_ns, self._period = named_ns, period
         self.path, self._size, self._records = path, 0, 0
+        self._check = blake2b(digest_size=CHECK_SIZE)
         opening = Opening(
             VERSION, self._writer, self._life_ns, self._number, first_ns, self._untold,
             self._lost_since_ns,
@@ -246,7 +259,7 @@ class SegmentWriter:
         self._untold = self._lost_since_ns = 0
 
     def _seal(self, now_ns: int) -> None:
-        self._write(_Kind.SEALING, _encode(Sealing(self._records, now_ns)))
+        self._write(_Kind.SEALING, _encode(Sealing(self._records, now_ns, self._check.digest())))
         descriptor, self._descriptor, self.path = self._descriptor, -1, None
         self._seal_file(descriptor, self._folder)
 
@@ -256,6 +269,7 @@ class SegmentWriter:
         while view:
             view = view[os.write(self._descriptor, view) :]
         self._size += len(block)
+        self._check.update(block)
 
     def _abandon(self) -> None:
         """Leave the open segment as it was after its last whole block; never return to it."""
@@ -287,17 +301,19 @@ def verify(path: Path) -> Report:
     raw = path.read_bytes()
     opening: Opening | None = None
     sealing: Sealing | None = None
-    records, end = 0, 0
+    records, end, is_altered = 0, 0, False
     times: list[int] = []
     damaged: list[tuple[int, int]] = []
     for block, found in _scan(path, raw):
         if block.start > end:
             damaged.append((end, block.start))
         end = block.end
+        is_altered |= sealing is not None  # Nothing comes after what seals it.
         if isinstance(found, Opening):
             opening = found
         elif isinstance(found, Sealing):
             sealing = found
+            is_altered |= sealing.check not in (b"", _check_of(raw[: block.start]))
         elif found:
             records += len(found)
             times = [*times[:1], found[0].received_ns, found[-1].received_ns]
@@ -312,7 +328,12 @@ def verify(path: Path) -> Report:
         torn_at=end if end < len(raw) or opening is None else None,
         damaged=tuple(damaged),
         missing=max(sealing.records - records, 0) if sealing else 0,
+        is_altered=is_altered,
     )
+
+
+def _check_of(raw: bytes) -> bytes:
+    return blake2b(raw, digest_size=CHECK_SIZE).digest()
 
 
 def segments(folder: Path) -> list[Path]:

@@ -72,6 +72,9 @@ def verify_segments(folder: Path) -> Iterator[Defect]:
             yield Defect(str(path), 0, Flaw.HASH, f"bytes {start} to {end} are damaged")
         if report.missing:
             yield Defect(str(path), 0, Flaw.MISSING, f"{report.missing} records are missing")
+        if report.is_altered and not report.damaged and not report.missing:
+            reason = "its blocks are not those that were sealed: copied, moved, or of another file"
+            yield Defect(str(path), 0, Flaw.HASH, reason)
         if report.torn_at is not None and path != paths[-1]:
             row = report.records
             reason = f"it ends at byte {report.torn_at} after record {row}"

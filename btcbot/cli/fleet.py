@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Final
 
 import btcbot
+from btcbot.arming import refusals
 from btcbot.cli import exits
 from btcbot.cli.common import stop
-from btcbot.config import Config, freeze, refusals
+from btcbot.config import Config, freeze
 from btcbot.layers import ConfigError
 from btcbot.secret import write_secret
 from btcbot.simulation import defaults
@@ -33,7 +34,7 @@ ACTORS: Final = (
     "control",
     "dashboard",
 )
-FOLDERS: Final = ("run", "log", "journal", "data", "quarantine", "sandbox")
+FOLDERS: Final = ("run", "log", "journal", "data", "quarantine", "sandbox", "checks")
 # supervisord closes 5 and up when it reloads, and 3 and up in every child.
 LOCK_DESCRIPTOR: Final = 3
 LOCK_WAIT_S: Final = 0.2
@@ -44,7 +45,7 @@ STOP_WAIT_S: Final = 100.0
 
 def refuse_unarmed(config: Config) -> None:
     """Raise ConfigError with every reason why this configuration may not start."""
-    if reasons := refusals(config):
+    if reasons := refusals(config, time.time_ns()):
         raise ConfigError(*reasons)
 
 
@@ -54,7 +55,7 @@ def make_folders(config: Config) -> None:
         config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not any(config.home.iterdir()):
             config.home.chmod(0o700)
-        _check_owner(config.home)
+        check_owner(config.home)
         for name in FOLDERS:
             (config.home / name).mkdir(mode=0o700, exist_ok=True)
             (config.home / name).chmod(0o700)
@@ -62,7 +63,7 @@ def make_folders(config: Config) -> None:
         raise ConfigError(f"home = {str(config.home)!r}: {error}") from None
 
 
-def _check_owner(home: Path) -> None:
+def check_owner(home: Path) -> None:
     """Raise ConfigError where another user could put files of theirs for ours."""
     found = home.stat()
     if found.st_uid != os.geteuid():
@@ -123,7 +124,7 @@ def check_ports(config: Config) -> None:
         wanted["sandbox.port"] = config.sandbox.port
     give_up = time.monotonic() + PORT_WAIT_S
     for key, port in wanted.items():
-        while not _is_free(port):
+        while not is_free(port):
             if time.monotonic() > give_up:
                 stop(
                     exits.TRY_LATER,
@@ -244,7 +245,7 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

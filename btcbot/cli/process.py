@@ -19,9 +19,10 @@ from typing import Final
 from setproctitle import setproctitle
 
 from btcbot import logs
+from btcbot.arming import refusals
 from btcbot.cli import exits
 from btcbot.cli.guard import Guard
-from btcbot.config import Config, refusals, thaw
+from btcbot.config import Config, thaw
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.layers import ConfigError
 from btcbot.secret import SecretError, read_secret
@@ -102,6 +103,8 @@ def load(name: str) -> ModuleType:
 def serve_sandbox(config: Config) -> None:
     """Be the exchange of mode sandbox until told to end."""
     from btcbot.cli.sandbox import Settings, run
+    from btcbot.fault_profile import profile_of
+    from btcbot.simulation.faults import Profile
 
     if unknown := [pair for pair in config.pairs if pair not in DOCUMENTED]:
         raise ConfigError(f"pairs = {unknown}: the sandbox trades {', '.join(DOCUMENTED)}")
@@ -119,6 +122,7 @@ def serve_sandbox(config: Config) -> None:
             data=(config.sandbox.data,) if config.sandbox.data else (),
             speed=float(config.sandbox.speed),
             state=config.home / "sandbox",
+            faults=profile_of(config.sandbox.faults) if config.sandbox.faults else Profile(),
         )
     )
 

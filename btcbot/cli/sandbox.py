@@ -14,9 +14,11 @@ from btcbot.cli.common import Options, common, stop
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import MoneyError, parse
+from btcbot.fault_profile import profile_of
 from btcbot.layers import ConfigError
 from btcbot.simulation import defaults
 from btcbot.simulation.access import PERMISSIONS, permissions_of
+from btcbot.simulation.faults import PRESETS, Profile
 
 if TYPE_CHECKING:
     from btcbot.simulation.sandbox import Source
@@ -65,6 +67,10 @@ LISTS_DELAY_MAX_S = 30.0  # As users of the real exchange reported.
     "--grant", "grants", multiple=True, metavar="KEY:SECRET:PERMISSION[,PERMISSION...]",
     help=f"A further key, repeatable; permissions are {', '.join(PERMISSIONS)}.",
 )  # fmt: skip
+@click.option(
+    "--faults", default="", metavar="FILE|PRESET",
+    help=f"What goes wrong, drawn from --seed: {', '.join(PRESETS)}, or a TOML file.",
+)  # fmt: skip
 @click.option("--state", type=click.Path(path_type=Path), help="Keep the account in this folder.")
 @common
 def command(  # noqa: PLR0913 - one parameter an option
@@ -83,6 +89,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     orders_delay: float,
     trades_delay: float,
     grants: tuple[str, ...],
+    faults: str,
     state: Path | None,
 ) -> None:
     """Serve a simulated exchange until Ctrl-C; its own truth is under /__truth__/.
@@ -107,6 +114,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         orders_delay_s=orders_delay,
         trades_delay_s=trades_delay,
         grants=tuple(map(_grant, grants)),
+        faults=profile_of(faults) if faults else Profile(),
     )
     try:
         listener = listen(settings)
@@ -135,6 +143,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     orders_delay_s: float = 0.0
     trades_delay_s: float = 0.0
     grants: tuple[tuple[str, str, frozenset[str]], ...] = ()  # Key, secret, permissions.
+    faults: Profile = Profile()
 
 
 def run(settings: Settings, listener: socket.socket | None = None) -> None:
@@ -144,11 +153,13 @@ def run(settings: Settings, listener: socket.socket | None = None) -> None:
     from btcbot.simulation.sandbox import Delays, Sandbox
     from btcbot.simulation.server import serve
     from btcbot.simulation.statefile import StateError, StateFile
+    from btcbot.simulation.troubled import Skewed, Troubled
     from bus.clock import SystemClock
 
     if unknown := [pair for pair in settings.pairs if pair not in DOCUMENTED]:
         raise ConfigError(f"no rules for {unknown}; allowed are {', '.join(DOCUMENTED)}")
-    clock = SystemClock()
+    faults = settings.faults
+    clock = Skewed(SystemClock(), faults.clock_offset_s)
     listener = listener or listen(settings)
     try:
         sandbox = Sandbox(
@@ -159,17 +170,23 @@ def run(settings: Settings, listener: socket.socket | None = None) -> None:
             state=StateFile(settings.state) if settings.state else None,
             source=_source(settings),
             delays=Delays(
-                cancels_ns=round(settings.cancel_delay_s * 1e9),
-                orders_ns=round(settings.orders_delay_s * 1e9),
-                trades_ns=round(settings.trades_delay_s * 1e9),
+                cancels_ns=_ns(settings.cancel_delay_s, faults.cancel_slow_s),
+                orders_ns=_ns(settings.orders_delay_s, faults.lists_lag_s),
+                trades_ns=_ns(settings.trades_delay_s, faults.fills_lag_s),
             ),
         )
         granted = (Access(KeyPair(key, secret), may) for key, secret, may in settings.grants)
         accesses = (Access(KeyPair(settings.key, settings.secret)), *granted)
     except (StateError, ValueError) as error:
         raise ConfigError(str(error)) from None
+    troubled = Troubled(faults, settings.seed, clock)
     with listener:
-        asyncio.run(serve(sandbox, accesses, listener, settings.speed, clock))
+        asyncio.run(serve(sandbox, accesses, listener, settings.speed, clock, troubled))
+
+
+def _ns(*seconds: float) -> int:
+    """Return the longest of some delays."""
+    return round(max(seconds) * 1e9)
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -11,7 +11,7 @@ import signal
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import uvicorn
@@ -28,12 +28,13 @@ from btcbot.simulation import shapes, truth
 from btcbot.simulation.access import WEBSOCKET, Access
 from btcbot.simulation.account import Rejected
 from btcbot.simulation.calls import Call, Handler, fields_of, query_of
-from btcbot.simulation.keepalive import Keepalive
+from btcbot.simulation.faults import DOWN, Profile
 from btcbot.simulation.limiter import SOCKETS, Exceeded, Limiter
 from btcbot.simulation.private import PrivateApi
 from btcbot.simulation.public import PublicApi
 from btcbot.simulation.sandbox import Sandbox
 from btcbot.simulation.sockets import Hub, serve_session
+from btcbot.simulation.troubled import Clock, Troubled
 
 log = logging.getLogger("btcbot.sandbox")
 STEP_S: Final = 0.19
@@ -43,14 +44,6 @@ BODY_MAX: Final = 65_536
 FRAME_MAX: Final = 65_536
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 EMPTY: Final = b""
-
-
-class Clock(Protocol):
-    """Nanoseconds: UTC, and one that only grows."""
-
-    def now_ns(self) -> int: ...
-
-    def monotonic_ns(self) -> int: ...
 
 
 class Answer(Struct, frozen=True):
@@ -74,19 +67,26 @@ class Api:
     """Answers REST requests from the sandbox."""
 
     def __init__(
-        self, sandbox: Sandbox, accesses: Iterable[Access], hub: Hub, clock: Clock
+        self,
+        sandbox: Sandbox,
+        accesses: Iterable[Access],
+        hub: Hub,
+        clock: Clock,
+        troubled: Troubled | None = None,
     ) -> None:
+        """`troubled`: what goes wrong between the sockets and here; None: nothing."""
         self._sandbox, self._hub, self._clock = sandbox, hub, clock
+        self._troubled = troubled or Troubled(Profile(), 0, clock)
         self._accesses = {access.keys.key: access for access in accesses}
         self._limiter = Limiter()
         self._timer: asyncio.TimerHandle | None = None
         self._private = PrivateApi(sandbox).handlers()
         self._open = PublicApi(sandbox).handlers() | truth.handlers(sandbox)
+        self._open |= self._troubled.handlers()
         self._paths = {path for _, path in (*self._private, *self._open)}
 
     async def endpoint(self, request: Request) -> Response:
         """Answer one request; it is in the truth with its answer, whatever that is."""
-        at_ns = self._clock.now_ns()
         body = await _body(request)
         asked = Asked(
             request.method,
@@ -96,23 +96,26 @@ class Api:
             body or EMPTY,
             is_too_large=body is None,
         )
-        answer = self.answer(asked, at_ns)
-        media_type = "application/json; charset=utf-8" if answer.body else None
-        return Response(answer.body, answer.status, answer.headers, media_type)
+        return await self._troubled.answer(request, partial(self.answer, asked), self._clock.now_ns)
 
     def answer(self, asked: Asked, at_ns: int) -> Answer:
-        """Answer a request that arrived at `at_ns`, and note it with its answer."""
-        answer = self._answer(asked)
+        """Answer a request that arrived at `at_ns`, and note it with its answer.
+
+        Its signature is judged as of then, however long the exchange took to take it up.
+        """
+        answer = self._answer(asked, at_ns)
         if not asked.path.startswith("/__truth__/"):
             self._note(asked, at_ns, answer.status)
         return answer
 
     def refuse_socket(self) -> Answer | None:
-        """Count a new WebSocket; return the answer that refuses it, if it is one too many."""
+        """Count a new WebSocket; return the answer that refuses it, if it may not come."""
+        if self._troubled.is_down:
+            return Answer(DOWN.status, DOWN.body, DOWN.headers)
         exceeded = self._limiter.exceeded(SOCKETS, self._clock.monotonic_ns())
         return _too_many(exceeded) if exceeded is not None else None
 
-    def _answer(self, asked: Asked) -> Answer:
+    def _answer(self, asked: Asked, at_ns: int) -> Answer:
         path, last = self._path_of(asked.path)
         if path not in self._paths:
             return Answer(404)
@@ -121,7 +124,7 @@ class Api:
         handler = handler or self._private.get((asked.method, path))
         if handler is None:
             return Answer(405)
-        if is_private and (problem := self.unauthorised(asked.headers, path)):
+        if is_private and (problem := self.unauthorised(asked.headers, path, at_ns)):
             return _json(401, shapes.bad(f"Unauthorized - {problem}", 1037, is_success=True))
         exceeded = self._limiter.exceeded((asked.method, path), self._clock.monotonic_ns())
         if exceeded is not None:
@@ -166,8 +169,9 @@ class Api:
         head, slash, last = path.rpartition("/")
         return (head + slash, last) if last and head + slash in self._paths else (path, "")
 
-    def unauthorised(self, headers: Mapping[str, str], path: str) -> str:
-        """Return what is wrong with a request's signature or key; "" when it may go."""
+    def unauthorised(self, headers: Mapping[str, str], path: str, at_ns: int | None = None) -> str:
+        """Return what is wrong with a request's signature or key at a time; "" when it may go."""
+        at_ns = self._clock.now_ns() if at_ns is None else at_ns
         names = ("x-pck", "x-stamp", "x-signature")
         key, stamp, signature = (headers.get(name, "") for name in names)
         if not (key and stamp and signature):
@@ -177,7 +181,7 @@ class Api:
             return "Invalid Public/Private key"
         if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 19):
             return "Invalid Nonce"
-        if abs(int(stamp) - shapes.ms(self._clock.now_ns())) > STAMP_WINDOW_MS:
+        if abs(int(stamp) - shapes.ms(at_ns)) > STAMP_WINDOW_MS:
             return "Invalid Nonce"
         if not is_signed(access.keys, int(stamp), signature):
             return "Invalid Signature"
@@ -223,23 +227,30 @@ async def serve(
     listener: socket.socket,
     speed: float,
     clock: Clock,
+    troubled: Troubled | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; the market moves `speed` times as fast as the clock.
 
     Whatever goes wrong in the market ends the server too: an exchange whose market stands still
     must not look alive.
     """
-    hub = Hub(sandbox, partial(_may_listen, accesses))
-    api = Api(sandbox, accesses, hub, clock)
-    server = Server(_config(api, hub))
-    mover = asyncio.create_task(_move(sandbox, hub, speed, clock))
-    mover.add_done_callback(lambda _: server._end())  # noqa: SLF001 - ours
+    troubled = troubled or Troubled(Profile(), 0, clock)
+    hub = Hub(sandbox, partial(_may_listen, accesses), troubled.copies)
+    api = Api(sandbox, accesses, hub, clock, troubled)
+    server = Server(_config(api, hub, troubled))
+    tasks = [
+        asyncio.create_task(_move(sandbox, hub, speed, clock)),
+        asyncio.create_task(troubled.watch()),
+    ]
+    for task in tasks:
+        task.add_done_callback(lambda _: server._end())  # noqa: SLF001 - ours
     try:
         await server.serve(sockets=[listener])
     finally:
-        mover.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await mover
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         sandbox.close()
 
 
@@ -253,7 +264,7 @@ def _may_listen(accesses: Sequence[Access], key: str, nonce: int, signature: str
     )
 
 
-def _config(api: Api, hub: Hub) -> uvicorn.Config:
+def _config(api: Api, hub: Hub, troubled: Troubled) -> uvicorn.Config:
     async def accept(websocket: WebSocket) -> None:
         refusal = api.refuse_socket()
         if refusal is None:
@@ -271,9 +282,11 @@ def _config(api: Api, hub: Hub) -> uvicorn.Config:
         WebSocketRoute("/ws", accept),
         Route("/{path:path}", api.endpoint, methods=METHODS),
     ]
+    http, ws = troubled.lines.protocols()
     return uvicorn.Config(
         Starlette(routes=routes, exception_handlers={500: broken}),
-        ws=Keepalive,
+        http=http,
+        ws=ws,
         ws_ping_interval=PING_S,
         ws_max_size=FRAME_MAX,
         ws_per_message_deflate=False,

@@ -7,7 +7,7 @@ frames behind is cut off.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Final
@@ -20,6 +20,7 @@ from btcbot.domain.ids import Pair
 from btcbot.simulation import frames
 from btcbot.simulation.account import Rejected
 from btcbot.simulation.exchange import Event
+from btcbot.simulation.faults import FrameKind
 from btcbot.simulation.public import resolution_s
 from btcbot.simulation.sandbox import Sandbox
 from btcbot.simulation.shapes import encode
@@ -29,6 +30,8 @@ JOINS_MAX: Final = 2_000
 # Where the two counters of a pair begin: they differ, and prove nothing about each other.
 FIRST_CHANGE_SET: Final = {"obdiff": 4_000_000, "orderbook": 460_000}
 Sides = tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]
+Copies = Callable[[FrameKind], Sequence[float]]
+"""After how many seconds each copy of a frame is sent; empty: it is lost."""
 IsSigned = Callable[[str, int, str], bool]  # Public key, nonce, signature.
 
 
@@ -85,8 +88,10 @@ class Session:
 class Hub:
     """All sessions, and what each is told; everything it tells is durable already."""
 
-    def __init__(self, sandbox: Sandbox, is_signed: IsSigned) -> None:
-        self._sandbox, self._is_signed = sandbox, is_signed
+    def __init__(
+        self, sandbox: Sandbox, is_signed: IsSigned, copies: Copies = lambda _kind: (0.0,)
+    ) -> None:
+        self._sandbox, self._is_signed, self._copies = sandbox, is_signed, copies
         self.sessions: list[Session] = []
         self._books: dict[Pair, Sides] = {
             pair: self._sides(pair) for pair in sandbox.exchange.markets
@@ -158,18 +163,16 @@ class Hub:
         hearers = [session for session in self.sessions if session.is_private]
         if not hearers:
             return
-        for session in hearers:
-            session.say(*hints)
-        for event in events:
-            for text in map(_text, self._frames_of(event)):
-                for session in hearers:
-                    session.say(text)
+        texts = [*hints, *(_text(frame) for event in events for frame in self._frames_of(event))]
+        for text in texts:
+            for session in hearers:
+                self._send(session, text, "private")
 
     def _tell_notices(self) -> None:
         while self._sandbox.notices:
             notice = _text(frames.notice(self._sandbox.notices.popleft()))
             for session in self.sessions:
-                session.say(notice)
+                self._send(session, notice, "other")
 
     def tell_batch(self, now_ns: int) -> None:
         """Send what changed in each book since the last batch, then the tickers."""
@@ -191,7 +194,16 @@ class Hub:
         hearers = [session for session in self.sessions if (channel, event) in session.joined]
         if hearers:
             text = _text(make())
+            kind: FrameKind = "book" if channel in FIRST_CHANGE_SET else "other"
             for session in hearers:
+                self._send(session, text, kind)
+
+    def _send(self, session: Session, text: str, kind: FrameKind) -> None:
+        """Queue a frame as often, and as late, as it is drawn."""
+        for after_s in self._copies(kind):
+            if after_s:
+                asyncio.get_running_loop().call_later(after_s, session.say, text)
+            else:
                 session.say(text)
 
     def _tell_tickers(self) -> None:

@@ -1,12 +1,10 @@
-"""Fuzz every decoder of the exchange's answers: `scripts/fuzz-exchange N SEED`.
+"""Fuzz every decoder of the exchange's answers: `scripts/fuzz COUNT SEED exchange`.
 
 A decoder reads an answer or refuses it with WireError; nothing else may come of it. What it reads
 has no NaN, no float where money is, and no id past 64 bits. The classifier says REJECTED of no body
 that could follow an accepted order.
 """
 
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
@@ -201,27 +199,3 @@ def run(count: int, seed: int) -> Counter[tuple[str, str]]:
         except Broken as broken:
             raise Broken(f"body {number} of seed {seed}: {broken}") from broken
     return fuzz.counts
-
-
-def main(arguments: list[str]) -> int:
-    """Run from the command line; 1: something broke, 2: it was called wrongly."""
-    if len(arguments) != 2 or not all(given.isdigit() for given in arguments):
-        sys.stderr.write("usage: scripts/fuzz-exchange COUNT SEED\n")
-        return 2
-    count, seed = map(int, arguments)
-    began = time.monotonic()
-    try:
-        counts = run(count, seed)
-    except Broken as broken:
-        sys.stderr.write(f"fuzz-exchange: {broken}\n")
-        return 1
-    took = time.monotonic() - began
-    lines = [f"{name:14} {outcome:9} {n:>9}" for (name, outcome), n in sorted(counts.items())]
-    rate = f"{count / took:.0f} a second"
-    lines.append(f"{count} bodies of seed {seed} in {took:.1f} s: {rate}, none broke")
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

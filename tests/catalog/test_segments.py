@@ -8,11 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcbot.catalog import segments
+from btcbot.catalog.blocks import pack
 from btcbot.catalog.segments import (
     Captured,
     SegmentError,
@@ -315,3 +317,37 @@ def test_a_folder_that_cannot_be_made_loses_and_counts_until_it_can(tmp_path: Pa
     opening = verify(done.segment).opening
     assert opening is not None
     assert (opening.lost, one.lost, one.kept) == (2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [(0, 1, 2, 2, 3, 4), (0, 2, 1, 3, 4), (0, 1, 1, 3, 4), (0, 1, 2, 3, 4, 4), (0, 1, 2, 3, 4, 1)],
+)
+def test_whole_blocks_that_were_copied_moved_or_exchanged_are_no_longer_sound(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    one = writer(tmp_path)
+    for number in range(3 * EACH):
+        one.append(frame(number))
+        if number % EACH == EACH - 1:
+            one.flush(NOON)
+    one.close(NOON)
+    [path] = segments.segments(tmp_path)
+    raw = path.read_bytes()
+    starts = [0, *ends_of(raw)]
+    assert verify(path).is_sound
+    assert len(starts) == 6
+
+    path.write_bytes(b"".join(raw[starts[n] : starts[n + 1]] for n in order))
+
+    report = verify(path)
+    assert report.is_altered
+    assert not report.is_sound
+
+
+def test_a_segment_that_was_sealed_without_a_check_is_sound(tmp_path: Path) -> None:
+    path, records = written(tmp_path)
+    sealing = msgspec.msgpack.encode((len(records), NOON))
+    path.write_bytes(path.read_bytes() + pack(3, sealing))
+
+    assert verify(path).is_sound

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from btcbot.config import Config, freeze, load, refusals, thaw
+from btcbot.arming import refusals
+from btcbot.config import Config, freeze, load, thaw
 from btcbot.layers import ConfigError, leaves
 
 

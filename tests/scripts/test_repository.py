@@ -18,7 +18,7 @@ SCRIPTS = (
     "scripts/lock",
     "scripts/mutants",
     "scripts/sim-nightly",
-    "scripts/fuzz-exchange",
+    "scripts/fuzz",
     "scripts/recorder-kills",
     ".ci/run",
 )
