@@ -199,8 +199,8 @@ async def test_a_feed_that_is_connected_but_silent_is_stale_within_five_seconds(
         silent_ns = CLOCK.monotonic_ns()
 
         await until(lambda: said.status not in (FeedStatus.LIVE, None), 15)
-        assert said.status is FeedStatus.STALE
-        assert said.since(FeedStatus.STALE, silent_ns) <= 5.3  # A pulse may have been on its way.
+        # It was said, whatever came right after; a pulse may have been on its way.
+        assert said.since(FeedStatus.STALE, silent_ns) <= 5.3
         await until(lambda: len(there.sockets) == 2, 15)  # And then the session is given up.
 
 
