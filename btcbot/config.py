@@ -11,13 +11,12 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from btcbot import fault_profile
 from btcbot.catalog.bounds import DAY_S, CaptureBounds
@@ -35,85 +34,15 @@ from btcbot.layers import (
 )
 from btcbot.orders.bounds import OrderBounds
 from btcbot.risk.limits import RiskLimits
-from btcbot.simulation import defaults
+from btcbot.sections import Agent, Bus, Dashboard, Exchange, Live, Log, Sandbox, Store, Strategy
 
 Mode = Literal["sandbox", "dry_run", "paper", "live"]
-Port = Annotated[int, Meta(ge=1, le=65_535)]
 
 FILE_NAME = "btcbot.toml"
 HOME_DEFAULT = Path("~/.local/state/btcbot")
 # The kernel takes 107 bytes. supervisord binds "sv.sock.<pid>" first, which is no longer than this.
 SOCKET_PATH_MAX = 100
 LONGEST_SOCKET = "market_data.pub"
-
-
-class Exchange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the exchange is and who we are to it; empty addresses are chosen by mode."""
-
-    rest_url: str = ""  # Empty in sandbox: our own sandbox. Else it must be a loopback address.
-    graph_url: str = ""  # Charts. Empty in sandbox: the same as rest_url.
-    ws_url: str = ""  # WebSocket. Empty in sandbox: rest_url's host and port, path /ws.
-    api_key_file: Path | None = None  # 0600, yours. Empty: the sandbox's documented key.
-    api_secret_file: Path | None = None  # 0600, yours; base64 text as BTCTurk shows it.
-    maker_bps: Decimal | None = None  # Fee of a resting order. Empty: BTCTurk's level 1 list.
-    taker_bps: Decimal | None = None  # Fee of an order that crosses. Empty: the level 1 list.
-
-
-class Live(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Arming of `mode = "live"`: every condition must hold, or btcbot does not start."""
-
-    armed: bool = False  # Must be true to trade live.
-    acknowledge: str = ""  # Must be "I_UNDERSTAND" to trade live.
-
-
-class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which strategy decides; its parameters are checked by the strategy's own types."""
-
-    name: str = "profit_aware"  # One of btcbot/strategies/.
-    params: dict[str, Any] = field(default_factory=dict)  # A table: [strategy.params].
-
-
-class Agent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The language model's policy; this version has none, and says so instead of ignoring it."""
-
-    mode: Literal["off"] = "off"  # "shadow" and "advise" are refused in this version.
-
-
-class Sandbox(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The exchange that `btcbot up` starts beside the fleet in mode sandbox."""
-
-    port: Port = defaults.PORT  # REST and WebSocket, on 127.0.0.1.
-    seed: int = 1  # Of the synthetic market: one seed, one market.
-    data: Path | None = None  # A recording to play instead of the synthetic market.
-    speed: Decimal = Decimal(1)  # Market seconds per second.
-    faults: str = ""  # What goes wrong: calm, flaky, hostile, maintenance, or a file's full path.
-
-
-class Dashboard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The web page: read-only, on 127.0.0.1."""
-
-    port: Port = 8791  # http://127.0.0.1:8791/
-
-
-class Bus(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How actors reach each other."""
-
-    endpoints: str = "ipc"  # Unix sockets under HOME/run. tcp:// waits for CURVE and is refused.
-
-
-class Store(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The disk of the journal: room kept for the last facts, and copies of the database."""
-
-    # MiB given up when the disk is full, so that cancels can still be journaled. 0: none is kept.
-    reserve_mb: Annotated[int, Meta(ge=0, le=65_536)] = 64
-    backup_interval_s: Annotated[int, Meta(ge=0, le=604_800)] = 3_600  # 0: no copies are taken.
-    backup_keep: Annotated[int, Meta(ge=1, le=1_000)] = 24  # The newest; older ones are removed.
-
-
-class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is written to HOME/log."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"  # The least level written.
 
 
 class Addresses(Struct, frozen=True):

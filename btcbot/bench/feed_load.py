@@ -28,10 +28,11 @@ from msgspec import Struct, field
 
 from actors import CODEC
 from btcbot.bench.blaster import STAMP_DIGITS, Sent
-from btcbot.config import Config, Exchange, freeze
+from btcbot.config import Config, freeze
 from btcbot.domain.ids import Pair
 from btcbot.domain.messages import BookTop, Candle, FeedState, Trade, TradesGap
 from btcbot.domain.words import FeedStatus
+from btcbot.sections import Exchange
 
 RECORDED: Final = 153.0  # Frames a second: all books of the exchange, September 2026.
 TIMES: Final = 10

@@ -4,6 +4,7 @@ import msgspec
 
 from btcbot.domain.ids import Asset
 from btcbot.domain.money import MoneyError, parse, text
+from btcbot.simulation.account import Order, Trade
 from btcbot.simulation.calls import Call, Handler, Json, fields_of, invalid
 from btcbot.simulation.sandbox import Sandbox
 
@@ -12,42 +13,10 @@ def handlers(sandbox: Sandbox) -> dict[tuple[str, str], Handler]:
     """Return what tells everything remembered, oldest first; no limit, no delay, no signature."""
 
     def orders(_call: Call) -> Json:
-        return [
-            {
-                "id": row.id,
-                "client_id": row.client_id,
-                "pair": row.pair,
-                "side": row.side,
-                "method": row.method,
-                "quantity": text(row.quantity),
-                "left": text(row.left),
-                "price": text(row.price),
-                "stop_price": text(row.stop_price),
-                "status": row.status,
-                "is_open": row.is_open,
-                "created_ns": row.created_ns,
-                "updated_ns": row.updated_ns,
-            }
-            for row in sandbox.exchange.account.orders.values()
-        ]
+        return list(map(_order, sandbox.exchange.account.orders.values()))
 
     def trades(_call: Call) -> Json:
-        return [
-            {
-                "trade_id": row.id,
-                "order_id": row.order_id,
-                "client_id": row.client_id,
-                "pair": row.pair,
-                "side": row.side,
-                "quantity": text(row.quantity),
-                "price": text(row.price),
-                "fee": text(row.fee),
-                "tax": text(row.tax),
-                "is_maker": row.is_maker,
-                "at_ns": row.at_ns,
-            }
-            for row in sandbox.exchange.account.trades
-        ]
+        return list(map(_trade, sandbox.exchange.account.trades))
 
     def balances(_call: Call) -> Json:
         return [
@@ -77,6 +46,40 @@ def handlers(sandbox: Sandbox) -> dict[tuple[str, str], Handler]:
         "transfers": transfers,
     }
     return {("GET", f"/__truth__/{name}"): tell for name, tell in told.items()} | _acts(sandbox)
+
+
+def _order(row: Order) -> Json:
+    return {
+        "id": row.id,
+        "client_id": row.client_id,
+        "pair": row.pair,
+        "side": row.side,
+        "method": row.method,
+        "quantity": text(row.quantity),
+        "left": text(row.left),
+        "price": text(row.price),
+        "stop_price": text(row.stop_price),
+        "status": row.status,
+        "is_open": row.is_open,
+        "created_ns": row.created_ns,
+        "updated_ns": row.updated_ns,
+    }
+
+
+def _trade(row: Trade) -> Json:
+    return {
+        "trade_id": row.id,
+        "order_id": row.order_id,
+        "client_id": row.client_id,
+        "pair": row.pair,
+        "side": row.side,
+        "quantity": text(row.quantity),
+        "price": text(row.price),
+        "fee": text(row.fee),
+        "tax": text(row.tax),
+        "is_maker": row.is_maker,
+        "at_ns": row.at_ns,
+    }
 
 
 def _acts(sandbox: Sandbox) -> dict[tuple[str, str], Handler]:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from btcbot.cli import exits, fleet
-from btcbot.config import Config, Dashboard, Exchange, Sandbox, thaw
+from btcbot.config import Config, thaw
 from btcbot.layers import ConfigError
+from btcbot.sections import Dashboard, Exchange, Sandbox
 
 
 @pytest.fixture

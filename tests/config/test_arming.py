@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from btcbot.arming import DAY_NS, LiveCheck, checks, digest, refusals, why_unchecked
-from btcbot.config import Config, Live
+from btcbot.config import Config
+from btcbot.sections import Live
 
 NOW_NS = 1_795_000_000_000_000_000
 

@@ -17,8 +17,8 @@ import pytest
 from btcbot.cli import exits
 from btcbot.cli.fleet import make_folders
 from btcbot.config import Config, freeze
-from btcbot.config import Sandbox as SandboxConfig
 from btcbot.domain.ids import Pair
+from btcbot.sections import Sandbox as SandboxConfig
 from btcbot.simulation import defaults
 from tests.backtest.tapes import START_NS, depth_rows, l2_recording, quote_rows, walk, write
 from tests.simulation.conftest import Json, Running, Start

@@ -6,13 +6,14 @@ from pathlib import Path
 import apsw
 import pytest
 
-from btcbot.config import Config, Exchange
+from btcbot.config import Config
 from btcbot.domain.facts import AccountBound
 from btcbot.layers import ConfigError
 from btcbot.opening import OWN_SANDBOX, identity_of, open_desk, open_journal
 from btcbot.orders.recovery import begin
 from btcbot.orders.turn import Turn
 from btcbot.secret import Secret, write_secret
+from btcbot.sections import Exchange
 from btcbot.store.database import StoreBusy
 from btcbot.store.writer import Writer
 from tests.store.facts import START_NS, commit, recorded, started, write
