@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import combinations
@@ -202,7 +203,10 @@ def _silence() -> Iterator[None]:
     asyncio_before = asyncio_log.level
     asyncio_log.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        with warnings.catch_warnings():
+            # Who is killed between the making of a coroutine and its start leaves it so.
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            yield
     finally:
         logger.setLevel(before[0])
         asyncio_log.setLevel(asyncio_before)
