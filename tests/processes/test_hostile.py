@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from btcbot.simulation.defaults import API_KEY
 from tests.processes.fleet import BIN, Fleet, free_port, until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.fleet]
+OTHER_SECRET = "YW5vdGhlci1zZWNyZXQtYWx0b2dldGhlcg=="
 PAGES = {
     "HTML error pages": (502, b"<html><body>502 Bad Gateway</body></html>", "HTTP 502"),
     "empty answers": (200, b"", "an empty body"),
@@ -51,12 +51,12 @@ def server(status: int, body: bytes) -> Iterator[tuple[int, list[str]]]:
 
 
 @contextmanager
-def sandbox(folder: Path, secret: str) -> Iterator[int]:
-    """Run a sandbox of its own, with the fleet's key and a secret that is not the fleet's."""
+def sandbox(folder: Path, *options: str) -> Iterator[int]:
+    """Run a sandbox of its own, with `options`; yield its port."""
     port = free_port()
     arguments = [
-        str(BIN / "btcbot"), "sandbox", "--port", str(port), "--api-key", API_KEY,
-        "--api-secret", secret, "--state", str(folder / "exchange"),
+        str(BIN / "btcbot"), "sandbox", "--port", str(port), *options,
+        "--state", str(folder / "exchange"),
     ]  # fmt: skip
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -98,7 +98,7 @@ def test_a_server_that_is_no_exchange_is_reported_and_nothing_is_sent_to_it(
 def test_a_wrong_secret_is_reported_with_its_remedy_and_stops_after_three_refusals(
     tmp_path: Path,
 ) -> None:
-    with sandbox(tmp_path, "YW5vdGhlci1zZWNyZXQtYWx0b2dldGhlcg==") as port:
+    with sandbox(tmp_path, "--api-secret", OTHER_SECRET) as port:
         fleet = Fleet(tmp_path / "home", BTCBOT__EXCHANGE__REST_URL=f"http://127.0.0.1:{port}")
         fleet.port = port
         try:
@@ -120,3 +120,42 @@ def test_a_port_nobody_listens_on_is_reported(tmp_path: Path) -> None:
         assert fleet.export("orders") == []
     finally:
         fleet.end()
+
+
+def test_a_key_that_may_not_trade_is_named_with_what_it_lacks_and_nothing_is_sent(
+    tmp_path: Path,
+) -> None:
+    grant = f"reader:{OTHER_SECRET}:funds,account,websocket"
+    for name, text in (("key", "reader"), ("secret", OTHER_SECRET)):
+        (tmp_path / name).touch(0o600)
+        (tmp_path / name).write_text(text)
+    with sandbox(tmp_path, "--grant", grant) as port:
+        fleet = Fleet(
+            tmp_path / "home",
+            BTCBOT__EXCHANGE__REST_URL=f"http://127.0.0.1:{port}",
+            BTCBOT__EXCHANGE__API_KEY_FILE=str(tmp_path / "key"),
+            BTCBOT__EXCHANGE__API_SECRET_FILE=str(tmp_path / "secret"),
+        )
+        fleet.port = port
+        try:
+            assert fleet.run("btcbot", "up", "--detach", "--wait", "8").returncode == 1
+            until("it names what is lacking", lambda: reports(fleet, "lacks the permission"), 20)
+            requests = fleet.truth("requests")
+            assert not [row for row in requests if row["method"] in {"POST", "DELETE"}]
+        finally:
+            fleet.end()
+
+
+def test_a_clock_ten_seconds_off_is_measured_and_every_stamp_is_right(tmp_path: Path) -> None:
+    faults = tmp_path / "faults.toml"
+    faults.write_text("clock_offset_s = 10.0\n")
+    with sandbox(tmp_path, "--faults", str(faults)) as port:
+        fleet = Fleet(tmp_path / "home", BTCBOT__EXCHANGE__REST_URL=f"http://127.0.0.1:{port}")
+        fleet.port = port
+        try:
+            started = fleet.up()
+            assert started.returncode == 0, started.stderr
+            until("fills", lambda: fleet.export("fills"), 90, every=1)
+            assert 401 not in {row["status"] for row in fleet.truth("requests")}
+        finally:
+            fleet.end()
