@@ -1,5 +1,6 @@
 """The history checker: the exchange's own truth against everything the bot wrote down."""
 
+import time
 from collections import Counter
 from decimal import Decimal
 
@@ -23,13 +24,21 @@ def settle(fleet: Fleet, seconds: float = 240) -> None:
 
 
 def disagreements(fleet: Fleet) -> list[str]:
-    """Return every way in which the bot's books differ from the exchange's; empty is right."""
+    """Return every way in which the bot's books differ from the exchange; empty is right."""
     orders, fills = fleet.export("orders"), fleet.export("fills")
     return [
         *_orders(fleet.truth("orders"), orders),
         *_fills(fleet.truth("trades"), fills),
         *_balances(fleet.truth("balances"), fleet.status()["balances"]),
     ]
+
+
+def differences(fleet: Fleet, seconds: float = 20) -> list[str]:
+    """Return what still differs after `seconds`: balances are read again only every few seconds."""
+    deadline = time.monotonic() + seconds
+    while (found := disagreements(fleet)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return found
 
 
 def _orders(truth: Json, ours: Json) -> list[str]:

@@ -25,7 +25,7 @@ from btcbot.cli.client import ask
 from btcbot.simulation.defaults import API_KEY, API_SECRET
 from btcbot.store.queries import History
 from btcbot.store.writer import Writer
-from tests.processes.agreement import disagreements, settle
+from tests.processes.agreement import differences, settle
 from tests.processes.fleet import ACTORS, BIN, Fleet, free_port, until
 from tests.processes.wire import Wire
 
@@ -213,7 +213,7 @@ def run(kills: int, seed: int, folder: Path) -> list[str]:
                 click.echo(f"{number + 1} kills: {_figures(stack.took)}", err=True)
             time.sleep(draw.uniform(0.05, 0.8))
         settle(stack.fleet)
-        wrong += disagreements(stack.fleet)
+        wrong += differences(stack.fleet)
         wrong += _journal(stack.home)
         wrong += _late(stack)
         click.echo(json.dumps(_summary(stack, wrong), indent=1))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.agreement import disagreements, settle
+from tests.processes.agreement import differences, settle
 from tests.processes.fleet import Fleet, running, until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.fleet]
@@ -34,7 +34,7 @@ def test_a_minute_against_a_hostile_exchange_ends_with_equal_books(tmp_path: Pat
         heal(fleet)
         settle(fleet, 100)
 
-        assert disagreements(fleet) == []
+        assert differences(fleet) == []
         # An order is sent once in its life: its label is in one POST, whatever became of it.
         sent = Counter(
             row["client_id"]

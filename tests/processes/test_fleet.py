@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.agreement import disagreements, settle
+from tests.processes.agreement import differences, settle
 from tests.processes.fleet import ACTORS, Fleet, running, until
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.fleet]
@@ -86,7 +86,7 @@ def test_every_actor_may_be_killed_and_nothing_is_lost_or_sent_twice(tmp_path: P
             until(f"{actor} READY again", partial(is_back, fleet, actor, old), 5)
             time.sleep(1)
         settle(fleet)
-        assert disagreements(fleet) == []
+        assert differences(fleet) == []
 
 
 def is_back(fleet: Fleet, actor: str, old: int) -> bool:

@@ -71,7 +71,8 @@ def reports(fleet: Fleet, text: str) -> bool:
     with suppress(AssertionError, json.JSONDecodeError):
         status = fleet.status()
         alive = all(row["state"] not in {"STOPPED", "STARTING"} for row in status["actors"])
-        log = (fleet.home / "log" / "execution.log").read_text()
+        # Either of the two may have become the one who trades: whoever was first at the lock.
+        log = "".join(p.read_text() for p in (fleet.home / "log").glob("execution*.log"))
         return alive and len(status["actors"]) == 7 and text in json.dumps(status) + log
     return False
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.agreement import disagreements
+from tests.processes.agreement import differences
 from tests.processes.fleet import QUIET, Exchange, Fleet, resting, resting_orders, until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.fleet]
@@ -69,7 +69,7 @@ def test_panic_kills_with_control_execution_and_supervisord_out_of_action(tmp_pa
             os.kill(supervisor, signal.SIGCONT)
         until("the fleet is back", lambda: fleet.ctl("status").returncode == 0, 20)
         until("execution is back", lambda: fleet.status()["trading_state"] == "KILLED", 20)
-        until("the books are shown and agree", lambda: disagreements(fleet) == [], 20)
+        assert differences(fleet) == []
 
 
 def test_panic_takes_the_place_of_a_live_and_of_a_frozen_execution(tmp_path: Path) -> None:

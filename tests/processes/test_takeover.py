@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.agreement import disagreements, settle
+from tests.processes.agreement import differences, settle
 from tests.processes.fleet import BIN, QUIET, Fleet, Json, free_port, resting, running, until
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.fleet]
@@ -86,7 +86,7 @@ def test_takes_over_within_a_second_and_loses_nothing(tmp_path: Path) -> None:
         assert (fleet.home / "run" / "execution.ready").exists()
         assert not (fleet.home / "run" / "KILL").exists()  # No crash loop was seen.
         settle(fleet)
-        assert disagreements(fleet) == []
+        assert differences(fleet) == []
 
 
 def is_back(fleet: Fleet, old: int) -> bool:
