@@ -24,7 +24,7 @@ from bus.envelope import Codec
 from bus.journal import Journal
 from bus.quarantine import Quarantine
 from bus.shell import Shell
-from bus.zeromq import Sockets, poller, waiting
+from bus.zeromq import DRAIN_MAX, Again, Sockets, answered, asked, poller, published
 
 log = logging.getLogger("btcbot.bus")
 
@@ -71,16 +71,16 @@ class Process:
         self._check_ns = 0
         self._hear = self._ears()
 
-    def _ears(self) -> dict[Any, Callable[[list[bytes]], None]]:
-        """Return what each socket's frames are given to, and who is known to have sent them."""
+    def _ears(self) -> dict[Any, Callable[[], None]]:
+        """Return how one frame of each socket is heard, and who is known to have sent it."""
         shell, sockets = self.shell, self.sockets
-        ears: dict[Any, Callable[[list[bytes]], None]] = {
-            sockets.router: lambda parts: shell.heard_request(parts[0], parts[-1])
+        ears: dict[Any, Callable[[], None]] = {
+            sockets.router: lambda: shell.heard_request(*asked(sockets.router))
         }
         for source, sub in sockets.subs.items():
-            ears[sub] = lambda parts, source=source: shell.heard_stream(source, parts[-1])  # type: ignore[misc]
+            ears[sub] = lambda sub=sub, source=source: shell.heard_stream(source, published(sub))  # type: ignore[misc]
         for source, dealer in sockets.dealers.items():
-            ears[dealer] = lambda parts, source=source: shell.heard_answer(source, parts[-1])  # type: ignore[misc]
+            ears[dealer] = lambda of=dealer, source=source: shell.heard_answer(source, answered(of))  # type: ignore[misc]
         return ears
 
     def _pass_on(self, message: Struct) -> None:
@@ -99,14 +99,18 @@ class Process:
         """Move every waiting frame into the shell; return whether there was one."""
         return self.take((socket, 1) for socket in self.sockets.all)
 
-    def take(self, ready: Iterable[tuple[Any, int]]) -> bool:
-        """Move the frames that wait on `ready` sockets into the shell; return whether any did."""
+    def take(self, ready: Iterable[tuple[Any, int]], most: int = DRAIN_MAX) -> bool:
+        """Move what waits on `ready` sockets into the shell; return whether there was any.
+
+        At most `most` frames of each, so that timers keep their turn.
+        """
         found = False
         for socket, _ in ready:
             hear = self._hear[socket]
-            for parts in waiting(socket):
-                found = True
-                hear(parts)
+            with suppress(Again):
+                for _ in range(most):
+                    hear()
+                    found = True
         return found
 
     def check(self) -> None:
@@ -133,17 +137,25 @@ def run(make: Make, place: Place) -> None:
     try:
         process.start()
         poll = poller(process.sockets.all).poll
+        is_behind = False
         while not process.is_stopping:
-            wait_ns = process.shell.next_ns() - process.clock.monotonic_ns()
-            wait_ms = -(-wait_ns // MILLISECOND_NS) if wait_ns > 0 else 0  # Up: never a spin.
+            # The frame that ends a wait is handled before a look at what else came: the latency of
+            # a tick. What piled up meanwhile is drained whole: the newest wins.
             with suppress(InterruptedError):
-                process.take(poll(wait_ms))
+                ready = poll(0 if is_behind else _wait_ms(process))
+                is_behind = process.take(ready, most=DRAIN_MAX if is_behind else 1)
             process.shell.work()
             process.check()
         process.end()
     except Exception:  # The one place: a broken actor says so and dies; supervisord starts it.
         log.exception("actor_failed")
         raise SystemExit(1) from None
+
+
+def _wait_ms(process: Process) -> int:
+    """Return how long nothing is due, in ms, rounded up: never a spin."""
+    wait_ns = process.shell.next_ns() - process.clock.monotonic_ns()
+    return -(-wait_ns // MILLISECOND_NS) if wait_ns > 0 else 0
 
 
 def run_on_loop(main: Coroutine[Any, Any, None]) -> None:

@@ -251,19 +251,22 @@ class Shell(Generic[S]):
 
     def _handle(self, message: Struct, frame: bytes, cause: str) -> None:
         now_ns = self._clock.now_ns()
-        self._journal.append(now_ns, frame)
-        step = self.actor.handle(self.state, message, now_ns)
-        self.state = step.state
-        if step.effects:
-            self._cause = cause
-            for effect in step.effects:
-                performer = self._performers.get(type(effect))
-                if performer is not None:
-                    performer(effect)
-                else:
-                    assert self.actor.perform is not None, f"{self.actor.name}: {effect}"
-                    self.actor.perform(effect)
-            self._cause = ""
+        try:
+            step = self.actor.handle(self.state, message, now_ns)
+            self.state = step.state
+            if step.effects:
+                self._cause = cause
+                for effect in step.effects:
+                    performer = self._performers.get(type(effect))
+                    if performer is not None:
+                        performer(effect)
+                    else:
+                        assert self.actor.perform is not None, f"{self.actor.name}: {effect}"
+                        self.actor.perform(effect)
+                self._cause = ""
+        finally:
+            # After what it led to, which waits for nobody; both reach the kernel after the drain.
+            self._journal.append(now_ns, frame)
 
     def _tend(self, now_ns: int) -> None:
         """Timers, repeats of requests, and the place in the fact log."""

@@ -1,6 +1,8 @@
 """ZeroMQ over Unix sockets: one PUB and one ROUTER bound per actor, a SUB or DEALER per peer.
 
-One SUB per source, so that what arrives is known to come from it whatever the bytes say. A second
+One SUB per source, so that what arrives is known to come from it whatever the bytes say. What is
+published is one part, topic NUL frame: each part is one more call to receive, on the path of every
+tick. A second
 process that binds an ipc path steals it silently, so each bound path has a lock file held for life.
 Options that matter: bounded queues, LINGER 0, IMMEDIATE (nothing is queued for an absent peer),
 ROUTER_MANDATORY (an unknown peer is an error, not a silence), ROUTER_HANDOVER (who comes back is
@@ -11,7 +13,7 @@ import fcntl
 import logging
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import zmq
@@ -20,6 +22,7 @@ from bus.actor import BEAT_TOPIC, FACT_TOPIC, Actor
 from bus.envelope import FRAME_MAX
 
 log = logging.getLogger("btcbot.bus")
+Again = zmq.Again
 
 QUEUE_MAX = 10_000
 RECONNECT_MS = 10
@@ -76,17 +79,17 @@ class Sockets:
     # --- the port -----------------------------------------------------------------------------
 
     def publish(self, topic: str, frame: bytes) -> None:
-        self.pub.send_multipart((topic.encode(), frame), zmq.NOBLOCK, copy=True)
+        self.pub.send(b"%b\0%b" % (topic.encode(), frame), zmq.NOBLOCK)
 
     def ask(self, to: str, frame: bytes) -> bool:
-        return self._sent(self.dealers[to], (frame,))
+        return self._is_sent(self.dealers[to].send, frame)
 
     def answer(self, address: bytes, frame: bytes) -> bool:
-        return self._sent(self.router, (address, frame))
+        return self._is_sent(self.router.send_multipart, (address, frame))
 
-    def _sent(self, socket: "zmq.Socket[bytes]", parts: tuple[bytes, ...]) -> bool:
+    def _is_sent(self, send: Callable[..., object], what: bytes | tuple[bytes, bytes]) -> bool:
         try:
-            socket.send_multipart(parts, zmq.NOBLOCK)
+            send(what, zmq.NOBLOCK)
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise
@@ -219,11 +222,20 @@ def poller(sockets: Iterable["zmq.Socket[bytes]"]) -> zmq.Poller:
     return made
 
 
-def waiting(socket: "zmq.Socket[bytes]") -> Iterator[list[bytes]]:
-    """Yield what waits on `socket`, at most a thousand so that timers keep their turn."""
-    receive = socket.recv_multipart
-    for _ in range(DRAIN_MAX):
-        try:
-            yield receive(zmq.NOBLOCK)
-        except zmq.Again:
-            return
+def published(sub: "zmq.Socket[bytes]") -> bytes:
+    """Return the next frame of a SUB, without its topic. Raises zmq.Again when none waits."""
+    part = sub.recv(zmq.NOBLOCK)
+    return part[part.find(0) + 1 :]  # All of it when there is no topic: for the codec to refuse.
+
+
+def answered(dealer: "zmq.Socket[bytes]") -> bytes:
+    """Return the next frame of a DEALER. Raises zmq.Again when none waits."""
+    return dealer.recv(zmq.NOBLOCK)
+
+
+def asked(router: "zmq.Socket[bytes]") -> tuple[bytes, bytes]:
+    """Return who asks, and the frame, of the next request. Raises zmq.Again when none waits."""
+    address, frame = router.recv(zmq.NOBLOCK), router.recv(zmq.NOBLOCK)
+    while router.get(zmq.RCVMORE):  # Nobody of ours sends more; the last part is judged.
+        frame = router.recv(zmq.NOBLOCK)
+    return address, frame

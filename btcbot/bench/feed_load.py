@@ -33,6 +33,7 @@ from btcbot.domain.ids import Pair
 from btcbot.domain.messages import BookTop, Candle, FeedState, Trade, TradesGap
 from btcbot.domain.words import FeedStatus
 from btcbot.sections import Exchange
+from bus.zeromq import published
 
 RECORDED: Final = 153.0  # Frames a second: all books of the exchange, September 2026.
 TIMES: Final = 10
@@ -206,8 +207,7 @@ def _hear(
     while True:
         ready = dict(poller.poll(200))
         if hearing in ready:
-            _, frame = hearing.recv_multipart()
-            heard.take(CODEC.decode(frame).message)
+            heard.take(CODEC.decode(published(hearing)).message)
         if bare.fileno() in ready:
             heard.bare_us.append(_age_us(Decimal(bare.recv(64).decode())))
         now = time.monotonic()

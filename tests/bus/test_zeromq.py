@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,16 @@ from bus.zeromq import (
     PATH_MAX,
     QUEUE_MAX,
     SIZE_MAX,
+    Again,
     EndpointError,
     Locked,
     Sockets,
+    asked,
     check_folder,
     endpoint,
     lock,
     poller,
-    waiting,
+    published,
 )
 from tests.bus import peer
 from tests.bus.station import CODEC, Calibrate, Reading
@@ -64,8 +67,13 @@ def until(met: Callable[[], Any], what: str, limit_s: float = 40) -> Any:
     return found
 
 
-def arrived(socket: Any) -> list[bytes]:
-    return next(waiting(socket), [])
+def waiting(socket: Any, receive: Callable[[Any], Any]) -> list[Any]:
+    """Return everything that waits on a socket."""
+    found = []
+    with suppress(Again):
+        while True:
+            found.append(receive(socket))
+    return found
 
 
 # --- files ------------------------------------------------------------------------------------
@@ -95,7 +103,7 @@ def test_a_second_binder_is_refused_and_the_first_goes_on(
     first.check_paths()
     ear = opened(EAR)
     until(lambda: ear.ask("mast", b"x"), "the first is connected to")
-    until(lambda: arrived(first.router), "the first hears")
+    until(lambda: waiting(first.router, asked), "the first hears")
 
 
 def test_a_taken_or_removed_path_is_noticed(opened: Callable[..., Sockets], tmp_path: Path) -> None:
@@ -178,7 +186,8 @@ def test_a_peer_that_is_not_there_is_a_counted_result_and_nothing_is_queued_for_
 
     mast = opened(MAST)
     until(lambda: ear.ask("mast", b"fresh"), "mast is connected to")
-    assert until(lambda: arrived(mast.router), "the request arrives") == [b"ear/1", b"fresh"]
+    arrived = until(lambda: waiting(mast.router, asked), "the request arrives")
+    assert arrived == [(b"ear/1", b"fresh")]
 
 
 def test_an_answer_to_nobody_is_a_counted_result(opened: Callable[..., Sockets]) -> None:
@@ -195,7 +204,8 @@ def test_a_full_queue_refuses_and_never_waits(opened: Callable[..., Sockets]) ->
         sent += 1
         assert sent < 10 * QUEUE_MAX, "a queue without a bound"
     assert sent >= QUEUE_MAX // 2
-    assert arrived(mast.router)[0] == b"ear/1"
+    [address, _], *_ = until(lambda: waiting(mast.router, asked), "the queue is read")
+    assert address == b"ear/1"
 
 
 def test_what_a_source_says_arrives_on_its_own_socket_by_topic(
@@ -204,12 +214,12 @@ def test_what_a_source_says_arrives_on_its_own_socket_by_topic(
     ear, mast = opened(EAR), opened(MAST)
     buoy = opened(Actor(name="buoy", state=0, handle=peer.mast))
 
-    def said() -> list[bytes]:
+    def said() -> bool:
         for port in (mast, buoy):
             port.publish("sea.bay", b"not wanted")
             port.publish("air.roof", b"a reading")
             port.publish("heartbeat", b"a beat")
-        return arrived(ear.subs["mast"]) and arrived(ear.subs["buoy"])
+        return all(waiting(ear.subs[name], published) for name in ("mast", "buoy"))
 
     until(said, "both are heard")
     time_up = time.monotonic() + 30
@@ -218,7 +228,7 @@ def test_what_a_source_says_arrives_on_its_own_socket_by_topic(
         assert time.monotonic() < time_up
         said()
         for source in heard:
-            heard[source] |= {parts[1] for parts in waiting(ear.subs[source])}
+            heard[source] |= set(waiting(ear.subs[source], published))
     assert heard == {"mast": {b"a reading", b"a beat"}, "buoy": {b"a beat"}}
 
 
@@ -230,7 +240,7 @@ def test_a_frame_beyond_all_bounds_is_cut_off_by_the_socket(opened: Callable[...
     sizes: list[int] = []
 
     def heard() -> bool:
-        sizes.extend(len(parts[1]) for parts in waiting(mast.router))
+        sizes.extend(len(frame) for _, frame in waiting(mast.router, asked))
         ear.ask("mast", b"after")
         return 5 in sizes
 
@@ -251,7 +261,7 @@ def test_a_peer_that_comes_back_under_its_name_is_heard(
 
     def arrives() -> bool:
         again.send(b"again", zmq.NOBLOCK)
-        heard.extend(parts[1] for parts in waiting(mast.router))
+        heard.extend(frame for _, frame in waiting(mast.router, asked))
         return b"again" in heard
 
     try:
