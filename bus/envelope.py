@@ -98,7 +98,7 @@ class Codec:
         if frame[2] != WIRE_VERSION:
             raise Refused("version", f"found {frame[2]}; this build speaks {WIRE_VERSION}")
         envelope: Envelope[Any] = self._parsed(self._decoders, frame)
-        if self.encode(envelope) != frame:
+        if frame[:1] + self._encode(envelope) != frame:
             raise Refused("not_canonical", "the same message has another spelling")
         return envelope
 
@@ -137,7 +137,7 @@ class Codec:
             raise Refused("kind", f"first byte is {frame[:1]!r}")
         try:
             found = decode(memoryview(frame)[1:])
-            self._check(getattr(found, "message", found))
+            self._check(found.message if type(found) is Envelope else found)
         except _NO_MESSAGE as error:
             raise Refused("content", str(error)[:200]) from None
         return found

@@ -19,12 +19,12 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from bus.actor import Actor, Deliver, Peers
-from bus.clock import MILLISECOND_NS, SECOND_NS, SystemClock
+from bus.clock import SECOND_NS, SystemClock
 from bus.envelope import Codec
 from bus.journal import Journal
 from bus.quarantine import Quarantine
 from bus.shell import Shell
-from bus.zeromq import DRAIN_MAX, Again, Sockets, answered, asked, poller, published
+from bus.zeromq import DRAIN_MAX, Again, Sockets, answered, asked, news_of, poller, published
 
 log = logging.getLogger("btcbot.bus")
 
@@ -69,7 +69,7 @@ class Process:
         )
         self.is_stopping = False
         self._check_ns = 0
-        self._hear = self._ears()
+        self.ears = self._ears()
 
     def _ears(self) -> dict[Any, Callable[[], None]]:
         """Return how one frame of each socket is heard, and who is known to have sent it."""
@@ -99,16 +99,16 @@ class Process:
         """Move every waiting frame into the shell; return whether there was one."""
         return self.take((socket, 1) for socket in self.sockets.all)
 
-    def take(self, ready: Iterable[tuple[Any, int]], most: int = DRAIN_MAX) -> bool:
+    def take(self, ready: Iterable[tuple[Any, int]]) -> bool:
         """Move what waits on `ready` sockets into the shell; return whether there was any.
 
-        At most `most` frames of each, so that timers keep their turn.
+        At most a thousand frames of each, so that timers keep their turn.
         """
         found = False
         for socket, _ in ready:
-            hear = self._hear[socket]
+            hear = self.ears[socket]
             with suppress(Again):
-                for _ in range(most):
+                for _ in range(DRAIN_MAX):
                     hear()
                     found = True
         return found
@@ -136,26 +136,36 @@ def run(make: Make, place: Place) -> None:
     signal.signal(signal.SIGINT, stop)
     try:
         process.start()
-        poll = poller(process.sockets.all).poll
-        is_behind = False
-        while not process.is_stopping:
-            # The frame that ends a wait is handled before a look at what else came: the latency of
-            # a tick. What piled up meanwhile is drained whole: the newest wins.
-            with suppress(InterruptedError):
-                ready = poll(0 if is_behind else _wait_ms(process))
-                is_behind = process.take(ready, most=DRAIN_MAX if is_behind else 1)
-            process.shell.work()
-            process.check()
+        _turn(process)
         process.end()
     except Exception:  # The one place: a broken actor says so and dies; supervisord starts it.
         log.exception("actor_failed")
         raise SystemExit(1) from None
 
 
-def _wait_ms(process: Process) -> int:
-    """Return how long nothing is due, in ms, rounded up: never a spin."""
+def _turn(process: Process) -> None:
+    """Wait, handle, and see what else came, until told to stop."""
+    look = poller(process.sockets.all).poll
+    waiter, known = news_of(process.sockets.all)
+    ears = {descriptor: process.ears[socket] for descriptor, socket in known.items()}
+    shell = process.shell
+    while not process.is_stopping:
+        # The frame that ends a wait is handled before a look at what else came: the latency of a
+        # tick. What piled up meanwhile is drained whole: the newest wins.
+        with suppress(InterruptedError, Again):
+            for descriptor, _ in waiter.poll(_wait_s(process)):
+                ears[descriptor]()
+        shell.work()
+        while process.take(look(0)) and not process.is_stopping:
+            shell.work()
+            process.check()
+        process.check()
+
+
+def _wait_s(process: Process) -> float:
+    """Return how long nothing is due; what the kernel rounds up is never a spin."""
     wait_ns = process.shell.next_ns() - process.clock.monotonic_ns()
-    return -(-wait_ns // MILLISECOND_NS) if wait_ns > 0 else 0
+    return wait_ns / SECOND_NS if wait_ns > 0 else 0
 
 
 def run_on_loop(main: Coroutine[Any, Any, None]) -> None:

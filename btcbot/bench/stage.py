@@ -18,6 +18,7 @@ import zmq
 from msgspec import Struct, field
 
 from actors import CODEC, risk_gate
+from btcbot.cores import keep_to_half
 from btcbot.domain.facts import (
     Balances,
     EpochStarted,
@@ -50,6 +51,7 @@ MILLION = 1_000_000
 TRY = Asset("TRY")
 CLOCK = SystemClock()
 WARM_NS = 2_500_000_000  # Until every process has heard of every other.
+ACTOR_OF = {"source": "market_data", "committing": "execution"}  # Whose place a role takes.
 FOR_EVER_NS = 3_600_000_000_000
 
 
@@ -209,6 +211,7 @@ def facts_after(
 
 def ours(role: str, folder: Path, count: int, rate: float) -> None:
     """Run one of our four processes until it is told to end."""
+    keep_to_half(ACTOR_OF.get(role, role))
     if role == "source":
         beating = Actor(name="market_data", state=Source(), handle=source)
         pace(Process(lambda _deliver, _peers: beating, place(folder)), count, rate)

@@ -23,6 +23,7 @@ from btcbot.arming import refusals
 from btcbot.cli import exits
 from btcbot.cli.guard import Guard
 from btcbot.config import Config, thaw
+from btcbot.cores import keep_to_half
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.layers import ConfigError
 from btcbot.secret import SecretError, read_secret
@@ -56,6 +57,7 @@ def live(name: str, config: Config, run_id: str, *, waits: bool = False) -> int:
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     setproctitle(standby_title_of(name) if waits else title_of(name))
+    keep_to_half(name)
     logs.configure(name, run_id=run_id, mode=config.mode, level=config.log.level)
     try:
         if name == "sandbox":

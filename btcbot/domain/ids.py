@@ -1,6 +1,5 @@
 """Ids are derived, not drawn: the same decision always has the same intent and client order id."""
 
-import base64
 import hashlib
 from typing import NewType
 
@@ -14,6 +13,10 @@ CommandId = NewType("CommandId", str)  # One per operator command, chosen by the
 
 TAG_LENGTH = 5
 _VERSION = "b1"
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+# Two characters at a time: each wish of a strategy waits for its id.
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_SHIFTS = range(120, -1, -10)
 
 
 def intent_id(strategy: str, strategy_epoch: int, decision: int, leg: int) -> IntentId:
@@ -42,5 +45,7 @@ def is_of_btcbot(client_id: str) -> bool:
 
 
 def _hash26(seed: str) -> str:
+    """Return 16 bytes of blake2b in base 32 (RFC 4648, lower case, unpadded): 26 characters."""
     digest = hashlib.blake2b(seed.encode(), digest_size=16).digest()
-    return base64.b32encode(digest).decode().rstrip("=").lower()
+    bits = int.from_bytes(digest) << 2  # 130: 13 pairs of characters.
+    return "".join([_PAIRS[bits >> shift & 1_023] for shift in _SHIFTS])
