@@ -10,7 +10,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from btcbot.domain.facts import IntentRefused, OrderSubmitting, PauseChanged
-from btcbot.domain.ids import CommandId, OrderId, Pair, client_order_id
+from btcbot.domain.ids import Asset, CommandId, OrderId, Pair, client_order_id
 from btcbot.domain.messages import ApprovedOrder, OrderIntent, RefuseIntent, Scope
 from btcbot.domain.money import BPS_IN_ONE, Amount, Notional, part_of
 from btcbot.domain.venue import OrderTerms, Submit
@@ -298,11 +298,18 @@ def _held_at_worst(desk: Desk, pair: Pair) -> Decimal:
 
 def _funds(desk: Desk, request: ApprovedOrder, _now_ns: int) -> Refusal:
     """Hold the worst case of all live orders against our own books."""
-    intent, rules = request.intent, desk.rules[request.intent.pair]
-    asset = rules.quote if intent.side is Side.BUY else rules.base
+    intent = request.intent
+    # After a restart the exchange may list a pair no longer in which an order still lives.
+    if strange := [o for o in live_orders(desk) if o.intent.pair not in desk.rules]:
+        return Rule.ACCOUNT_UNKNOWN, f"what {strange[0].client_order_id} may take: no rules"
+    asset = _asset(desk, intent)
     held = desk.ledger.get(asset, Decimal(0))
     taken = sum(
-        (_still_reserved(order) for order in live_orders(desk) if _asset(desk, order) == asset),
+        (
+            _still_reserved(order)
+            for order in live_orders(desk)
+            if _asset(desk, order.intent) == asset
+        ),
         start=Decimal(0),
     )
     left = held - taken - reservation(desk, intent)
@@ -321,11 +328,10 @@ def _still_reserved(order: Order) -> Decimal:
     return order.reserved * order.left / order.intent.quantity
 
 
-def _asset(desk: Desk, order: Order) -> str:
-    rules = desk.rules.get(order.intent.pair)
-    if rules is None:
-        return ""
-    return rules.quote if order.intent.side is Side.BUY else rules.base
+def _asset(desk: Desk, intent: OrderIntent) -> Asset:
+    """Return what an order of `intent` takes: the quote for a buy, the base for a sell."""
+    rules = desk.rules[intent.pair]
+    return rules.quote if intent.side is Side.BUY else rules.base
 
 
 def _in_try(desk: Desk, pair: Pair) -> Decimal | None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from btcbot.domain.facts import IntentRefused, OrderSubmitting, PauseChanged
-from btcbot.domain.ids import CommandId, OrderId, Pair
-from btcbot.domain.instruments import DOCUMENTED
+from btcbot.domain.ids import Asset, CommandId, OrderId, Pair
+from btcbot.domain.instruments import DOCUMENTED, default_fees
 from btcbot.domain.messages import InstrumentRules, OrderIntent, RefuseIntent, Scope, SetPause
 from btcbot.domain.money import Price
 from btcbot.domain.venue import ConnectionsIdle, Outcome, TimeRead
@@ -37,6 +37,7 @@ from tests.orders.desks import (
 )
 
 MS = 1_000_000
+USDT, BTCUSDT, USDTTRY = Asset("USDT"), Pair("BTCUSDT"), Pair("USDTTRY")
 Arrange = Callable[[Floor], None]
 
 
@@ -402,6 +403,40 @@ def test_a_pair_that_left_the_rules_is_not_traded_and_still_counted() -> None:
     assert floor.approve(intent(1, pair=ETHTRY)).rule is Rule.PAIR_NOT_TRADING
     holding(TRY="3495.976")(floor)
     assert floor.approve(intent(2)).rule is Rule.CASH_RESERVE
+
+
+def test_an_order_of_a_pair_without_rules_cannot_be_counted_and_stops_every_other() -> None:
+    floor = ready()
+    floor.place(intent(9, pair=ETHTRY, quantity="0.001"), 90)
+    floor.restart().hear(ConnectionsIdle(count=4), PeerBack(source="risk_gate", epoch=1, pid=0))
+    floor.hear(InstrumentRules(instruments=(DOCUMENTED[BTCTRY],), at_ns=NOW))
+    floor.wait(1)
+
+    verdict = floor.approve(intent(1))
+    assert (verdict.rule, floor.posts[1:]) == (Rule.ACCOUNT_UNKNOWN, []), verdict
+
+    floor.hear(InstrumentRules(instruments=(DOCUMENTED[ETHTRY], DOCUMENTED[BTCTRY]), at_ns=NOW))
+    assert floor.approve(intent(2)).rule is None
+
+
+@pytest.mark.parametrize(
+    ("pairs", "usdt_in_try", "quantity", "rule"),
+    [
+        ((BTCUSDT,), None, "0.001", Rule.ACCOUNT_UNKNOWN),
+        ((BTCUSDT, USDTTRY), "40", "0.00005", None),
+        ((BTCUSDT, USDTTRY), "40.4", "0.00005", Rule.ORDER_NOTIONAL),
+    ],
+)
+def test_an_order_in_usdt_is_judged_by_its_worth_in_try(
+    pairs: tuple[Pair, ...], usdt_in_try: str | None, quantity: str, rule: Rule | None
+) -> None:
+    floor = ready(pairs=pairs, fees={asset: default_fees(asset) for asset in (TRY, USDT)})
+    holding(USDT="10000")(floor)
+    if usdt_in_try is not None:
+        mark = floor.desk.marks[USDTTRY]
+        price = Price(Decimal(usdt_in_try))
+        floor.desk.marks[USDTTRY] = replace(mark, bid=price, ask=price)
+    assert floor.approve(intent(1, pair=BTCUSDT, quantity=quantity)).rule is rule
 
 
 def test_risk_gate_is_followed() -> None:

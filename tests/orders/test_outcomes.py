@@ -16,6 +16,7 @@ from btcbot.domain.ids import OrderId
 from btcbot.domain.venue import (
     Cancel,
     CancelAnswered,
+    OrderRead,
     Outcome,
     ReadAllOrders,
     ReadOrder,
@@ -305,3 +306,9 @@ def test_a_restart_in_the_middle_of_a_submit_is_doubt() -> None:
     [doubt] = floor.said(OrderUnknown)
     assert doubt.intent_id == WANTED.intent_id
     assert floor.now_ns < floor.order(WANTED).created_ns + SECOND
+
+
+def test_an_unknown_id_that_no_live_order_has_is_not_followed() -> None:
+    floor = ready()
+    floor.hear(OrderRead(order_id=OrderId(404), order=None))
+    assert (floor.asked, floor.facts) == ([], [])
