@@ -124,7 +124,8 @@ def _heard(  # noqa: C901 - one line each
         case FeedDown():
             return _down(state, message, now_ns)
         case RulesRead():
-            return (*state.listing.hear(message, now_ns), *_say_feeds(state, now_ns))
+            heard = state.listing.hear(message, now_ns)
+            return (*heard, *_fallback(state, now_ns), *_say_feeds(state, now_ns))
         case FeedTrouble():
             return (Complain("feed_trouble", f"{message.what}: {message.detail}"),)
         case Started():
@@ -227,14 +228,18 @@ def _tick(state: State, now_ns: int) -> Said:
 
 
 def _fallback(state: State, now_ns: int) -> Iterator[Struct]:
-    """Read void books over REST, in turn and inside our share of the exchange's limit."""
+    """Read void books over REST, in turn and inside our share of the exchange's limit.
+
+    A life that has no price yet does not wait to see whether the socket brings one: it may be
+    refused, and everybody waits for a price.
+    """
     void = [
         feed.quotes
         for pair, feed in state.feeds.items()
         if feed.quotes.book.is_void and pair in state.listing.instruments
     ]
-    is_due = state.fallback_due_ns <= now_ns
-    if not is_due or not void or now_ns - max(q.agreed_ns for q in void) < FALLBACK_AFTER_NS:
+    priced_ns = max((q.agreed_ns for q in void if q.top is not None), default=0)
+    if now_ns < state.fallback_due_ns or now_ns - priced_ns < FALLBACK_AFTER_NS or not void:
         return
     state.fallback_due_ns = now_ns + FALLBACK_EVERY_NS
     for quotes in sorted(void, key=lambda quotes: quotes.asked_ns)[:FALLBACK_BOOKS]:

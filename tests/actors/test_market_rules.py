@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from btcbot.domain.feed import (
     BookRead,
+    FeedDown,
     ReadBook,
     ReadRules,
     RulesRead,
@@ -76,11 +77,21 @@ def test_a_book_over_rest_says_that_it_is_a_fallback_and_gives_way_to_the_socket
     assert market.feed().status is FeedStatus.LIVE
 
 
+def test_a_life_without_a_price_asks_for_one_as_soon_as_it_knows_the_rules() -> None:
+    market = Market(is_up=False)
+    market.hear(FeedDown(reason="answered HTTP 429 to the handshake"))
+    market.hear(RulesRead(instruments=(RULES,)))
+    assert market.count(ReadBook) == 1
+    market.hear(RulesRead(instruments=(RULES,)))
+    assert market.count(ReadBook) == 1  # And then in turn.
+
+
 def test_twenty_void_pairs_are_read_in_turn_inside_the_rate_budget() -> None:
     pairs = tuple(Pair(f"A{n:02d}TRY") for n in range(20))
     market = Market(pairs, is_up=False)
     rules = tuple(replace(RULES, pair=pair) for pair in pairs)
     market.hear(RulesRead(instruments=rules))
+    market.asked.clear()  # What the first rules, of fewer pairs, led to.
 
     market.bus.advance(60)
 
