@@ -35,6 +35,7 @@ from btcbot.domain.messages import (
     VenueState,
 )
 from btcbot.domain.venue import (
+    ArmingSeen,
     BalancesRead,
     ConnectionsIdle,
     ReadFailed,
@@ -82,8 +83,8 @@ Request = (
 )  # fmt: skip
 Inbox = (
     BookTop | Request | Late[Request] | Answered | ReadFailed | InstrumentRules | ConnectionsIdle
-    | DiskSeen | VenueState | Started | Woken | PeerLost | PeerBack | CaughtUp | RequestExpired
-    | StreamGap
+    | DiskSeen | ArmingSeen | VenueState | Started | Woken | PeerLost | PeerBack | CaughtUp
+    | RequestExpired | StreamGap
 )  # fmt: skip
 
 log = logging.getLogger("btcbot.execution")
@@ -104,6 +105,13 @@ class LookForKill(Struct, frozen=True):
 
 
 LOOK_FOR_KILL = LookForKill()
+
+
+class LookAtGates(Struct, frozen=True):
+    """See which gates of live trading are shut; what changed arrives as ArmingSeen."""
+
+
+LOOK_AT_GATES = LookAtGates()
 
 
 class KeepKillFile(Struct, frozen=True):
@@ -138,7 +146,7 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
         learn_rules(desk, message.instruments)
         return Step(desk)
     if type(message) is Woken and message.name == "tick" and is_quiet(desk, now_ns, message.due_ns):
-        return Step(desk, (Wake("tick", now_ns + schedule.TICK_NS), LOOK_FOR_KILL))
+        return Step(desk, (Wake("tick", now_ns + schedule.TICK_NS), *_looks(desk)))
     turn, first = Turn(desk, now_ns), desk.head + 1
     before = desk.trading
     effects = _take(turn, message)
@@ -179,13 +187,16 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             desk.idle_connections = message.count
         case DiskSeen():
             disk.take_disk(turn, message)
+        case ArmingSeen():
+            desk.shut_gates = message.shut
+            return (Complain("gates_shut", ", ".join(message.shut)),) if message.shut else ()
         case VenueState():
             return (Publish("venue", replace(message, trouble=desk.trouble or message.trouble)),)
         case PeerBack() | PeerLost():
             return _note_peer(turn, message)
         case Started():
             begin(turn)
-            return (Wake("tick", turn.now_ns), LOOK_FOR_KILL)
+            return (Wake("tick", turn.now_ns), *_looks(desk))
         case BookTop() | InstrumentRules() | CaughtUp() | RequestExpired() | StreamGap():
             pass
         case _:
@@ -219,7 +230,12 @@ def _woken(turn: Turn, message: Woken) -> tuple[Struct, ...]:
     if desk.due.get("checkpoint", 0) <= now_ns and not turn.facts:
         desk.due["checkpoint"] = now_ns + CHECKPOINT_NS
         tidy = (Checkpoint(),)
-    return (Wake("tick", now_ns + schedule.TICK_NS), LOOK_FOR_KILL, *tidy)
+    return (Wake("tick", now_ns + schedule.TICK_NS), *_looks(desk), *tidy)
+
+
+def _looks(desk: Desk) -> tuple[Struct, ...]:
+    """Return what each tick looks for on disk, where a person may stop us."""
+    return (LOOK_FOR_KILL, LOOK_AT_GATES) if desk.setup.mode == "live" else (LOOK_FOR_KILL,)
 
 
 def _set_trading_state(turn: Turn, message: SetTradingState) -> tuple[Struct, ...]:
@@ -278,9 +294,13 @@ class Performer:
         kill_file: Path,
         deliver: Deliver,
         tidy: Callable[[], None] | None = None,
+        gates: Callable[[], ArmingSeen | None] = lambda: None,
     ) -> None:
-        """`tidy` begins a checkpoint and returns at once; None: it is done on the spot."""
-        self._writer, self._venue = writer, venue
+        """`tidy` begins a checkpoint and returns at once; None: it is done on the spot.
+
+        `gates` looks at the gates of live trading, and tells what changed since it looked last.
+        """
+        self._writer, self._venue, self._gates = writer, venue, gates
         self._tidy = tidy or writer.checkpoint
         self._kill_file, self._deliver = KillFile(kill_file), deliver
 
@@ -290,6 +310,8 @@ class Performer:
                 self._persist(effect)
             case LookForKill():
                 self._look_for_kill()
+            case LookAtGates():
+                self._look_at_gates()
             case KeepKillFile():
                 self._kill_file.keep(exists=effect.exists)
             case Checkpoint():
@@ -335,6 +357,10 @@ class Performer:
                     reason=f"the file {KILL_FILE} was made",
                 )
             )
+
+    def _look_at_gates(self) -> None:
+        if (seen := self._gates()) is not None:
+            self._deliver(seen)
 
 
 def actor(desk: Desk, perform: Callable[[Struct], None], read_facts: FactReader) -> Actor[Desk]:

@@ -1,6 +1,11 @@
-"""What has to hold before a fleet may start: by mode, and for live each gate by its name."""
+"""What has to hold before orders may go out: by mode, each gate by its code.
 
-from collections.abc import Iterator
+`btcbot up` holds a start to all of them. Execution looks again while it lives (`withdrawn`) and
+holds every order to what it saw last, so that an arming which is taken back stops the next order.
+Sandbox needs no arming: its orders cannot leave this machine.
+"""
+
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -8,9 +13,20 @@ import msgspec
 from msgspec import Struct
 
 from btcbot.config import Config
+from btcbot.domain.venue import ArmingSeen
 
 ACKNOWLEDGEMENT = "I_UNDERSTAND"
 DAY_NS = 86_400_000_000_000
+# BTCTurk takes stamps that are old, and lists orders late: sooner, absence is a guess.
+ABSENCE_WAIT_MIN_S = 900
+
+
+class Waiver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A check that was not green, and that a person answers for."""
+
+    check: str
+    reason: str
+    by: str
 
 
 class LiveCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,13 +34,14 @@ class LiveCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     at_ns: int
     config: str  # Digest of the configuration that was checked.
-    red: tuple[str, ...]  # The checks that were not green.
+    red: tuple[str, ...]  # The checks that were not green, and that nobody waived.
+    waived: tuple[Waiver, ...] = ()
 
 
 class Gate(Struct, frozen=True):
     """One condition of arming, and whether it holds."""
 
-    name: str
+    code: str
     is_open: bool
     found: str
     wanted: str
@@ -49,39 +66,107 @@ def read_live_check(config: Config) -> LiveCheck | None:
         return None
 
 
-def gates(config: Config) -> Iterator[Gate]:
-    """Yield the gates of `mode = "live"` that the configuration and the home decide."""
-    live, kill = config.live, config.run / "KILL"
-    yield Gate("mode", config.mode == "live", f"mode = {config.mode!r}", "mode = 'live'")
+def gates(config: Config, now_ns: int | None = None) -> list[Gate]:
+    """Return every gate of the configured mode; without `now_ns` a check may be of any age."""
+    if config.mode != "live":
+        return list(settled(config))
+    return [*settled(config), *of_home(config, now_ns)]
+
+
+def settled(config: Config) -> Iterator[Gate]:
+    """Yield the gates that the configuration alone decides: they hold for the life of a fleet."""
+    if config.mode == "live":
+        yield from of_live(config)
+    else:
+        wanted = "this version trades in mode 'sandbox' or 'live'"
+        yield Gate("mode", config.mode == "sandbox", f"mode = {config.mode!r}", wanted)
+
+
+def of_live(config: Config) -> Iterator[Gate]:
+    """Yield what `config` has to say for live trading, whatever its mode."""
+    yield Gate("mode", config.mode == "live", f"mode = {config.mode!r}", "must be 'live'")
+    live, exchange, wait_s = config.live, config.exchange, config.orders.absence_wait_s
     yield Gate(
         "armed", live.armed, f"live.armed = {str(live.armed).lower()}",
-        "live.armed: must be true to trade live",
+        "must be true to trade live",
     )  # fmt: skip
     yield Gate(
         "acknowledge", live.acknowledge == ACKNOWLEDGEMENT,
-        f"live.acknowledge = {live.acknowledge!r}",
-        f"live.acknowledge: must be {ACKNOWLEDGEMENT!r} to trade live",
+        f"live.acknowledge = {live.acknowledge!r}", f"must be {ACKNOWLEDGEMENT!r} to trade live",
+    )  # fmt: skip
+    has_key = exchange.api_key_file is not None and exchange.api_secret_file is not None
+    yield Gate(
+        "key", has_key,
+        "exchange.api_key_file and api_secret_file are " + ("set" if has_key else "not both set"),
+        "name the two files of your key",
     )  # fmt: skip
     yield Gate(
-        "kill switch", not kill.exists(),
-        f"the kill switch is on: {kill} exists" if kill.exists() else "off", "off",
+        "absence_wait", wait_s >= ABSENCE_WAIT_MIN_S, f"orders.absence_wait_s = {wait_s}",
+        f"must be at least {ABSENCE_WAIT_MIN_S} to trade live",
     )  # fmt: skip
 
 
-def refusals(config: Config, now_ns: int | None = None) -> list[str]:
-    """Return every reason why `config` may not start trading; empty: it may.
+def of_home(config: Config, now_ns: int | None) -> Iterator[Gate]:
+    """Yield the gates that the home decides."""
+    yield kill_switch(config)
+    reason = why_unchecked(config, now_ns)
+    found = reason or "btcbot check --live is green"
+    yield Gate("live_check", not reason, found, "it has to be green, and of today")
 
-    Only sandbox trades in this version. For live, each missing condition of arming is named too;
-    without `now_ns` a check may be of any age.
+
+def kill_switch(config: Config) -> Gate:
+    """Return the gate that the file HOME/run/KILL shuts."""
+    kill = config.run / "KILL"
+    is_killed = kill.exists()
+    return Gate(
+        "kill_switch", not is_killed,
+        f"the kill switch is on: {kill} exists" if is_killed else "the kill switch is off",
+        "remove the file; the trading state stays as it is until btcbot-ctl resume",
+    )  # fmt: skip
+
+
+def refusals(gates: Sequence[Gate]) -> list[str]:
+    """Return every reason why a fleet may not start; empty: it may."""
+    return [f"{gate.code}: {gate.found}; {gate.wanted}" for gate in gates if not gate.is_open]
+
+
+def headline(config: Config, gates: Sequence[Gate]) -> str:
+    """Return the line that tells whether orders will go out, and each gate with what was found."""
+    shut = [gate.code for gate in gates if not gate.is_open]
+    told = "; ".join(f"{g.code} {'ok' if g.is_open else 'NO'}: {g.found}" for g in gates)
+    if shut:
+        return f"BLOCKED by {', '.join(shut)} [{told}]"
+    return f"ARMED: orders go to {config.addresses.rest} [{told}]"
+
+
+def withdrawn(config: Config) -> tuple[str, ...]:
+    """Return the codes of the gates that are shut while a fleet lives: it may start no order.
+
+    A check counts for as long as the fleet lives, however old it grows. One of another
+    configuration says nothing of this one.
     """
-    if config.mode == "sandbox":
-        return []
-    found = [f"mode = {config.mode!r}: this version trades in sandbox only; set mode = 'sandbox'"]
-    if config.mode == "live":
-        found += [f"{gate.found}: {gate.wanted}" for gate in gates(config) if not gate.is_open]
-        if reason := why_unchecked(config, now_ns):
-            found.append(reason)
-    return found
+    shut = [gate.code for gate in settled(config) if not gate.is_open]
+    if (config.run / "KILL").exists():
+        shut.append("kill_switch")
+    last = read_live_check(config)
+    if last is None or (last.red and last.config == digest(config)):
+        shut.append("live_check")
+    return tuple(shut)
+
+
+class GateWatch:
+    """Looks at the gates of a fleet that lives, and tells what changed since it looked last."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._told: ArmingSeen | None = None
+
+    def __call__(self) -> ArmingSeen | None:
+        seen = ArmingSeen(shut=withdrawn(self._config))
+        if seen == self._told:
+            return None
+        self._told = seen
+        return seen
 
 
 def why_unchecked(config: Config, now_ns: int | None = None) -> str:

@@ -304,26 +304,49 @@ def _problems_of_sandbox_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
 def _problems_of_addresses(config: Config) -> Iterator[str]:
     exchange = config.exchange
     for name, schemes in (
-        ("rest_url", "http https"),
-        ("graph_url", "http https"),
-        ("ws_url", "ws wss"),
+        ("rest_url", ("http", "https")),
+        ("graph_url", ("http", "https")),
+        ("ws_url", ("ws", "wss")),
     ):
         address = getattr(exchange, name)
-        if not address:
-            continue
-        if urlsplit(address).scheme not in schemes.split() or not urlsplit(address).hostname:
-            yield f"exchange.{name} = {address!r}: expected {schemes.replace(' ', ':// or ')}://HOST"
-        elif config.mode == "sandbox" and not _is_loopback(address):
-            yield (
-                f"exchange.{name} = {address!r}: mode = 'sandbox' takes loopback addresses only "
-                "(127.0.0.1); it never reaches another host"
-            )
-        elif config.mode == "sandbox" and not exchange.rest_url:
-            yield f"exchange.{name} = {address!r}: set exchange.rest_url too, or neither"
+        if address and (wrong := _wrong_address(config, address, schemes)):
+            yield f"exchange.{name} = {address!r}: {wrong}"
+    yield from _problems_of_mixture(config)
     for name in ("maker_bps", "taker_bps"):
         rate = getattr(exchange, name)
         if rate is not None and not 0 <= rate < 10_000:
             yield f"exchange.{name} = {rate}: expected 0 to 10000 bps"
+
+
+def _wrong_address(config: Config, address: str, schemes: tuple[str, str]) -> str:
+    """Return what is wrong with one address; `schemes`: the plain one and the encrypted one."""
+    plain, encrypted = schemes
+    if urlsplit(address).scheme not in schemes or not urlsplit(address).hostname:
+        return f"expected {plain}:// or {encrypted}://HOST"
+    if _is_loopback(address):
+        is_alone = config.mode == "sandbox" and not config.exchange.rest_url
+        return "set exchange.rest_url too, or neither" if is_alone else ""
+    if config.mode == "sandbox":
+        return (
+            "mode = 'sandbox' takes loopback addresses only (127.0.0.1); it never reaches another "
+            "host"
+        )
+    if urlsplit(address).scheme == plain:
+        return f"expected {encrypted}://; what is signed goes unencrypted to loopback only"
+    return ""
+
+
+def _problems_of_mixture(config: Config) -> Iterator[str]:
+    """Yield addresses that would join two exchanges: the prices of one, the orders of another."""
+    exchange = config.exchange
+    addresses = {name: getattr(exchange, name) for name in ("rest_url", "graph_url", "ws_url")}
+    missing = [name for name, address in addresses.items() if not address]
+    if config.mode != "sandbox" and 0 < len(missing) < len(addresses):
+        name, address = next((n, a) for n, a in addresses.items() if a)
+        yield (
+            f"exchange.{name} = {address!r}: mode = {config.mode!r} wants all three addresses or "
+            f"none; not set: {', '.join(missing)}"
+        )
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,9 +1,11 @@
 """`btcbot actor NAME`: one actor in this terminal; supervisord calls the same code."""
 
 import sys
+import time
 
 import click
 
+from btcbot.arming import gates
 from btcbot.cli.common import Options, common
 from btcbot.cli.fleet import ACTORS, make_folders, refuse_unarmed, write_keys
 from btcbot.cli.process import live
@@ -22,7 +24,7 @@ def command(options: Options, name: str, *, standby: bool) -> None:
     if standby and name != "execution":
         raise click.UsageError(f"--standby: only execution has a standby, not {name}")
     config = options.load().config
-    refuse_unarmed(config)
+    refuse_unarmed(gates(config, time.time_ns()))
     make_folders(config)
     write_keys(config)
     sys.exit(live(name, config, run_id="by-hand", waits=standby))

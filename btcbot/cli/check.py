@@ -1,9 +1,10 @@
 """`btcbot check`: what a start needs, each with what was found, what is wanted, what to do."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import click
 import msgspec
@@ -22,6 +23,8 @@ from btcbot.layers import ConfigError
 from btcbot.store.database import StoreError, open_reader
 from btcbot.store.reader import Reader
 
+GATE: Final = "gate: "
+
 
 @click.command("check")
 @click.option("--live", is_flag=True, help="The gates of arming and the account's orders too.")
@@ -30,14 +33,25 @@ from btcbot.store.reader import Reader
     "--yes", "agreed", multiple=True, type=click.Choice(list(EXPERIMENTS)), metavar="V1...V12",
     help="With --probe: perform this experiment without asking; repeatable.",
 )  # fmt: skip
+@click.option(
+    "--waive", "waived", multiple=True, metavar="CHECK",
+    help="With --live: answer for this check although it is not green; repeatable.",
+)  # fmt: skip
+@click.option("--reason", default="", help="Why, with --waive; kept with the result.")
 @common
-def command(options: Options, *, live: bool, probe: bool, agreed: tuple[str, ...]) -> None:
+def command(
+    options: Options, *, live: bool, probe: bool, agreed: tuple[str, ...],
+    waived: tuple[str, ...], reason: str,
+) -> None:  # fmt: skip
     """Look at everything a start needs; exit 0 only if all of it is green, else 7.
 
     Reads only: nothing is sent, and nothing is written but HOME/checks. With --probe, orders of the
     least size are sent far from the market, one experiment after the other, each only after its
-    name was typed or given with --yes; each order is cancelled and proven gone.
+    name was typed or given with --yes; each order is cancelled and proven gone. What is waived is
+    not green, so this still exits 7; `btcbot up` takes it for this configuration, for a day.
     """
+    if bool(waived) != bool(reason.strip()) or (waived and not live):
+        stop(exits.USAGE, "btcbot: --waive needs --live and --reason, and --reason needs --waive")
     if (probe and not live) or (agreed and not probe):
         stop(exits.USAGE, "btcbot: --probe needs --live, and --yes needs --probe")
     try:
@@ -52,7 +66,7 @@ def command(options: Options, *, live: bool, probe: bool, agreed: tuple[str, ...
         if probe:
             _probe(options, config, keys, agreed)
         rows.append(_experiments(config))
-        _remember(config, rows)
+        _remember(config, rows, waivers(rows, waived, reason))
     _end(options, rows, config if live else None)
 
 
@@ -82,17 +96,36 @@ def _instance(config: Config) -> str:
 
 
 def _gates(config: Config) -> Iterator[Row]:
-    for gate in arming.gates(config):
+    # What this check finds is itself a gate: `btcbot up` looks at that one.
+    gates = (*arming.of_live(config), arming.kill_switch(config))
+    for gate in gates:
         yield Row(
-            name=f"gate: {gate.name}", ok=gate.is_open, found=gate.found, wanted=gate.wanted,
+            name=f"{GATE}{gate.code}", ok=gate.is_open, found=gate.found, wanted=gate.wanted,
             remedy="set it when everything else is green",
         )  # fmt: skip
 
 
-def _remember(config: Config, rows: list[Row]) -> None:
+def waivers(rows: list[Row], names: tuple[str, ...], reason: str) -> tuple[arming.Waiver, ...]:
+    """Return what a person answers for; ends with 2 for a name of no red check, or of a gate."""
+    red = [row.name for row in rows if not row.ok and not row.name.startswith(GATE)]
+    for name in names:
+        if name not in red:
+            told = ", ".join(red) or "nothing"
+            stop(exits.USAGE, f"btcbot: --waive {name!r}: may be waived now: {told}")
+    by = f"uid {os.getuid()}"
+    return tuple(arming.Waiver(check=name, reason=reason.strip(), by=by) for name in names)
+
+
+def _remember(config: Config, rows: list[Row], waived: tuple[arming.Waiver, ...]) -> None:
     """Keep the result where `btcbot up` looks for it."""
-    red = tuple(row.name for row in rows if not row.ok and not row.name.startswith("gate: "))
-    found = arming.LiveCheck(at_ns=time.time_ns(), config=arming.digest(config), red=red)
+    names = {waiver.check for waiver in waived}
+    red = tuple(
+        row.name for row in rows
+        if not row.ok and row.name not in names and not row.name.startswith(GATE)
+    )  # fmt: skip
+    found = arming.LiveCheck(
+        at_ns=time.time_ns(), config=arming.digest(config), red=red, waived=waived
+    )
     if config.home.is_dir():
         write(arming.checks(config) / "live.json", msgspec.json.encode(found))
 

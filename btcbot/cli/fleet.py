@@ -12,11 +12,12 @@ import socket
 import stat
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import btcbot
-from btcbot.arming import refusals
+from btcbot.arming import Gate, refusals
 from btcbot.cli import exits
 from btcbot.cli.common import stop
 from btcbot.config import Config, freeze
@@ -43,9 +44,9 @@ PORT_WAIT_S: Final = 2.0
 STOP_WAIT_S: Final = 100.0
 
 
-def refuse_unarmed(config: Config) -> None:
-    """Raise ConfigError with every reason why this configuration may not start."""
-    if reasons := refusals(config, time.time_ns()):
+def refuse_unarmed(found: Sequence[Gate]) -> None:
+    """Raise ConfigError with every gate that is shut: then nothing may start."""
+    if reasons := refusals(found):
         raise ConfigError(*reasons)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from actors import CODEC
 from actors.execution import Performer, actor
+from btcbot.arming import GateWatch
 from btcbot.btcturk.hear import Hear
 from btcbot.btcturk.venue import BtcturkVenue
 from btcbot.catalog.capture import capturing
@@ -84,7 +85,7 @@ async def _trade(config: Config, company: Company | None, hear: Hear) -> None:
             clock.now_ns,
         )
         keepers.append(keeper)
-        performer = Performer(writer, venue, kill_file, deliver, keeper.tidy)
+        performer = Performer(writer, venue, kill_file, deliver, keeper.tidy, GateWatch(config))
         deliver(DiskSeen(is_reserved=room.is_reserved, free=room.free, wal=room.wal))
         loop.add_signal_handler(signal.SIGUSR2, performer.kill_by_signal)
         if company is not None:

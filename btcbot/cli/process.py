@@ -19,7 +19,7 @@ from typing import Final
 from setproctitle import setproctitle
 
 from btcbot import logs
-from btcbot.arming import refusals
+from btcbot.arming import refusals, settled
 from btcbot.cli import exits
 from btcbot.cli.guard import Guard
 from btcbot.config import Config, thaw
@@ -89,7 +89,9 @@ def begin(name: str, config: Config) -> None:
     guard = Guard(config.run, name)
     if guard.enter(time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
         log.critical("crash_loop", extra={"error": guard.hold()})
-    if reasons := refusals(config):
+    # Only what the configuration decides: in a fleet that was started, somebody has to manage the
+    # orders that are open, whatever the home says by now. Execution holds new ones to the rest.
+    if reasons := refusals(list(settled(config))):
         raise ConfigError(*reasons)
 
 

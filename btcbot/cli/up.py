@@ -1,11 +1,14 @@
 """`btcbot up`: start the fleet under supervisord."""
 
 import os
+import sys
 import time
+from collections.abc import Sequence
 from typing import NoReturn
 
 import click
 
+from btcbot.arming import Gate, gates, headline
 from btcbot.cli import exits
 from btcbot.cli.common import Options, common, stop
 from btcbot.cli.fleet import (
@@ -36,11 +39,14 @@ POLL_S = 0.1
 def command(options: Options, *, detach: bool, seconds: float) -> None:
     """Start the fleet for the configured mode; Ctrl-C stops it in order.
 
+    The first line says whether orders will go out: ARMED, or BLOCKED and by which gates (exit 78).
     With --detach: exit 0 when every actor is READY, 1 if one is not, naming it; the fleet then
     runs on, and its logs say why. Exit 75: a fleet has this home already.
     """
     config = options.load().config
-    refuse_unarmed(config)
+    found = gates(config, time.time_ns())
+    say_armed(options, config, found)
+    refuse_unarmed(found)
     os.umask(0o077)
     make_folders(config)
     lock = take_lock(config)
@@ -59,8 +65,14 @@ def command(options: Options, *, detach: bool, seconds: float) -> None:
     late = wait_ready(config, child, seconds)
     if late:
         stop(exits.ERROR, f"btcbot: not READY: {late}; see {config.home / 'log'}")
-    found = {"home": str(config.home), "supervisord": child, "ready": list(ACTORS)}
-    options.show(found, lambda: click.echo(f"ready: {len(ACTORS)} actors on {config.home}"))
+    told = {"home": str(config.home), "supervisord": child, "ready": list(ACTORS)}
+    options.show(told, lambda: click.echo(f"ready: {len(ACTORS)} actors on {config.home}"))
+
+
+def say_armed(options: Options, config: Config, found: Sequence[Gate]) -> None:
+    """Say ARMED or BLOCKED, and every gate: first, and on stderr where stdout is for JSON."""
+    click.echo(headline(config, found), err=options.is_json)
+    sys.stdout.flush()  # supervisord takes this process over: what is buffered would be lost.
 
 
 def wait_ready(config: Config, supervisord: int, seconds: float) -> str:

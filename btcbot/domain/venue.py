@@ -261,9 +261,15 @@ class ConnectionsIdle(Message, frozen=True, kw_only=True, tag="connections_idle"
     count: int
 
 
+class ArmingSeen(Message, frozen=True, kw_only=True, tag="arming_seen"):
+    """What execution's own shell found of the gates of live trading; said when it changes."""
+
+    shut: tuple[str, ...]  # The codes of the gates that forbid new orders; empty: none does.
+
+
 VENUE: tuple[type[Message], ...] = (
     Submitted, CancelAnswered, OrderRead, OpenOrdersRead, AllOrdersRead, FillsRead, BalancesRead,
-    TimeRead, ReadFailed, Doorbell, ConnectionsIdle,
+    TimeRead, ReadFailed, Doorbell, ConnectionsIdle, ArmingSeen,
 )  # fmt: skip
 
 

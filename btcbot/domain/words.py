@@ -89,3 +89,4 @@ class Rule(StrEnum):
     CLOCK = "clock"
     NO_CONNECTION = "no_connection"
     MODE = "mode"
+    NOT_ARMED = "not_armed"  # A gate of live trading is shut; which, the detail says by code.

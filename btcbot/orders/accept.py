@@ -145,6 +145,15 @@ def _in_time(_desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
     return None
 
 
+def _arming(desk: Desk, _request: ApprovedOrder, _now_ns: int) -> Refusal:
+    """Hold each order to the gates as they were seen last; only live trading has any."""
+    if desk.setup.mode != "live" or desk.shut_gates == ():
+        return None
+    if desk.shut_gates is None:
+        return Rule.NOT_ARMED, "nobody has looked at the gates yet"
+    return Rule.NOT_ARMED, f"shut: {', '.join(desk.shut_gates)}"
+
+
 def _trading_state(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
     if desk.trading not in (TradingState.LIVE, TradingState.REDUCE):
         return Rule.TRADING_STATE, f"{desk.trading}: {desk.trading_reason}"
@@ -345,6 +354,7 @@ def _in_try(desk: Desk, pair: Pair) -> Decimal | None:
 
 _RULES: tuple[Callable[[Desk, ApprovedOrder, int], Refusal], ...] = (
     _in_time,
+    _arming,
     _trading_state,
     _readiness,
     _instrument,

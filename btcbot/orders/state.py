@@ -178,6 +178,7 @@ class Desk(Struct, kw_only=True):
     clock: TimeRead | None = None
     clock_read_ns: int = 0
     idle_connections: int = 0
+    shut_gates: tuple[str, ...] | None = None  # Of live trading; None: nobody has looked yet.
     risk_gate_is_heard: bool = False
     control_pid: int = 0  # 0: not heard yet.
     control_is_lost: bool = False

@@ -38,6 +38,8 @@ class Home:
         self.settings = {
             "BTCBOT__HOME": str(self.home),
             "BTCBOT__EXCHANGE__REST_URL": self.exchange.url,
+            "BTCBOT__EXCHANGE__GRAPH_URL": self.exchange.url,
+            "BTCBOT__EXCHANGE__WS_URL": self.exchange.url.replace("http", "ws") + "/ws",
             "BTCBOT__EXCHANGE__API_KEY_FILE": self.secret(folder / "key", defaults.API_KEY),
             "BTCBOT__EXCHANGE__API_SECRET_FILE": self.secret(folder / "s", defaults.API_SECRET),
             "BTCBOT__DASHBOARD__PORT": str(free_port()),
@@ -276,7 +278,8 @@ def test_live_names_each_gate_and_up_says_which_check_is_missing(begin: Begin) -
     assert "`btcbot check --live` was not run on this home" in up.stderr
 
     red = home.red("--live", BTCBOT__MODE="live")
-    assert list(red) == ["gate: armed", "gate: acknowledge", "experiments"]
+    static = ["gate: armed", "gate: acknowledge", "gate: absence_wait"]
+    assert list(red) == [*static, "experiments"]
     assert home.posts() == 0
 
     up = home.run("up", BTCBOT__MODE="live")
@@ -284,10 +287,33 @@ def test_live_names_each_gate_and_up_says_which_check_is_missing(begin: Begin) -
     assert up.returncode == exits.CONFIG
 
     (home.home / "run" / "KILL").touch(mode=0o600)
-    armed = {"BTCBOT__LIVE__ARMED": "true", "BTCBOT__LIVE__ACKNOWLEDGE": "I_UNDERSTAND"}
+    armed = {
+        "BTCBOT__LIVE__ARMED": "true",
+        "BTCBOT__LIVE__ACKNOWLEDGE": "I_UNDERSTAND",
+        "BTCBOT__ORDERS__ABSENCE_WAIT_S": "900",
+    }
     red = home.red("--live", BTCBOT__MODE="live", **armed)
-    assert list(red) == ["gate: kill switch", "experiments"]
+    assert list(red) == ["gate: kill_switch", "experiments"]
     assert "gate: mode" in home.red("--live", BTCBOT__MODE="sandbox")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--waive", "experiments", "--reason", "r"), "--waive needs --live"),
+        (("--live", "--waive", "experiments"), "and --reason"),
+        (("--live", "--reason", "r"), "--reason needs --waive"),
+        (("--live", "--waive", "gate: armed", "--reason", "r"), "may be waived now: experiments"),
+        (("--live", "--waive", "disk", "--reason", "r"), "may be waived now: experiments"),
+    ],
+)
+def test_only_a_check_that_is_red_may_be_waived_and_with_a_reason(
+    begin: Begin, arguments: tuple[str, ...], words: str
+) -> None:
+    done = begin().run("check", *arguments)
+
+    assert done.returncode == exits.USAGE
+    assert words in done.stderr
 
 
 def test_orders_of_others_and_of_other_btcbots_are_named(begin: Begin) -> None:

@@ -109,7 +109,7 @@ def test_live_does_not_start_and_says_all_that_is_missing(
     done = btcbot(*command, BTCBOT__MODE="live")
 
     assert done.returncode == exits.CONFIG
-    for condition in ("sandbox only", "live.armed", "live.acknowledge", "check --live"):
+    for condition in ("live.armed", "live.acknowledge", "absence_wait_s", "check --live"):
         assert condition in done.stderr
     assert not (folder / ".local").exists()
 

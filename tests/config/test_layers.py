@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from btcbot.arming import refusals
+from btcbot.arming import gates, refusals
 from btcbot.config import Config, freeze, load, thaw
 from btcbot.layers import ConfigError, leaves
 
@@ -39,7 +39,7 @@ def test_the_defaults_are_safe_and_need_no_file(folder: Path) -> None:
     assert not loaded.config.live.armed
     assert loaded.origins == {}
     assert loaded.files == ()
-    assert refusals(loaded.config) == []
+    assert refusals(gates(loaded.config)) == []
 
 
 def test_a_later_layer_wins_and_the_origin_says_which(
@@ -179,28 +179,6 @@ def test_names_every_problem_at_once(folder: Path, monkeypatch: pytest.MonkeyPat
 def test_refuses_a_file_that_is_not_there(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"none.toml: No such file"):
         load([folder / "none.toml"])
-
-
-@pytest.mark.parametrize("mode", ["dry_run", "paper", "live"])
-def test_only_sandbox_may_trade(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
-    monkeypatch.setenv("BTCBOT__MODE", mode)
-
-    reasons = refusals(load().config)
-
-    assert "trades in sandbox only" in reasons[0]
-
-
-def test_live_names_every_missing_condition_of_arming(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BTCBOT__MODE", "live")
-    monkeypatch.setenv("BTCBOT__HOME", str(folder))
-    write(folder / "run" / "KILL", "")
-
-    reasons = " ".join(refusals(load().config))
-
-    for condition in ("live.armed", "live.acknowledge", "kill switch is on", "check --live"):
-        assert condition in reasons
 
 
 def test_addresses_follow_the_mode_and_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:

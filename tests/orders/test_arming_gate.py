@@ -1,0 +1,95 @@
+"""Arming is checked again for every order: by the gates as they were seen last, without I/O."""
+
+from typing import Any
+
+import pytest
+
+from actors.execution import LOOK_AT_GATES
+from btcbot.domain.venue import ArmingSeen, Cancel, Submit
+from btcbot.domain.words import Rule, TradingState
+from bus.actor import Woken
+from tests.orders.desks import Floor, intent, ready
+
+
+def live(**changes: Any) -> Floor:
+    """Return a desk of mode live that a person has resumed, and that nobody has armed yet."""
+    floor = ready(mode="live", **changes)
+    assert floor.desk.trading is TradingState.PAUSED  # As every first start in live is.
+    floor.command(TradingState.LIVE, "resume", reason="ready")
+    return floor
+
+
+def sends(floor: Floor) -> int:
+    return sum(isinstance(effect, Submit) for effect in floor.asked)
+
+
+def test_an_order_goes_when_every_gate_is_open() -> None:
+    floor = live()
+    floor.hear(ArmingSeen(shut=()))
+
+    assert floor.approve(intent()).rule is None
+    assert sends(floor) == 1
+
+
+def test_nothing_goes_before_somebody_has_looked() -> None:
+    verdict = live().approve(intent())
+
+    assert verdict.rule is Rule.NOT_ARMED
+    assert verdict.detail == "nobody has looked at the gates yet"
+
+
+@pytest.mark.parametrize(
+    "shut",
+    [(code,) for code in ("mode", "armed", "acknowledge", "key", "absence_wait", "kill_switch",
+                          "live_check")] + [("armed", "live_check")],
+)  # fmt: skip
+def test_a_gate_that_shuts_between_two_orders_stops_the_second_by_its_code(
+    shut: tuple[str, ...],
+) -> None:
+    floor = live()
+    floor.hear(ArmingSeen(shut=()))
+    assert floor.approve(intent(1)).rule is None
+
+    floor.hear(ArmingSeen(shut=shut))
+    verdict = floor.approve(intent(2, limit_price="2480000"))
+
+    assert (verdict.rule, verdict.detail) == (Rule.NOT_ARMED, f"shut: {', '.join(shut)}")
+    assert sends(floor) == 1
+
+
+def test_an_open_order_is_cancelled_all_the_same_while_a_gate_is_shut() -> None:
+    floor = live()
+    floor.hear(ArmingSeen(shut=()))
+    floor.place(intent(), 7)
+
+    floor.hear(ArmingSeen(shut=("live_check",)))
+    floor.command(TradingState.KILLED, "kill", reason="enough")
+    floor.wait(1)
+
+    assert any(isinstance(effect, Cancel) for effect in floor.asked)
+
+
+def test_a_restart_forgets_what_was_seen_and_looks_again_before_it_sends() -> None:
+    floor = live()
+    floor.hear(ArmingSeen(shut=()))
+
+    floor.restart().open_up()
+
+    assert LOOK_AT_GATES in floor.effects
+    assert floor.approve(intent()).rule is Rule.NOT_ARMED
+
+
+def test_every_tick_of_live_looks_at_the_gates_and_no_tick_of_sandbox_does() -> None:
+    for mode, is_looked_at in (("live", True), ("sandbox", False), ("backtest", False)):
+        floor = ready(mode=mode)
+        for seconds in (1, 600):  # A busy tick and quiet ones.
+            floor.effects.clear()
+            floor.hear(Woken(name="tick", due_ns=floor.now_ns + seconds))
+            assert (LOOK_AT_GATES in floor.effects) is is_looked_at
+
+
+def test_sandbox_needs_no_arming() -> None:
+    floor = ready()
+
+    assert floor.desk.shut_gates is None
+    assert floor.approve(intent()).rule is None
