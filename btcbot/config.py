@@ -34,7 +34,7 @@ from btcbot.layers import (
 )
 from btcbot.orders.bounds import OrderBounds
 from btcbot.risk.limits import RiskLimits
-from btcbot.sections import Agent, Bus, Dashboard, Exchange, Live, Log, Sandbox, Store, Strategy
+from btcbot.sections import Agent, Dashboard, Exchange, Live, Log, Sandbox, Store, Strategy
 
 Mode = Literal["sandbox", "dry_run", "paper", "live"]
 
@@ -43,6 +43,7 @@ HOME_DEFAULT = Path("~/.local/state/btcbot")
 # The kernel takes 107 bytes. supervisord binds "sv.sock.<pid>" first, which is no longer than this.
 SOCKET_PATH_MAX = 100
 LONGEST_SOCKET = "market_data.pub"
+SPEED_MAX = 1_000
 
 
 class Addresses(Struct, frozen=True):
@@ -73,7 +74,6 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     capture: CaptureBounds = CaptureBounds()
     sandbox: Sandbox = Sandbox()
     dashboard: Dashboard = Dashboard()
-    bus: Bus = Bus()
     store: Store = Store()
     log: Log = Log()
 
@@ -153,6 +153,13 @@ class Loaded(Struct, frozen=True):
     config: Config
     origins: Mapping[str, str]
     files: tuple[Path, ...] = ()
+    layers: tuple[Layer, ...] = ()  # Lowest first.
+
+    def overridden(self, key: str) -> Iterator[tuple[str, Any]]:
+        """Yield where else `key` is set, and to what, from the layer that would win next."""
+        for layer in reversed(self.layers):
+            if key in layer.values and layer.origin != self.origins.get(key):
+                yield layer.origin, layer.values[key]
 
 
 def load(files: Sequence[Path] = (), flags: Mapping[str, Any] | None = None) -> Loaded:
@@ -164,8 +171,24 @@ def load(files: Sequence[Path] = (), flags: Mapping[str, Any] | None = None) -> 
     above = [*read_environment(os.environ, Config, here), Layer("flag", dict(flags or {}), here)]
     base = _base_file(above)
     paths = (*((base,) if base else ()), *files)
-    values, origins = merge([*map(read_file, paths), *above], Config)
-    return Loaded(_checked(values, origins), origins, paths)
+    layers = (*map(read_file, paths), *above)
+    values, origins = merge(layers, Config)
+    return Loaded(_checked(values, origins), origins, paths, layers)
+
+
+def load_alone(path: Path) -> Loaded:
+    """Return what one file says over the defaults, whatever the environment has.
+
+    For a folder it is that home's: its btcbot.toml, or the defaults on it. Raises ConfigError.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    layers: tuple[Layer, ...] = ()
+    if file.exists() or not path.is_dir():
+        layers += (read_file(file),)
+    if path.is_dir():
+        layers += (Layer("argument", {"home": str(path.absolute())}, path),)
+    values, origins = merge(layers, Config)
+    return Loaded(_checked(values, origins), origins, (file,), layers)
 
 
 def freeze(config: Config, run_id: str = "") -> bytes:
@@ -206,20 +229,21 @@ def _checked(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
         try:
             convert(tree.get(section.name, {}), section.type) if section.name in tree else None
         except msgspec.ValidationError as error:
-            sources = {o for key, o in origins.items() if key.startswith(section.name)}
-            problems.append(f"{', '.join(sorted(sources))}: [{section.name}] {error}")
-    if problems:
-        raise ConfigError(*problems)
-    config: Config = convert(tree, Config)
-    if problems := list(_problems(config)):
+            # Each value was converted before: this is what a section says of its own keys.
+            problems.append(f"{section.name}.{error}")
+    config: Config | None = None
+    if not problems:
+        config = convert(tree, Config)
+        problems = list(_problems(config))
+    if config is None or problems:
         raise ConfigError(*(f"{_origin(text, origins)}: {text}" for text in problems))
     return config
 
 
 def _origin(problem: str, origins: Mapping[str, str]) -> str:
-    """Return where the key that starts `problem` was set."""
-    key = problem.partition(" ")[0].strip("[]")
-    return next((origins[name] for name in origins if name.startswith(key)), "default")
+    """Return where the key that starts `problem` was set, or a key under it."""
+    key = problem.partition(" ")[0]
+    return next((origins[name] for name in origins if f"{name}.".startswith(f"{key}.")), "default")
 
 
 def _problems(config: Config) -> Iterator[str]:
@@ -237,18 +261,16 @@ def _problems(config: Config) -> Iterator[str]:
     if config.owns_sandbox:
         yield from _problems_of_sandbox_pairs(config.pairs)
     yield from _problems_of_addresses(config)
-    if config.bus.endpoints != "ipc":
-        yield (
-            f"bus.endpoints = {config.bus.endpoints!r}: allowed is 'ipc' (Unix sockets under "
-            "HOME/run); tcp:// needs CURVE, which this version does not have"
-        )
     yield from _problems_of_capture(config.capture)
     yield from _problems_of_sandbox(config)
 
 
 def _problems_of_sandbox(config: Config) -> Iterator[str]:
-    if config.sandbox.speed <= 0:
-        yield f"sandbox.speed = {config.sandbox.speed}: expected more than 0 (1 is real time)"
+    if not 0 < config.sandbox.speed <= SPEED_MAX:
+        yield (
+            f"sandbox.speed = {config.sandbox.speed}: expected more than 0 (1 is real time), "
+            f"up to {SPEED_MAX}"
+        )
     if config.sandbox.port == config.dashboard.port and config.owns_sandbox:
         yield f"dashboard.port = {config.dashboard.port}: the sandbox has it; choose another"
     if config.sandbox.faults:
@@ -296,8 +318,8 @@ def _problems_of_sandbox_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
     """Yield the pairs that our own exchange does not have; of another one market_data tells."""
     for pair in pairs:
         if pair not in DOCUMENTED:
-            near = difflib.get_close_matches(pair, DOCUMENTED, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            near = difflib.get_close_matches(pair, DOCUMENTED, n=3)
+            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
             yield f"pairs = {pair!r}: the sandbox trades {', '.join(DOCUMENTED)}{hint}"
 
 
@@ -310,7 +332,7 @@ def _problems_of_addresses(config: Config) -> Iterator[str]:
     ):
         address = getattr(exchange, name)
         if address and (wrong := _wrong_address(config, address, schemes)):
-            yield f"exchange.{name} = {address!r}: {wrong}"
+            yield f"exchange.{name} = {_shown(address)!r}: {wrong}"
     yield from _problems_of_mixture(config)
     for name in ("maker_bps", "taker_bps"):
         rate = getattr(exchange, name)
@@ -321,8 +343,11 @@ def _problems_of_addresses(config: Config) -> Iterator[str]:
 def _wrong_address(config: Config, address: str, schemes: tuple[str, str]) -> str:
     """Return what is wrong with one address; `schemes`: the plain one and the encrypted one."""
     plain, encrypted = schemes
-    if urlsplit(address).scheme not in schemes or not urlsplit(address).hostname:
-        return f"expected {plain}:// or {encrypted}://HOST"
+    if not _is_address(address, schemes):
+        path = "" if plain == "http" else " and a path"
+        return f"expected {plain}:// or {encrypted}://HOST, with at most a port{path}"
+    if "@" in urlsplit(address).netloc:
+        return "expected no user and no password; the key is in files (exchange.api_key_file)"
     if _is_loopback(address):
         is_alone = config.mode == "sandbox" and not config.exchange.rest_url
         return "set exchange.rest_url too, or neither" if is_alone else ""
@@ -336,6 +361,23 @@ def _wrong_address(config: Config, address: str, schemes: tuple[str, str]) -> st
     return ""
 
 
+def _is_address(address: str, schemes: tuple[str, str]) -> bool:
+    """Return whether `address` is a base address that our clients can use."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # Raises for one that no port can be.
+    except ValueError:
+        return False
+    has_more = parts.query or parts.fragment or (schemes[0] == "http" and parts.path.strip("/"))
+    return parts.scheme in schemes and bool(parts.hostname) and not has_more
+
+
+def _shown(address: str) -> str:
+    """Return `address` without a user and a password that somebody may have put there."""
+    head, slashes, rest = address.rpartition("//")
+    return head + slashes + ("***@" + rest.rpartition("@")[2] if "@" in rest else rest)
+
+
 def _problems_of_mixture(config: Config) -> Iterator[str]:
     """Yield addresses that would join two exchanges: the prices of one, the orders of another."""
     exchange = config.exchange
@@ -344,8 +386,8 @@ def _problems_of_mixture(config: Config) -> Iterator[str]:
     if config.mode != "sandbox" and 0 < len(missing) < len(addresses):
         name, address = next((n, a) for n, a in addresses.items() if a)
         yield (
-            f"exchange.{name} = {address!r}: mode = {config.mode!r} wants all three addresses or "
-            f"none; not set: {', '.join(missing)}"
+            f"exchange.{name} = {_shown(address)!r}: mode = {config.mode!r} wants all three "
+            f"addresses or none; not set: {', '.join(missing)}"
         )
 
 

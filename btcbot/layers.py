@@ -17,6 +17,10 @@ from msgspec import UNSET, Struct
 from btcbot.domain.money import is_sane
 
 PREFIX = "BTCBOT__"
+# What a fleet tells its own processes (btcbot/cli/fleet.py).
+OWN = frozenset(
+    {f"BTCBOT_{name}" for name in ("PYTHON", "RUN", "LOG", "SANDBOX", "SUPERVISOR_PID")}
+)
 
 
 class ConfigError(Exception):
@@ -81,16 +85,32 @@ def read_file(path: Path) -> Layer:
 def read_environment(variables: Mapping[str, str], schema: type[Struct], base: Path) -> list[Layer]:
     """Return one layer per variable `BTCBOT__SECTION__KEY`; an empty one counts as not set.
 
-    A value is read as TOML and, where that fails or the key holds text, as a plain string.
+    A value is read as TOML and, where that fails or the key holds text, as a plain string. Raises
+    ConfigError for a name that somebody may believe to be a setting, and that is none.
     """
     known = {leaf.key: leaf for leaf in leaves(schema)}
     found = []
+    if strangers := [name for name in sorted(variables) if _is_mistaken(name) and variables[name]]:
+        raise ConfigError(*(f"environment {name}: {_meant(name, known)}" for name in strangers))
     for name in sorted(variables):
         if name.startswith(PREFIX) and variables[name]:
             key = name.removeprefix(PREFIX).lower().replace("__", ".")
             value = _toml_value(variables[name], known.get(key))
             found.append(Layer(f"environment {name}", dict(flatten(value, key)), base))
     return found
+
+
+def _is_mistaken(name: str) -> bool:
+    """Return whether `name` would be passed over in silence: one "_" too few, or small letters."""
+    is_close = name.upper().startswith("BTCBOT_") and not name.startswith(PREFIX)
+    return is_close and name not in OWN
+
+
+def _meant(name: str, known: Mapping[str, Leaf]) -> str:
+    spelled = {PREFIX + key.upper().replace(".", "__"): key for key in known}
+    near = difflib.get_close_matches(name.upper(), spelled, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"no setting; settings are named {PREFIX}SECTION__KEY{hint}"
 
 
 def merge(layers: Sequence[Layer], schema: type[Struct]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -197,6 +217,8 @@ def _wrong(leaf: Leaf, key: str, value: object) -> str | None:
         return f"{key} = {value}: expected a finite number between 1e-16 and 1e15 in size"
     if value == "" and leaf.is_optional:
         return None
+    if leaf.is_path and (value == "" or not isinstance(value, str)):
+        return f"{key} = {value!r}: expected a path, in quotes"
     if leaf.is_free:
         return None if key != leaf.key else f"{key} = {value!r}: expected a table"
     if get_origin(leaf.type) is Literal and value not in get_args(leaf.type):

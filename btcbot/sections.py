@@ -9,6 +9,7 @@ from msgspec import Meta, Struct, field
 from btcbot.simulation import defaults
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class Exchange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,9 +48,9 @@ class Sandbox(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The exchange that `btcbot up` starts beside the fleet in mode sandbox."""
 
     port: Port = defaults.PORT  # REST and WebSocket, on 127.0.0.1.
-    seed: int = 1  # Of the synthetic market: one seed, one market.
+    seed: Seed = 1  # Of the synthetic market: one seed, one market.
     data: Path | None = None  # A recording to play instead of the synthetic market.
-    speed: Decimal = Decimal(1)  # Market seconds per second.
+    speed: Decimal = Decimal(1)  # Market seconds per second, up to 1000.
     faults: str = ""  # What goes wrong: calm, flaky, hostile, maintenance, or a file's full path.
 
 
@@ -57,12 +58,6 @@ class Dashboard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The web page: read-only, on 127.0.0.1."""
 
     port: Port = 8791  # http://127.0.0.1:8791/
-
-
-class Bus(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How actors reach each other."""
-
-    endpoints: str = "ipc"  # Unix sockets under HOME/run. tcp:// waits for CURVE and is refused.
 
 
 class Store(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,6 +1,7 @@
 """The strategies by name, and their parameters checked by their own types."""
 
 import difflib
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -40,17 +41,23 @@ def parameters(strategy: Strategy, given: dict[str, Any], *, is_sandbox: bool) -
         demo: Struct = strategy.DEMO
         return demo
     names = strategy.Params.__struct_fields__
-    for name in given:
+    for name, value in given.items():
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise StrategyError(
-                f"[strategy.params] {strategy.NAME} has no parameter `{name}`; allowed are"
-                f" {', '.join(names)}{hint}"
+                f"strategy.params.{name} = {value!r}: {strategy.NAME} has no such parameter; "
+                f"allowed are {', '.join(names)}{hint}"
             )
     try:
         # A float of TOML becomes a Decimal by its shortest text, never by its binary digits.
         exact = {name: repr(v) if isinstance(v, float) else v for name, v in given.items()}
         return msgspec.convert(exact, strategy.Params, strict=False)
     except msgspec.ValidationError as error:
-        raise StrategyError(f"[strategy.params] {error}") from None
+        raise StrategyError(f"strategy.params.{_named(str(error), given)}") from None
+
+
+def _named(problem: str, given: Mapping[str, Any]) -> str:
+    """Return msgspec's `problem` with the parameter and its value in front, as others have it."""
+    said, _, name = problem.removesuffix("`").partition(" - at `$.")
+    return f"{name} = {given.get(name)}: {said.replace('`', '')}" if name else said

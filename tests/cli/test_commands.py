@@ -53,8 +53,9 @@ def test_init_writes_a_file_that_is_read_and_says_the_defaults(btcbot: Run, fold
 
     assert done.returncode == exits.OK
     assert json.loads(done.stdout)["file"] == str(folder / "btcbot.toml")
-    assert shown["home"] == {"value": str(folder / "home"), "origin": str(folder / "btcbot.toml")}
-    assert shown["sandbox.port"] == {"value": 8790, "origin": "default"}
+    home = {"value": str(folder / "home"), "origin": str(folder / "btcbot.toml"), "over": []}
+    assert shown["home"] == home
+    assert shown["sandbox.port"] == {"value": 8790, "origin": "default", "over": []}
     assert (folder / "home" / "run").stat().st_mode & 0o777 == 0o700
 
 
@@ -86,7 +87,7 @@ def test_config_show_is_a_table_on_stdout(btcbot: Run) -> None:
     done = btcbot("config", "show", BTCBOT__LOG__LEVEL="debug")
 
     assert done.returncode == exits.OK
-    assert done.stdout.splitlines()[0].split() == ["KEY", "VALUE", "ORIGIN"]
+    assert done.stdout.splitlines()[0].split() == ["KEY", "VALUE", "ORIGIN", "OVER"]
     [line] = [line for line in done.stdout.splitlines() if line.startswith("log.level")]
     assert line.split() == ["log.level", '"debug"', "environment", "BTCBOT__LOG__LEVEL"]
 
@@ -124,7 +125,8 @@ def test_the_common_flags_may_stand_before_and_after_the_command(btcbot: Run, fo
     after = btcbot("config", "show", "--json", "--home", str(folder / "h"))
 
     assert before.stdout == after.stdout
-    assert json.loads(after.stdout)["home"] == {"value": str(folder / "h"), "origin": "flag"}
+    home = json.loads(after.stdout)["home"]
+    assert (home["value"], home["origin"]) == (str(folder / "h"), "flag")
 
 
 def test_down_without_a_fleet_exits_3(btcbot: Run) -> None:

@@ -115,57 +115,6 @@ def test_an_environment_value_is_toml_and_else_plain_text(monkeypatch: pytest.Mo
     assert config.sandbox.seed == 1
 
 
-BAD = [
-    ("mode = 'liv'", "mode = 'liv': allowed is 'sandbox' | 'dry_run' | 'paper' | 'live'"),
-    ("mod = 'live'", "unknown key 'mod'; did you mean 'mode'?"),
-    ("pair = ['BTCTRY']", "unknown key 'pair'; did you mean 'pairs'?"),
-    ("[sandbox]\nprt = 1", "unknown key 'sandbox.prt'; did you mean 'sandbox.port'?"),
-    ("[sandboxes]\nport = 1", "unknown key 'sandboxes.port'; did you mean 'sandbox.port'?"),
-    ("[zzz]\nq = 1", "unknown key 'zzz.q'; allowed at the top: mode, home, pairs, exchange"),
-    ("[log]\nqqqq = 1", "unknown key 'log.qqqq'; allowed in [log]: level"),
-    ("risk = 5", "'risk' is a table, not a value; its keys: risk."),
-    ("pairs = 'BTCTRY'", 'Expected array, got str; the default is ["BTCTRY", "ETHTRY"]'),
-    ("pairs = []", "expected at least one pair"),
-    ("pairs = ['btc-try']", "expected the exchange's name"),
-    ("pairs = ['BTCTRY', 'BTCTRY']", "a pair stands there twice"),
-    ("pairs = ['BTCTYR']", "pairs = 'BTCTYR': the sandbox trades BTCTRY, ETHTRY, USDTTRY, BTCUSDT"),
-    ("pairs = ['BTCTYR']", "did you mean 'BTCTRY'?"),
-    ("[sandbox]\nport = 0", "sandbox.port = 0: Expected int >= 1; the default is 8790"),
-    ("[sandbox]\nport = 65536", "Expected int <= 65535"),
-    ("[sandbox]\nport = '1'", "Expected int, got str"),
-    ("[sandbox]\nspeed = 0", "sandbox.speed = 0: expected more than 0"),
-    ("[sandbox]\nspeed = nan", "expected a finite number"),
-    ("[sandbox]\ndata = 'missing.jsonl'", "no such file"),
-    ("[sandbox]\nport = 7000\n[dashboard]\nport = 7000", "the sandbox has it; choose another"),
-    ("[live]\narmed = 'yes'", "live.armed = 'yes': Expected bool, got str; the default is false"),
-    ("[agent]\nmode = 'advise'", "agent.mode = 'advise': allowed is 'off'"),
-    ("[bus]\nendpoints = 'tcp://10.0.0.1:5000'", "tcp:// needs CURVE"),
-    ("[strategy]\nname = 'profit_awar'", "did you mean 'profit_aware'?"),
-    ("[strategy.params]\nnothing = 1", "`nothing`; allowed are"),
-    ("[strategy]\nparams = 3", "strategy.params = 3: expected a table"),
-    ("[exchange]\nmaker_bps = -1", "exchange.maker_bps = -1: expected 0 to 10000 bps"),
-    ("[exchange]\nrest_url = 'https://api.btcturk.com'", "loopback addresses only"),
-    ("[exchange]\nrest_url = 'http://127.0.0.1@evil.example/'", "loopback addresses only"),
-    ("[exchange]\nrest_url = 'http://localhost.evil.example'", "loopback addresses only"),
-    ("[exchange]\nrest_url = '127.0.0.1:80'", "expected http:// or https://HOST"),
-    ("[exchange]\nws_url = 'ws://127.0.0.1:1'", "set exchange.rest_url too, or neither"),
-    ("home = '/" + "x" * 100 + "'", "allowed are 100: choose a home 21 bytes shorter"),
-    ('home = "/tmp/a\\"b"', "cannot stand in a supervisord command"),
-    ("mode =", "not TOML"),
-]
-
-
-@pytest.mark.parametrize(("text", "expected"), BAD, ids=[text[:40] for text, _ in BAD])
-def test_refuses_with_the_file_and_what_is_allowed(folder: Path, text: str, expected: str) -> None:
-    path = write(folder / "bad.toml", text + "\n")
-
-    with pytest.raises(ConfigError) as refused:
-        load([path])
-
-    assert expected in str(refused.value)
-    assert str(path) in str(refused.value)
-
-
 def test_names_every_problem_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(folder / "bad.toml", "mod = 1\n[sandbox]\nport = 'x'\n")
     monkeypatch.setenv("BTCBOT__LOG__LEVEL", "loud")

@@ -13,7 +13,7 @@ from btcbot.simulation import defaults
 from tests.simulation.conftest import Start
 
 CLIENTS = Path(__file__).parents[3] / "shared" / "clients"
-PYTHON = os.environ.get("BTCBOT_JUDGE_PYTHON", "")
+PYTHON = os.environ.get("JUDGE_PYTHON", "")
 
 
 @pytest.mark.parametrize("name", ["ccxt_probe", "btcturk_api_probe"])
@@ -21,7 +21,7 @@ def test_a_client_made_for_the_real_exchange_trades_here(start: Start, name: str
     if not CLIENTS.is_dir():
         pytest.skip(f"no third-party probes at {CLIENTS}")
     if not PYTHON:
-        pytest.skip("BTCBOT_JUDGE_PYTHON names no environment with ccxt and btcturk-api")
+        pytest.skip("JUDGE_PYTHON names no environment with ccxt and btcturk-api")
     running = start()
 
     done = subprocess.run(
