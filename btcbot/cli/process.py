@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from setproctitle import setproctitle
 
@@ -30,6 +30,9 @@ from btcbot.secret import SecretError, read_secret
 from btcbot.simulation import defaults
 from btcbot.vitals import standby_title_of, title_of
 from bus.zeromq import EndpointError, Locked
+
+if TYPE_CHECKING:
+    from btcbot.cli.sandbox import Settings
 
 PR_SET_PDEATHSIG: Final = 1
 STANDBY: Final = "--standby"
@@ -106,28 +109,33 @@ def load(name: str) -> ModuleType:
 
 def serve_sandbox(config: Config) -> None:
     """Be the exchange of mode sandbox until told to end."""
-    from btcbot.cli.sandbox import Settings, run
+    from btcbot.cli.sandbox import run
+
+    run(sandbox_of(config))
+
+
+def sandbox_of(config: Config) -> "Settings":
+    """Return what the exchange of mode sandbox is run with. Raises ConfigError, SecretError."""
+    from btcbot.cli.sandbox import Settings
     from btcbot.fault_profile import profile_of
     from btcbot.simulation.faults import Profile
 
     if unknown := [pair for pair in config.pairs if pair not in DOCUMENTED]:
         raise ConfigError(f"pairs = {unknown}: the sandbox trades {', '.join(DOCUMENTED)}")
     key_file, secret_file = config.key_files
-    run(
-        Settings(
-            host=defaults.HOST,
-            port=config.sandbox.port,
-            key=read_secret(key_file).reveal(),
-            secret=read_secret(secret_file).reveal(),
-            balances=dict(defaults.BALANCES),
-            # A recording is played for the first pair.
-            pairs=tuple(dict.fromkeys([*config.pairs, *DOCUMENTED])),
-            seed=config.sandbox.seed,
-            data=(config.sandbox.data,) if config.sandbox.data else (),
-            speed=float(config.sandbox.speed),
-            state=config.home / "sandbox",
-            faults=profile_of(config.sandbox.faults) if config.sandbox.faults else Profile(),
-        )
+    return Settings(
+        host=defaults.HOST,
+        port=config.sandbox.port,
+        key=read_secret(key_file).reveal(),
+        secret=read_secret(secret_file).reveal(),
+        balances=dict(defaults.BALANCES),
+        # A recording is played for the first pair.
+        pairs=tuple(dict.fromkeys([*config.pairs, *DOCUMENTED])),
+        seed=config.sandbox.seed,
+        data=(config.sandbox.data,) if config.sandbox.data else (),
+        speed=float(config.sandbox.speed),
+        state=config.home / "sandbox",
+        faults=profile_of(config.sandbox.faults) if config.sandbox.faults else Profile(),
     )
 
 

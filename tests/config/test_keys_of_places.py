@@ -1,0 +1,146 @@
+"""Proofs that keys of files, ports, addresses and capture change what is opened and written."""
+
+import io
+import json
+import logging
+import socket
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from actors import strategy
+from btcbot import logs
+from btcbot.cli import exits, fleet
+from btcbot.cli.life import disk_of
+from btcbot.cli.process import sandbox_of
+from btcbot.domain.ids import Asset
+from btcbot.domain.words import Side
+from btcbot.opening import open_desk
+from btcbot.secret import SecretError, write_secret
+from btcbot.simulation.faults import PRESETS
+from btcbot.store.disk import MIB
+from btcbot.strategies import ema_cross, profit_aware
+from tests.builders import BTCTRY
+from tests.config.settled import configured
+from tests.simulation.test_exchange import exchange, limit
+
+SECRET = "c2VjcmV0IG9mIGEgdGVzdA=="
+NOW_NS = 1_795_000_000_000_000_000
+
+
+def test_the_addresses_are_those_that_are_set() -> None:
+    mine = configured(
+        mode="live",
+        exchange__rest_url="https://rest.example",
+        exchange__graph_url="https://graph.example",
+        exchange__ws_url="wss://ws.example/ws",
+    ).addresses
+
+    assert (mine.rest, mine.graph, mine.ws) == (
+        "https://rest.example", "https://graph.example", "wss://ws.example/ws",
+    )  # fmt: skip
+    assert configured(mode="live").addresses.rest == "https://api.btcturk.com"
+    assert configured().addresses.rest == "http://127.0.0.1:8790"
+
+
+def test_the_key_is_read_from_the_files_that_are_set(tmp_path: Path) -> None:
+    key, secret = tmp_path / "key", tmp_path / "secret"
+    write_secret(key, "a-key-of-mine")
+    write_secret(secret, SECRET)
+    files = {"exchange__api_key_file": str(key), "exchange__api_secret_file": str(secret)}
+
+    opened = open_desk(configured(**files, home=str(tmp_path)), NOW_NS)
+    opened.writer.close()
+
+    assert (opened.key.reveal(), opened.secret.reveal()) == ("a-key-of-mine", SECRET)
+    for name in files:
+        with pytest.raises(SecretError, match="no-such"):
+            open_desk(configured(**{**files, name: "/tmp/no-such"}, home=str(tmp_path)), NOW_NS)
+
+
+def test_the_sandbox_is_run_with_the_keys_of_its_section(tmp_path: Path) -> None:
+    config = configured(home=str(tmp_path))
+    fleet.make_folders(config)
+    fleet.write_keys(config)
+    tape = tmp_path / "tape.jsonl"
+    tape.touch()
+
+    usual = sandbox_of(config)
+    changed = sandbox_of(
+        configured(
+            home=str(tmp_path), sandbox__port=1234, sandbox__seed=7, sandbox__speed=3,
+            sandbox__faults="flaky", sandbox__data=str(tape),
+        )
+    )  # fmt: skip
+
+    assert (usual.port, usual.seed, usual.speed, usual.data) == (8790, 1, 1.0, ())
+    assert (changed.port, changed.seed, changed.speed) == (1234, 7, 3.0)
+    assert changed.data == (tape,)
+    assert changed.faults == PRESETS["flaky"] != usual.faults
+
+
+@pytest.mark.parametrize("key", ["sandbox__port", "dashboard__port"])
+def test_a_port_that_is_set_is_the_one_that_has_to_be_free(
+    key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fleet, "PORT_WAIT_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = int(taken.getsockname()[1])
+
+        with pytest.raises(SystemExit) as ended:
+            fleet.check_ports(configured(**{key: port}))
+
+    assert ended.value.code == exits.TRY_LATER
+    assert f"127.0.0.1:{port} is taken" in capsys.readouterr().err
+
+
+def test_reserve_mb_is_the_room_that_is_kept(tmp_path: Path) -> None:
+    assert disk_of(configured(home=str(tmp_path), store__reserve_mb=2)).look().is_reserved
+    assert (tmp_path / "reserve").stat().st_size == 2 * MIB
+
+
+def test_the_strategy_and_its_parameters_are_those_that_are_set() -> None:
+    usual = strategy.setup_of(configured())
+    other = strategy.setup_of(
+        configured(strategy__name="ema_cross", strategy__params__fast=3, strategy__params__slow=9)
+    )
+
+    assert (usual.name, usual.params) == ("profit_aware", profit_aware.DEMO)
+    assert other.name == "ema_cross"
+    assert isinstance(other.params, ema_cross.Params)
+    assert (other.params.fast, other.params.slow) == (3, 9)
+
+
+def test_maker_bps_is_what_a_backtest_charges_an_order_that_rested() -> None:
+    charged = {}
+    for rate in (0, 100):
+        made = exchange()
+        asset = Asset("TRY")
+        made.account.fees = {asset: configured(exchange__maker_bps=Decimal(rate)).fees(asset)}
+        made.submit(limit(Side.SELL, 100_030, "1"), 1)
+        made.print_trade(BTCTRY, Side.BUY, Decimal(100_040), Decimal(1), 2)
+        [trade] = made.account.trades
+        charged[rate] = trade.fee + trade.tax
+
+    assert charged[0] == 0
+    assert round(charged[100], 2) == Decimal("1000.30")  # A hundredth, tax included.
+
+
+def test_log_level_is_the_least_that_is_written() -> None:
+    said = {}
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers))
+    try:
+        for level in ("warning", "debug"):
+            out = io.StringIO()
+            chosen = configured(log__level=level).log.level
+            logs.configure("execution", run_id="r", mode="sandbox", level=chosen, stream=out)
+            logging.getLogger("btcbot.test").info("seldom_seen")
+            said[level] = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
+    finally:
+        root.setLevel(before[0])
+        root.handlers = before[1]
+        logging.captureWarnings(capture=False)
+
+    assert said == {"warning": [], "debug": ["seldom_seen"]}
