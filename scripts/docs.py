@@ -1,13 +1,18 @@
 """Write the documents that are made from the code, or with --check say which are not current.
 
+What btcbot can do and the tests that show it stand in tests/capabilities.toml: each row becomes a
+row of docs/reference/capabilities.md, and each test that it names has to exist.
+
 Also holds every document to the command line: each `btcbot ...` and `btcbot-ctl ...` command that
 README.md or docs/ names has to exist, and each link between documents has to lead somewhere.
 """
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +20,7 @@ from btcbot.cli import ctl, main, reference
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = "Made from the code by `scripts/docs.py`; do not edit."
+Row = dict[str, Any]
 PROGRAMS = {"btcbot": main.group, "btcbot-ctl": ctl.group}
 
 
@@ -24,7 +30,54 @@ def made() -> dict[Path, str]:
     return {
         folder / "configuration.md": reference.markdown(),
         folder / "commands.md": commands(),
+        folder / "capabilities.md": capabilities(),
     }
+
+
+def capability_rows() -> list[Row]:
+    """Return the rows of tests/capabilities.toml in the order of their numbers."""
+    text = (ROOT / "tests" / "capabilities.toml").read_text(encoding="utf-8")
+    rows: list[Row] = tomllib.loads(text)["row"]
+    return sorted(rows, key=lambda row: row["number"])
+
+
+def capabilities() -> str:
+    """Return docs/reference/capabilities.md: each capability with the tests that show it."""
+    lines = ["# Capabilities", "", HEAD.replace("the code", "`tests/capabilities.toml`"), ""]
+    lines += [
+        "Each sentence is what the tests beside it try; all of them are run by `scripts/test`."
+    ]
+    area = None
+    for row in capability_rows():
+        if row["area"] != area:
+            area = row["area"]
+            lines += [
+                "",
+                f"## {area}",
+                "",
+                "| | can | works | shown by |",
+                "| --- | --- | --- | --- |",
+            ]
+        shown = "<br>".join(f"`{test}`" for test in row["tests"])
+        lines.append(f"| {row['number']} | {row['name']} | {row['works']} | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
+def problems_of_capabilities() -> Iterator[str]:
+    """Yield what is wrong with the rows: keys, numbers, and tests that do not exist."""
+    where, seen = "tests/capabilities.toml", set()
+    for row in capability_rows():
+        number = row["number"]
+        if set(row) != {"number", "area", "name", "works", "tests"} or not row["tests"]:
+            yield f"{where}: row {number}: expected number, area, name, works, tests, none empty"
+        if number in seen:
+            yield f"{where}: row {number} stands there twice"
+        seen.add(number)
+        for test in row["tests"]:
+            file, _, name = test.partition("::")
+            path = ROOT / file
+            if not (path.is_file() and f"def {name}(" in path.read_text(encoding="utf-8")):
+                yield f"{where}: row {number}: no such test: {test}"
 
 
 def commands() -> str:
@@ -90,7 +143,7 @@ def main_(arguments: list[str]) -> int:
             print(f"wrote {path.relative_to(ROOT)}")
         stale = {}
     found = [f"{path.relative_to(ROOT)}: not current: run scripts/docs.py" for path in stale]
-    found += problems()
+    found += [*problems(), *problems_of_capabilities()]
     print("\n".join(found) or "documents are current", file=sys.stderr)
     return 1 if found else 0
 

@@ -11,7 +11,10 @@ from btcbot.cli.common import Options, common
     "--rows", default=600, show_default=True, type=click.IntRange(1, 1_000_000),
     help="Minutes of each pair.",
 )  # fmt: skip
-@click.option("--pairs", default="BTCTRY", show_default=True, metavar="PAIR[,PAIR...]")
+@click.option(
+    "--pairs", default="BTCTRY", show_default=True, metavar="PAIR[,PAIR...]",
+    help="What is traded in it.",
+)  # fmt: skip
 @click.option("--seed", default=1, show_default=True, help="One seed, the same bytes.")
 @common
 def command(options: Options, *, name: str, rows: int, pairs: str, seed: int) -> None:

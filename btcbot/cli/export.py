@@ -50,6 +50,7 @@ Row = dict[str, Any]
     type=click.Choice(("jsonl", "csv", "parquet")),
     default="jsonl",
     show_default=True,
+    help="parquet needs the extra research.",
 )
 @common
 def command(options: Options, *, what: str, since: str, until: str, form: str) -> None:

@@ -13,7 +13,7 @@ COMMANDS = {
     "backup": ("btcbot.cli.backup", "Copies of the database, proven and restored."),
     "bench": ("btcbot.cli.bench", "Measure this machine against btcbot's own figures."),
     "check": ("btcbot.cli.check", "Look at everything a start needs, with evidence."),
-    "config": ("btcbot.cli.config", "Show and check the configuration."),
+    "config": ("btcbot.cli.config", "Show, check and compare the configuration."),
     "data": ("btcbot.cli.data", "Keep recorded markets: fetch, import, list, verify."),
     "down": ("btcbot.cli.down", "Stop the fleet and wait until nothing is left of it."),
     "export": ("btcbot.cli.export", "Export fills, orders, intents or events."),

@@ -35,7 +35,9 @@ LISTS_DELAY_MAX_S = 30.0  # As users of the real exchange reported.
     "--port", default=defaults.PORT, show_default=True, type=click.IntRange(0, 65_535),
     help="0: any free port; the first line of output names it.",
 )  # fmt: skip
-@click.option("--api-key", default=defaults.API_KEY, show_default=True)
+@click.option(
+    "--api-key", default=defaults.API_KEY, show_default=True, help="The key that may do everything."
+)
 @click.option("--api-secret", default=defaults.API_SECRET, show_default=True, help="Base64.")
 @click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="Repeatable.")
 @click.option(

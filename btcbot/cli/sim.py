@@ -60,7 +60,10 @@ class Work(Struct, frozen=True, kw_only=True):
 )  # fmt: skip
 @click.option("--twice", is_flag=True, help="Each line kill once more within the recovery after.")
 @click.option("--stop", "stops", is_flag=True, help="Stop at the first failure; do not shrink it.")
-@click.option("--jobs", default=os.cpu_count() or 1, show_default=True, type=click.IntRange(1, 64))
+@click.option(
+    "--jobs", default=lambda: os.cpu_count() or 1, show_default="one for each processor",
+    type=click.IntRange(1, 64), help="Seeds that run at the same time.",
+)  # fmt: skip
 @common
 def command(  # noqa: PLR0913 - one parameter an option
     options: Options, *, seed: int, count: int, removed: tuple[str, ...],

@@ -28,6 +28,7 @@ from btcbot.domain.messages import (
 )
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.words import FeedStatus, Rule, Side
+from btcbot.market.listing import Listing
 from tests.trusting import PAIR, RULES, START_NS, Market, levels, wish, with_gate
 
 # --- bursts -----------------------------------------------------------------------------------
@@ -112,6 +113,19 @@ def test_a_pair_that_does_not_exist_is_down_with_a_suggestion_and_the_others_tra
     assert state.status is FeedStatus.DOWN
     assert "no pair ETHTYR; did you mean ETHTRY" in state.reason
     assert market.feed().status is FeedStatus.LIVE
+
+
+def test_until_the_exchange_has_told_its_pairs_the_configured_ones_stand() -> None:
+    listing = Listing(pairs=(PAIR, Pair("BTCTYR")))
+
+    assert all(listing.may_have(pair) for pair in listing.pairs)
+    assert [listing.trouble(pair, START_NS) for pair in listing.pairs] == ["", ""]
+
+    listing.hear(RulesRead(instruments=tuple(DOCUMENTED.values())), START_NS)
+    assert listing.trouble(PAIR, START_NS) == ""
+    assert "no pair BTCTYR; did you mean BTCTRY, BTCUSDT?" in listing.trouble(
+        Pair("BTCTYR"), START_NS
+    )
 
 
 def test_a_pair_that_is_halted_or_vanishes_keeps_its_rules_and_gets_no_new_order() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
+from btcbot.cli import ctl, main
 from btcbot.cli.common import run
-from btcbot.cli.main import group
 
+PROGRAMS = {"btcbot": main.group, "btcbot-ctl": ctl.group}
 # What starts something, or speaks to somebody (sys.addaudithook).
 REACHES = ("socket.connect", "subprocess.Popen", "os.fork", "os.exec", "os.posix_spawn")
 _watching: list[list[str]] = []
@@ -54,12 +55,16 @@ class Terminal:
 
     def btcbot(self, *arguments: str, **settings: str) -> Ended:
         """Call `btcbot` with `arguments` and with `settings` in the environment."""
+        return self.call("btcbot", *arguments, **settings)
+
+    def call(self, program: str, *arguments: str, **settings: str) -> Ended:
+        """Call `btcbot` or `btcbot-ctl`."""
         with self._patch.context() as patch, watching() as reached:
             for name, value in settings.items():
                 patch.setenv(name, value)
-            patch.setattr(sys, "argv", ["btcbot", *arguments])
+            patch.setattr(sys, "argv", [program, *arguments])
             with pytest.raises(SystemExit) as ended:
-                run(group, "btcbot")
+                run(PROGRAMS[program], program)
         said = self._capsys.readouterr()
         assert isinstance(ended.value.code, int)
         return Ended(ended.value.code, said.out, said.err, reached)

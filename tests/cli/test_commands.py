@@ -3,6 +3,7 @@
 import configparser
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -113,6 +114,23 @@ def test_live_does_not_start_and_says_all_that_is_missing(
     for condition in ("live.armed", "live.acknowledge", "absence_wait_s", "check --live"):
         assert condition in done.stderr
     assert not (folder / ".local").exists()
+
+
+def test_the_first_line_says_armed_or_blocked_by_which_gates(btcbot: Run) -> None:
+    blocked = btcbot("up", "--detach", BTCBOT__MODE="live")
+    as_json = btcbot("up", "--detach", "--json", BTCBOT__MODE="live")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        armed = btcbot("up", BTCBOT__DASHBOARD__PORT=port)
+
+    [line] = blocked.stdout.splitlines()
+    assert line.startswith("BLOCKED by armed, acknowledge, key, absence_wait, live_check [mode ok:")
+    assert "armed NO: live.armed = false; " in line
+    assert (as_json.stdout, as_json.stderr.splitlines()[0]) == ("", line)
+    # It would go on from here, but for the port.
+    assert (blocked.returncode, armed.returncode) == (exits.CONFIG, exits.TRY_LATER)
+    [line] = armed.stdout.splitlines()
+    assert line == "ARMED: orders go to http://127.0.0.1:8790 [mode ok: mode = 'sandbox']"
 
 
 def test_usage_errors_exit_2(btcbot: Run) -> None:

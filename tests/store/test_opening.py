@@ -2,9 +2,11 @@
 
 import threading
 from pathlib import Path
+from typing import Literal
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from btcbot.config import Config
 from btcbot.domain.facts import AccountBound
@@ -68,6 +70,20 @@ def test_another_account_or_exchange_is_refused_with_what_to_do(
 
     assert key not in str(refused.value)
     Writer(str(tmp_path / "home" / "btcbot.db")).close()  # Nobody holds it.
+
+
+@pytest.mark.parametrize(("first", "second"), [("sandbox", "live"), ("live", "sandbox")])
+def test_a_sandboxs_journal_is_not_opened_live_nor_the_other_way_round(
+    tmp_path: Path, first: Literal["sandbox", "live"], second: Literal["sandbox", "live"]
+) -> None:
+    made = config(tmp_path / "home")
+    live(replace(made, mode=first))
+
+    with pytest.raises(ConfigError, match="belongs to account") as refused:
+        open_desk(replace(made, mode=second), START_NS)
+
+    for exchange in (OWN_SANDBOX, "https://api.btcturk.com"):
+        assert exchange in str(refused.value)
 
 
 def test_another_port_of_our_own_sandbox_is_the_same_exchange(tmp_path: Path) -> None:
