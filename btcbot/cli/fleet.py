@@ -180,7 +180,7 @@ def become_supervisord(config: Config, lock: int, inherited: dict[str, str]) -> 
     os.dup2(lock, LOCK_DESCRIPTOR)
     # Said again: dup2 of a descriptor onto itself leaves it closing on exec.
     os.set_inheritable(LOCK_DESCRIPTOR, True)  # noqa: FBT003
-    arguments = [sys.executable, "-I", "-m", "supervisor.supervisord"]
+    arguments = [sys.executable, "-I", "-m", "btcbot.cli.supervise"]
     arguments += ["--configuration", str(supervisord_conf()), "--silent"]
     if os.geteuid() == 0:
         arguments += ["--user", "root"]  # Said outright, it is not worth a warning.
