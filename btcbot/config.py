@@ -7,18 +7,17 @@ Every default is safe: nothing here trades live. This is the only module that re
 """
 
 import difflib
-import ipaddress
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct, field
 
-from btcbot import fault_profile
+from btcbot import addresses, fault_profile
+from btcbot.addresses import BTCTURK, Addresses
 from btcbot.catalog.bounds import DAY_S, CaptureBounds
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED, FeeRates, default_fees
@@ -44,19 +43,6 @@ HOME_DEFAULT = Path("~/.local/state/btcbot")
 SOCKET_PATH_MAX = 100
 LONGEST_SOCKET = "market_data.pub"
 SPEED_MAX = 1_000
-
-
-class Addresses(Struct, frozen=True):
-    """Base addresses of one exchange: no path but the WebSocket's."""
-
-    rest: str
-    graph: str
-    ws: str
-
-
-BTCTURK = Addresses(
-    "https://api.btcturk.com", "https://graph-api.btcturk.com", "wss://ws-feed-pro.btcturk.com"
-)
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -260,7 +246,7 @@ def _problems(config: Config) -> Iterator[str]:
     yield from _problems_of_pairs(config.pairs)
     if config.owns_sandbox:
         yield from _problems_of_sandbox_pairs(config.pairs)
-    yield from _problems_of_addresses(config)
+    yield from _problems_of_exchange(config.exchange, config.mode)
     yield from _problems_of_capture(config.capture)
     yield from _problems_of_sandbox(config)
 
@@ -323,77 +309,10 @@ def _problems_of_sandbox_pairs(pairs: Sequence[Pair]) -> Iterator[str]:
             yield f"pairs = {pair!r}: the sandbox trades {', '.join(DOCUMENTED)}{hint}"
 
 
-def _problems_of_addresses(config: Config) -> Iterator[str]:
-    exchange = config.exchange
-    for name, schemes in (
-        ("rest_url", ("http", "https")),
-        ("graph_url", ("http", "https")),
-        ("ws_url", ("ws", "wss")),
-    ):
-        address = getattr(exchange, name)
-        if address and (wrong := _wrong_address(config, address, schemes)):
-            yield f"exchange.{name} = {_shown(address)!r}: {wrong}"
-    yield from _problems_of_mixture(config)
+def _problems_of_exchange(exchange: Exchange, mode: Mode) -> Iterator[str]:
+    given = {name: getattr(exchange, name) for name in addresses.SCHEMES}
+    yield from addresses.problems(mode, given)
     for name in ("maker_bps", "taker_bps"):
         rate = getattr(exchange, name)
         if rate is not None and not 0 <= rate < 10_000:
             yield f"exchange.{name} = {rate}: expected 0 to 10000 bps"
-
-
-def _wrong_address(config: Config, address: str, schemes: tuple[str, str]) -> str:
-    """Return what is wrong with one address; `schemes`: the plain one and the encrypted one."""
-    plain, encrypted = schemes
-    if not _is_address(address, schemes):
-        path = "" if plain == "http" else " and a path"
-        return f"expected {plain}:// or {encrypted}://HOST, with at most a port{path}"
-    if "@" in urlsplit(address).netloc:
-        return "expected no user and no password; the key is in files (exchange.api_key_file)"
-    if _is_loopback(address):
-        is_alone = config.mode == "sandbox" and not config.exchange.rest_url
-        return "set exchange.rest_url too, or neither" if is_alone else ""
-    if config.mode == "sandbox":
-        return (
-            "mode = 'sandbox' takes loopback addresses only (127.0.0.1); it never reaches another "
-            "host"
-        )
-    if urlsplit(address).scheme == plain:
-        return f"expected {encrypted}://; what is signed goes unencrypted to loopback only"
-    return ""
-
-
-def _is_address(address: str, schemes: tuple[str, str]) -> bool:
-    """Return whether `address` is a base address that our clients can use."""
-    try:
-        parts = urlsplit(address)
-        _ = parts.port  # Raises for one that no port can be.
-    except ValueError:
-        return False
-    has_more = parts.query or parts.fragment or (schemes[0] == "http" and parts.path.strip("/"))
-    return parts.scheme in schemes and bool(parts.hostname) and not has_more
-
-
-def _shown(address: str) -> str:
-    """Return `address` without a user and a password that somebody may have put there."""
-    head, slashes, rest = address.rpartition("//")
-    return head + slashes + ("***@" + rest.rpartition("@")[2] if "@" in rest else rest)
-
-
-def _problems_of_mixture(config: Config) -> Iterator[str]:
-    """Yield addresses that would join two exchanges: the prices of one, the orders of another."""
-    exchange = config.exchange
-    addresses = {name: getattr(exchange, name) for name in ("rest_url", "graph_url", "ws_url")}
-    missing = [name for name, address in addresses.items() if not address]
-    if config.mode != "sandbox" and 0 < len(missing) < len(addresses):
-        name, address = next((n, a) for n, a in addresses.items() if a)
-        yield (
-            f"exchange.{name} = {_shown(address)!r}: mode = {config.mode!r} wants all three "
-            f"addresses or none; not set: {', '.join(missing)}"
-        )
-
-
-def _is_loopback(address: str) -> bool:
-    host = urlsplit(address).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

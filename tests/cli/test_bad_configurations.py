@@ -1,9 +1,5 @@
 """Bad configurations: each is refused with key, value and what is allowed, and nothing starts."""
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from btcbot.cli import exits
@@ -143,16 +139,6 @@ VARIABLES: tuple[tuple[str, str, str], ...] = (  # A variable, its value, what i
     ("btcbot__mode", "live", "did you mean BTCBOT__MODE?"),
     ("BTCBOT_RISK__OPEN_ORDERS_MAX", "1", "did you mean BTCBOT__RISK__OPEN_ORDERS_MAX?"),
 )
-
-
-@pytest.fixture
-def terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Terminal]:
-    """Stand in a folder with a short path: sockets of its home have to fit."""
-    with tempfile.TemporaryDirectory(prefix="b") as name:
-        yield Terminal(Path(name), monkeypatch, capsys)
-        monkeypatch.undo()
 
 
 def test_there_are_enough_of_them_and_each_once() -> None:

@@ -3,26 +3,12 @@
 import json
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from btcbot.cli import exits
 from btcbot.config import Config, freeze
 from btcbot.layers import leaves
 from tests.cli.terminal import Terminal, watching
-
-
-@pytest.fixture
-def terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Terminal]:
-    with tempfile.TemporaryDirectory(prefix="b") as name:
-        yield Terminal(Path(name), monkeypatch, capsys)
-        monkeypatch.undo()
 
 
 def said(terminal: Terminal, *arguments: str, **settings: str) -> Any:

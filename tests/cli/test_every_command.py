@@ -1,6 +1,5 @@
 """Every command: its help, its common flags, its exit code for a mistake, and what it leaves be."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,15 +38,6 @@ READERS = [
     ("btcbot-ctl", "trace", "26947521557"),
     ("btcbot-ctl", "pnl", "--day", "2026-11-18"),
 ]
-
-
-@pytest.fixture
-def terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Terminal]:
-    with tempfile.TemporaryDirectory(prefix="b") as name:
-        yield Terminal(Path(name), monkeypatch, capsys)
-        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
