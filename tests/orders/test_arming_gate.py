@@ -1,12 +1,15 @@
 """Arming is checked again for every order: by the gates as they were seen last, without I/O."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
-from actors.execution import LOOK_AT_GATES
-from btcbot.domain.venue import ArmingSeen, Cancel, Submit
+from actors.execution import LOOK_AT_GATES, Performer
+from btcbot.domain.venue import ArmingSeen, Cancel, Submit, VenueEffect
 from btcbot.domain.words import Rule, TradingState
+from btcbot.store.writer import Writer
 from bus.actor import Woken
 from tests.orders.desks import Floor, intent, ready
 
@@ -86,6 +89,28 @@ def test_every_tick_of_live_looks_at_the_gates_and_no_tick_of_sandbox_does() -> 
             floor.effects.clear()
             floor.hear(Woken(name="tick", due_ns=floor.now_ns + seconds))
             assert (LOOK_AT_GATES in floor.effects) is is_looked_at
+
+
+class NoVenue:
+    """An exchange that nobody may reach for."""
+
+    def start(self, effect: VenueEffect) -> None:
+        raise AssertionError(effect)
+
+
+def test_what_was_seen_of_the_gates_arrives_as_a_message_when_it_changed(tmp_path: Path) -> None:
+    seen = [ArmingSeen(shut=()), None, ArmingSeen(shut=("live_check",))]
+    heard: list[Struct] = []
+    writer = Writer(":memory:")
+    performer = Performer(
+        writer, NoVenue(), tmp_path / "KILL", heard.append, gates=lambda: seen.pop(0)
+    )
+
+    for _ in range(3):
+        performer(LOOK_AT_GATES)
+    writer.close()
+
+    assert heard == [ArmingSeen(shut=()), ArmingSeen(shut=("live_check",))]
 
 
 def test_sandbox_needs_no_arming() -> None:
