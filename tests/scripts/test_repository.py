@@ -111,3 +111,16 @@ def test_no_file_of_the_repository_names_a_machine() -> None:
         path = ROOT / name
         if path.is_file() and path != this:
             assert not re.search(rb"/opt/pypi|/root/|/work/main", path.read_bytes()), name
+
+
+def test_each_fault_that_is_planted_has_its_one_place() -> None:
+    """scripts/mutants takes long: whoever moves the text of a mutant learns of it here."""
+    text = (ROOT / "tests" / "mutants" / "mutants.toml").read_text(encoding="utf-8")
+    lost = [
+        f"{mutant['number']} {mutant['name']}: {change['file']}"
+        for mutant in tomllib.loads(text)["mutant"]
+        for change in mutant["changes"]
+        if (ROOT / change["file"]).read_text(encoding="utf-8").count(change["old"]) != 1
+    ]
+
+    assert lost == []
