@@ -34,8 +34,8 @@ class FeatureRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Features(Struct, frozen=True, kw_only=True, gc=False):
     """One pair at one time; amounts in the pair's quote.
 
-    `depth` is the thinner side of the book: what can be bought or sold at once near the middle.
-    Without ten levels it is the top's alone, which is the least there is. `momentum` and
+    `depth` is the thinner side of the book: what can be bought or sold at once near the book's
+    middle. Without ten levels it is the top's alone, which is the least there is. `momentum` and
     `volatility` are ratios: 0.01 is a percent.
     """
 
@@ -56,7 +56,8 @@ class Memory(Struct):
     pair: Pair
     history: History = field(default_factory=History)
     top: BookTop | None = None
-    depth: BookDepth | None = None
+    depth: Decimal = ZERO  # Of the newest ten levels.
+    depth_ns: int | None = None  # When they were last confirmed; None: never heard.
     volatility: Decimal | None = None
     volatility_of: int = 0  # The last bucket it was taken over.
 
@@ -67,10 +68,21 @@ def see_top(memory: Memory, top: BookTop) -> None:
         memory.top = top
 
 
-def see_depth(memory: Memory, depth: BookDepth) -> None:
-    """Remember the newest ten levels."""
-    if memory.depth is None or depth.confirmed_ns >= memory.depth.confirmed_ns:
-        memory.depth = depth
+def see_depth(memory: Memory, rules: FeatureRules, book: BookDepth) -> None:
+    """Remember what the newest ten levels are worth within reach: taken per book, not per reading.
+
+    A side without a level is worth nothing.
+    """
+    if memory.depth_ns is not None and book.confirmed_ns < memory.depth_ns:
+        return
+    memory.depth_ns, memory.depth = book.confirmed_ns, ZERO
+    if book.bids and book.asks:
+        middle = (book.bids[0].price + book.asks[0].price) * HALF
+        reach = middle * rules.depth_reach_bps / BPS_IN_ONE
+        low, high = middle - reach, middle + reach
+        bids = _worth(level for level in book.bids if level.price >= low)
+        asks = _worth(level for level in book.asks if level.price <= high)
+        memory.depth = min(bids, asks)
 
 
 def see_candle(memory: Memory, rules: FeatureRules, candle: Candle) -> None:
@@ -137,17 +149,13 @@ def volatility(history: History, lookback: int) -> tuple[int, Decimal | None]:
 def _depth(
     memory: Memory, rules: FeatureRules, middle: Decimal | None, now_ns: int, missing: list[Missing]
 ) -> Notional | None:
-    book, top = memory.depth, memory.top
+    seen_ns, top = memory.depth_ns, memory.top
     if middle is None or top is None:
         return None
-    if book is None or now_ns - book.confirmed_ns > rules.quote_age_max_s * SECOND_NS:
+    if seen_ns is None or now_ns - seen_ns > rules.quote_age_max_s * SECOND_NS:
         missing.append(Missing.DEPTH)
         return Notional(min(top.bid * top.bid_quantity, top.ask * top.ask_quantity))
-    reach = middle * rules.depth_reach_bps / BPS_IN_ONE
-    low, high = middle - reach, middle + reach
-    bids = _worth(level for level in book.bids if level.price >= low)
-    asks = _worth(level for level in book.asks if level.price <= high)
-    return Notional(min(bids, asks))
+    return Notional(memory.depth)
 
 
 def _worth(levels: Iterable[Level]) -> Decimal:

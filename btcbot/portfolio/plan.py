@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from btcbot.domain.ids import Pair
 from btcbot.domain.words import Side, TradingState
-from btcbot.portfolio.account import Account, Book, Wish, evaluation_order
+from btcbot.portfolio.account import Account, Book, Line, Wish, evaluation_order
 from btcbot.portfolio.budget import ONE, PlanLimits
 from btcbot.portfolio.drafts import Draft, Verdict
 from btcbot.portfolio.netting import Transfer, net
@@ -108,22 +108,27 @@ def _draft(account: Account, cycle: Cycle, wish: Wish) -> Draft:
 
 def _bar(account: Account, cycle: Cycle, wish: Wish) -> Reason | None:
     """Return why nothing of a wish may go, whatever its size; None: it may."""
-    line, is_buy = account.lines.get(wish.pair), wish.side is Side.BUY
-    if cycle.trading is not TradingState.LIVE and (
-        is_buy or cycle.trading is not TradingState.REDUCE
-    ):
+    trading, is_buy = cycle.trading, wish.side is Side.BUY
+    if trading is not TradingState.LIVE and (is_buy or trading is not TradingState.REDUCE):
         return Reason.TRADING_STATE
+    if is_buy and not cycle.size_factor:
+        return Reason.SIZE_FACTOR
+    if cycle.now_ns < cycle.resting.get((wish.pair, wish.side), 0):
+        return Reason.COOLDOWN
+    if wish.quantity <= 0 or wish.limit_price <= 0:
+        return Reason.NOT_POSITIVE
+    return _bar_line(account, account.lines.get(wish.pair))
+
+
+def _bar_line(account: Account, line: Line | None) -> Reason | None:
+    """Return why nothing of a pair may be ordered; None: it may."""
     if line is None:
         return Reason.UNKNOWN_PAIR
-    checks = (
-        (Reason.SIZE_FACTOR, is_buy and not cycle.size_factor),
-        (Reason.COOLDOWN, cycle.now_ns < cycle.resting.get((wish.pair, wish.side), 0)),
-        (Reason.OTHER_QUOTE, line.instrument.quote != account.quote),
-        (Reason.PAIR_NOT_TRADING, not line.instrument.is_trading),
-        (Reason.NO_PRICE, line.middle is None),
-        (Reason.NOT_POSITIVE, wish.quantity <= 0 or wish.limit_price <= 0),
-    )
-    return next((reason for reason, is_so in checks if is_so), None)
+    if line.instrument.quote != account.quote:
+        return Reason.OTHER_QUOTE
+    if not line.instrument.is_trading:
+        return Reason.PAIR_NOT_TRADING
+    return Reason.NO_PRICE if line.middle is None else None
 
 
 def _bar_bookless(purse: Purse, draft: Draft) -> None:

@@ -94,7 +94,7 @@ def _cap_buy(purse: Purse, limits: PlanLimits, draft: Draft) -> None:
     line = draft.line
     assert line is not None, draft.wish
     assert purse.exposure is not None, draft.wish
-    position = _position_left(purse, limits, draft)
+    position, notional = _position_left(purse, limits, draft), draft.notional
     for reason, most in (
         (Reason.STRATEGY_BUDGET, purse.parts.to_buy(draft.wish.strategy)),
         (Reason.CASH, purse.cash / (1 + fee_part(line, limits))),
@@ -103,7 +103,9 @@ def _cap_buy(purse: Purse, limits: PlanLimits, draft: Draft) -> None:
         (Reason.CYCLE_CAP, purse.cycle),
         (Reason.ORDER_CAP, purse.order),
     ):
-        draft.cap_notional(reason, most)
+        if notional > most:
+            draft.cap_notional(reason, most)
+            notional = draft.notional
 
 
 def _charge(purse: Purse, limits: PlanLimits, draft: Draft) -> None:

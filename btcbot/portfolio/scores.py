@@ -1,6 +1,7 @@
 """How good a pair is to trade now: what bars it, and the score it is ranked by."""
 
 from decimal import Context, Decimal
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -12,7 +13,9 @@ from btcbot.portfolio.features import Features
 from btcbot.portfolio.reasons import Exclusion, Missing
 from btcbot.portfolio.universe import Excluded
 
-# A logarithm costs with its digits; nine tell any two depths apart that differ by a millionth.
+# A book's depth moves by more than a thousandth from one second to the next: three digits of it
+# are enough, and few enough to remember their logarithms.
+DEPTH: Final = Context(prec=3)
 LOGARITHM: Final = Context(prec=9)
 
 
@@ -41,7 +44,7 @@ def judge(
     """Return the score of `pair`, or why its market bars it now.
 
     momentum_weight x momentum - spread_weight x spread_bps + depth_weight x ln(depth + 1)
-    - reject_weight x rejects.
+    - reject_weight x rejects, where depth + 1 has three digits.
     """
     if features is None or features.spread_bps is None:
         is_old = features is not None and Missing.STALE_QUOTE in features.missing
@@ -57,7 +60,12 @@ def judge(
     value = (
         rules.momentum_weight * momentum
         - rules.spread_weight * spread
-        + rules.depth_weight * LOGARITHM.ln(depth + 1)
+        + rules.depth_weight * _ln(DEPTH.plus(depth + 1))
         - rules.reject_weight * rejects
     )
     return Score(pair, value)
+
+
+@lru_cache(4_096)
+def _ln(value: Decimal) -> Decimal:
+    return LOGARITHM.ln(value)

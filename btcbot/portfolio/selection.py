@@ -124,10 +124,12 @@ def _judge(
     }
     ranked: list[Score] = []
     out: dict[Pair, Excluded] = {}
+    rests = dict(selection.resting)
+    for pair, until_ns in (sight.resting or {}).items():
+        rests[pair] = max(until_ns, rests.get(pair, 0))
     for candidate in candidates:
         pair = candidate.instrument.pair
-        bar = barred(rules.pairs, candidate.instrument, sight.resting, now_ns)
-        bar = bar or barred(rules.pairs, candidate.instrument, selection.resting, now_ns)
+        bar = barred(rules.pairs, candidate.instrument, rests, now_ns)
         if bar is not None:
             hard[pair] = bar
             continue
@@ -144,10 +146,11 @@ def _kept(
     rules: SelectionRules, selection: Selection, candidates: Sequence[Candidate], now_ns: int
 ) -> list[Pair]:
     """Return the members that may stay through a stale quote: a hiccup costs no place."""
+    members = frozenset(selection.members)
     return [
         candidate.instrument.pair
         for candidate in candidates
-        if candidate.instrument.pair in selection.members
+        if candidate.instrument.pair in members
         and candidate.features is not None
         and candidate.features.quoted_ns is not None
         and _is_stale(candidate.features)
@@ -171,11 +174,12 @@ def _sort(
     scored = {row.pair for row in ranked}
     must = [pair for pair in selection.members if pair in hard]
     staying = [pair for pair in selection.members if pair not in hard]
-    unfit = [pair for pair in staying if pair not in scored and pair not in kept]
-    worst = [row.pair for row in reversed(ranked[rules.size :]) if row.pair in staying]
+    through = [pair for pair in kept if pair not in hard]
+    unfit = [pair for pair in staying if pair not in scored and pair not in through]
+    members = frozenset(staying)
+    worst = [row.pair for row in reversed(ranked[rules.size :]) if row.pair in members]
     # Fewer places than members: so many leave at once, the least fit first.
     surplus = max(len(staying) - rules.size, 0)
-    through = [pair for pair in kept if pair in staying]
     must += [*unfit, *through, *worst][:surplus]
     return Judged(
         ranked=ranked,
@@ -194,11 +198,12 @@ def _change(
     now_ns: int,
 ) -> Refresh:
     seen = {pair: selection.seen.get(pair, 0) + 1 for pair in sorted(judged.best)}
-    is_first = not selection.members  # Nothing to trade: whoever is fit may come at once.
+    inside = frozenset(selection.members)
+    is_first = not inside  # Nothing to trade: whoever is fit may come at once.
     arrivals = [
         pair
         for pair in judged.best
-        if pair not in selection.members and (is_first or seen[pair] >= rules.probation)
+        if pair not in inside and (is_first or seen[pair] >= rules.probation)
     ]
     recent = tuple(t for t in selection.changed_ns if now_ns - t < DAY_NS)
     room = rules.changes_max - len(recent) - len(judged.must_leave)
@@ -231,10 +236,11 @@ def _excluded(
     judged: Judged, out: Mapping[Pair, Excluded], after: Selection, arrivals: list[Pair]
 ) -> tuple[Excluded, ...]:
     """Return every pair that is not in, and why; each once, by pair."""
-    found = {pair: why for pair, why in out.items() if pair not in after.members}
+    inside, best = frozenset(after.members), frozenset(judged.best)
+    found = {pair: why for pair, why in out.items() if pair not in inside}
     for row in judged.ranked:
-        if row.pair not in after.members:
-            reason = Exclusion.PROBATION if row.pair in judged.best else Exclusion.RANK
+        if row.pair not in inside:
+            reason = Exclusion.PROBATION if row.pair in best else Exclusion.RANK
             reason = Exclusion.CHURN_CAP if row.pair in arrivals else reason
             found[row.pair] = Excluded(row.pair, reason)
     return tuple(found[pair] for pair in sorted(found))

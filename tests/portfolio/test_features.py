@@ -63,7 +63,7 @@ def test_says_what_it_lacks_before_anything_was_heard() -> None:
 
 def test_a_day_of_minutes_and_a_fresh_book_leave_nothing_missing() -> None:
     memory = remembered(a_day())
-    see_depth(memory, depth({"99.95": "10"}, {"100.05": "10"}, NOW))
+    see_depth(memory, RULES, depth({"99.95": "10"}, {"100.05": "10"}, NOW))
     found = seen(memory)
     assert found.missing == ()
     assert found.turnover == 100 * 60 * 24
@@ -91,8 +91,8 @@ def test_an_older_confirmation_does_not_replace_a_newer_one() -> None:
     memory = Memory(Pair("ATRY"))
     see_top(memory, top(at_ns=NOW))
     see_top(memory, top(bid="1", ask="2", at_ns=NOW - 1))
-    see_depth(memory, depth({"99.95": "10"}, {"100.05": "10"}, NOW))
-    see_depth(memory, depth({}, {}, NOW - 1))
+    see_depth(memory, RULES, depth({"99.95": "10"}, {"100.05": "10"}, NOW))
+    see_depth(memory, RULES, depth({}, {}, NOW - 1))
     found = read(memory, RULES, NOW)
     assert found.middle == 100
     assert found.depth == D("999.5")
@@ -102,8 +102,14 @@ def test_depth_is_the_thinner_side_within_reach_of_the_middle() -> None:
     memory = Memory(Pair("ATRY"))
     # 50 bps of 100 reach from 99.50 to 100.50, both included.
     bids = {"99.95": "1", "99.50": "2", "99.49": "1000"}
-    see_depth(memory, depth(bids, {"100.05": "9", "100.51": "1000"}, NOW))
+    see_depth(memory, RULES, depth(bids, {"100.05": "9", "100.51": "1000"}, NOW))
     assert seen(memory).depth == D("99.95") + 2 * D("99.50")
+
+
+def test_a_book_with_an_empty_side_has_no_depth() -> None:
+    memory = Memory(Pair("ATRY"))
+    see_depth(memory, RULES, depth({"99.95": "1000"}, {}, NOW))
+    assert seen(memory).depth == 0
 
 
 def test_without_ten_levels_depth_is_the_tops_thinner_side_and_says_so() -> None:
@@ -111,7 +117,7 @@ def test_without_ten_levels_depth_is_the_tops_thinner_side_and_says_so() -> None
     found = seen(memory, bid="99.95", ask="100.05", size="10")
     assert found.depth == D("999.5")
     assert Missing.DEPTH in found.missing
-    see_depth(memory, depth({"99.95": "1000"}, {"100.05": "1000"}, NOW - 21_000_000_000))
+    see_depth(memory, RULES, depth({"99.95": "1000"}, {"100.05": "1000"}, NOW - 21_000_000_000))
     assert seen(memory).depth == D("999.5")  # Its ten levels are too old.
 
 

@@ -117,10 +117,10 @@ def test_the_score_weighs_momentum_spread_depth_and_rejects() -> None:
         depth_min=D(1), momentum_weight=D(2), spread_weight=D("0.01"), depth_weight=D("0.1"),
         reject_weight=D("0.05"),
     )  # fmt: skip
-    row = features("A", momentum=D("0.5"), spread_bps=D(10), depth=D("147.4131591"))  # e^5 - 1
+    row = features("A", momentum=D("0.5"), spread_bps=D(10), depth=D("146.6"))
     found = judge(rules, A, row, rejects=2)
     assert isinstance(found, Score)
-    assert found.value == pytest.approx(D("1.3"), abs=D("1e-8"))
+    assert found.value == pytest.approx(D("0.8") + D(148).ln() / 10, abs=D("1e-8"))
 
 
 @pytest.mark.parametrize(
