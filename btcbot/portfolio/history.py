@@ -67,7 +67,9 @@ class History(Struct):
     def at(self, number: int) -> Bucket | None:
         """Return the bucket `number`; None when no candle of it was heard, or it is forgotten."""
         found = self.ring[number % SLOTS]
-        return found if found is not None and found.number == number else None
+        # One that is too old may lie there still: whether it does hangs on what came since.
+        is_it = found is not None and found.number == number > self.newest - SLOTS
+        return found if is_it else None
 
     def close_near(self, number: int, reach: int = TOLERANCE) -> Decimal | None:
         """Return the close nearest to the bucket `number`, the earlier of two; None: none."""

@@ -219,6 +219,15 @@ def test_candles_of_another_span_and_of_long_ago_are_not_folded() -> None:
     assert history.heard == 1
 
 
+def test_a_bucket_past_the_ring_is_forgotten_whether_or_not_another_took_its_place() -> None:
+    history = History()
+    history.add(candle(START))
+    history.add(candle(START + (SLOTS - 1) * BUCKET_NS))
+    assert history.close_near(START // BUCKET_NS, reach=0) == 100
+    history.add(candle(START + (SLOTS + 1) * BUCKET_NS))
+    assert history.close_near(START // BUCKET_NS, reach=0) is None
+
+
 MINUTES = st.lists(
     st.tuples(st.integers(0, 2_400), st.sampled_from([None, "90", "100", "110"]), st.booleans()),
     max_size=60,
@@ -226,7 +235,7 @@ MINUTES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(MINUTES, st.randoms(use_true_random=False))
 def test_the_sums_of_a_day_equal_those_taken_anew_and_order_does_not_matter(
     rows: list[tuple[int, str | None, bool]], random: Random

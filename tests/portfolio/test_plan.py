@@ -170,6 +170,47 @@ def test_the_same_cash_is_offered_once() -> None:
     assert found.spent == 1_000
 
 
+@pytest.mark.parametrize(
+    ("more", "second", "reason"),
+    [
+        ({"exposure_max": "1500"}, B, Reason.EXPOSURE_CAP),
+        ({"cycle_max": "1500"}, B, Reason.CYCLE_CAP),
+        ({"position_max": "1500"}, A, Reason.POSITION_CAP),
+        ({"position_max": "1000"}, B, Reason.OK),
+    ],
+)
+def test_every_order_takes_its_part_of_what_the_next_may_use(
+    more: dict[str, Any], second: Pair, reason: Reason
+) -> None:
+    found = planned(buy(10, price=100), buy(10, price="99.99", pair=second), **more)
+    assert found.orders[0].quantity == 10
+    assert found.verdicts[1].reason is reason
+    assert found.orders[1].quantity == (10 if reason is Reason.OK else D("5.0005"))
+
+
+def test_a_third_order_of_a_pair_counts_the_first_two() -> None:
+    found = planned(buy(3), buy(2), buy(1), position_max="550")
+    assert [quantity for *_, quantity in ordered(found)] == [D(3), D(2), D("0.5")]
+
+
+def test_one_call_returns_orders_transfers_and_a_verdict_for_every_wish() -> None:
+    books = (book("s", held={B: D(9)}), book("t"))
+    on = account(5_000, line("A"), line("B", held="9", free="9"), line("C", None))
+    found = planned(
+        buy(10), buy(10, pair=C), sell(9, pair=B), buy(2, pair=B, strategy="t"),
+        on=on, books=books, order_max="800",
+    )  # fmt: skip
+    assert ordered(found) == [(B, Side.SELL, D(7)), (A, Side.BUY, D(8))]
+    assert [(t.seller, t.buyer, t.quantity) for t in found.transfers] == [("s", "t", D(2))]
+    told = [(v.pair, v.side, v.asked, v.ordered, v.netted, v.reason) for v in found.verdicts]
+    assert told == [
+        (B, Side.SELL, D(9), D(7), D(2), Reason.NETTED),
+        (A, Side.BUY, D(10), D(8), D(0), Reason.ORDER_CAP),
+        (C, Side.BUY, D(10), D(0), D(0), Reason.NO_PRICE),
+        (B, Side.BUY, D(2), D(0), D(2), Reason.NETTED),
+    ]
+
+
 def test_sells_go_first_and_what_they_bring_is_not_spent_before_it_is_there() -> None:
     on = account(500, line(held="10", free="10"), line("B"))
     found = planned(buy(pair=B), sell(), on=on, books=OWNS)
@@ -243,6 +284,8 @@ def test_a_weight_of_zero_buys_nothing_and_may_sell() -> None:
     assert ordered(found) == [(A, Side.SELL, D(10))]
     assert reasons(found) == [Reason.OK, Reason.STRATEGY_BUDGET]
 
+
+NORMAL = Cycle(now_ns=START, trading=TradingState.LIVE)
 
 # --- properties -----------------------------------------------------------------------------------
 
@@ -318,6 +361,20 @@ def test_no_plan_violates_a_cap_a_cooldown_or_the_reserve_and_none_depends_on_or
     again = list(wishes)
     shuffled.shuffle(again)
     assert plan(on, tuple(reversed(books)), again, limits, cycle) == found
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(WISHES, max_size=8), amounts, CAPS)
+def test_buys_stay_within_the_deploy_budget_and_every_wish_is_accepted_scaled_or_rejected(
+    wishes: list[Wish], cash: Decimal, limits: PlanLimits
+) -> None:
+    books = tuple(book(name) for name in "stu")
+    found = plan(account(str(cash)), books, wishes, limits, NORMAL)
+    bought = sum((o.quantity * o.limit_price for o in found.orders), D(0))
+    assert bought <= found.spent <= found.deploy <= cash
+    for verdict in found.verdicts:
+        is_whole = verdict.ordered + verdict.netted >= verdict.asked - D("0.0001")
+        assert is_whole or verdict.reason is not Reason.OK
 
 
 @given(st.decimals("0", "50", places=8), st.decimals("0.001", "1000", places=6),
