@@ -23,7 +23,7 @@ HEARD_MIN: Final = 1_368  # Minutes, 95 % of a day: less is no day's turnover.
 ALL_HEARD: Final = (1 << MINUTES) - 1
 
 
-class Bucket(Struct):
+class Bucket(Struct, gc=False):
     """Five minutes; `heard` has a bit for each minute that was heard whole."""
 
     number: int

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.words import Side
@@ -12,6 +13,7 @@ from btcbot.portfolio.netting import Transfer
 from btcbot.portfolio.reasons import Reason
 from tests.portfolio.accounts import (
     FEES,
+    FREE,
     A,
     account,
     book,
@@ -61,6 +63,23 @@ def test_patient_wishes_net_when_the_fee_saved_is_more_than_the_price_given_up()
     far = planned(buy(4, price="99.80"), sell(4, "100.05", strategy="t"), on=ON, books=BOOKS)
     assert not far.transfers
     assert len(far.orders) == 2
+
+
+def test_netting_keeps_to_the_buyers_budget_and_charges_it() -> None:
+    on = account(300, line(held="3", free="3", fees=FREE))  # 300 + 300: 300 each.
+    books = (book("s"), book("t", held={A: D(3)}))
+    found = planned(buy(10), sell(4, strategy="t"), on=on, books=books)
+    assert [transfer.quantity for transfer in found.transfers] == [D(3)]
+    assert [v.reason for v in found.verdicts] == [
+        Reason.STRATEGY_INVENTORY, Reason.STRATEGY_BUDGET,
+    ]  # fmt: skip
+    poor = replace(on, cash_free=D(0))  # 150 each: room for 1.5.
+    found = planned(buy(10), sell(3, strategy="t"), on=poor, books=books)
+    assert [transfer.quantity for transfer in found.transfers] == [D("1.5")]
+    assert ordered(found) == [(A, Side.SELL, D("1.5"))]
+    rich = replace(on, cash_free=D(900))  # 600 each: 300 are left after the transfer.
+    found = planned(buy(10), sell(3, strategy="t"), on=rich, books=books)
+    assert ordered(found) == [(A, Side.BUY, D(3))]
 
 
 def test_a_strategy_does_not_trade_with_itself() -> None:

@@ -237,6 +237,11 @@ def test_a_strategy_sells_only_what_it_holds() -> None:
     assert reasons(found) == [Reason.STRATEGY_INVENTORY]
 
 
+def test_what_its_live_sells_hold_is_not_sold_again() -> None:
+    books = (book(held={A: D(10)}, selling={A: D(4)}),)
+    assert ordered(planned(sell(), on=HOLDS, books=books)) == [(A, Side.SELL, D(6))]
+
+
 def test_orders_past_the_most_of_a_cycle_are_put_off_and_cost_nothing() -> None:
     found = planned(buy(3), buy(2, pair=B), buy(1, pair=C), orders_max=2, cycle_max="500")
     assert ordered(found) == [(A, Side.BUY, D(3)), (B, Side.BUY, D(2))]
