@@ -226,6 +226,7 @@ def test_sells_are_cut_to_what_is_free_and_to_the_order_cap() -> None:
     on = account(0, line(held="10", free="4"))
     assert planned(sell(), on=on, books=OWNS).verdicts[0].cuts[0].reason is Reason.INVENTORY
     assert ordered(planned(sell(), on=on, books=OWNS)) == [(A, Side.SELL, D(4))]
+    assert reasons(planned(sell(), on=HOLDS, books=OWNS, order_max="1000")) == [Reason.OK]
     assert ordered(planned(sell(), on=HOLDS, books=OWNS, order_max="300")) == [(A, Side.SELL, D(3))]
     twice = planned(sell(3), sell(3, price=101), on=on, books=OWNS)
     assert [quantity for *_, quantity in ordered(twice)] == [3, 1]

@@ -128,6 +128,8 @@ def test_a_member_that_is_unfit_leaves_even_if_nobody_comes() -> None:
     found = refresh(RULES, settled(A, B), sight(up("A", 1), wide), START)
     assert found.selection.members == (A,)
     assert why(found) == {B: Exclusion.SPREAD_TOO_WIDE}
+    last = refresh(replace(RULES, changes_max=1), settled(A, B), sight(up("A", 1), wide), START)
+    assert last.selection.members == (A,)
 
 
 def test_the_cap_holds_back_an_unfit_member_but_not_one_that_may_not_trade() -> None:
@@ -140,12 +142,18 @@ def test_the_cap_holds_back_an_unfit_member_but_not_one_that_may_not_trade() -> 
         assert refresh(rules, settled(A, B), rows, START).selection.members == (A,)
 
 
+def test_a_member_that_is_no_longer_listed_has_no_rules() -> None:
+    assert why(refresh(RULES, settled(A, B), sight(up("A", 1)), START)) == {B: Exclusion.NO_RULES}
+
+
 def test_forced_departures_count_as_changes() -> None:
     rules = replace(RULES, changes_max=2, pairs=PairRules(deny=(B,)))
     rows = sight(up("A", 1), up("B", 1), up("C", 9), up("D", 8))
     found = refresh(rules, settled(A, B), rows, START)
     assert (found.came, found.left) == ((C,), (B,))
     assert len(found.selection.changed_ns) == 2
+    none = replace(rules, changes_max=1, pairs=PairRules(deny=(A, B)))
+    assert refresh(none, settled(A, B), rows, START).selection.changed_ns == (START,)  # Bounded.
 
 
 def test_degraded_data_freezes_and_the_refresh_stays_due() -> None:
