@@ -152,6 +152,23 @@ def test_no_trade_keeps_the_price_and_no_candle_is_no_volatility() -> None:
     assert Missing.VOLATILITY in found.missing
 
 
+@pytest.mark.parametrize(("before", "is_known"), [(1, True), (6, True), (7, False)])
+def test_a_quiet_start_takes_the_price_of_up_to_half_an_hour_before(
+    before: int, is_known: bool
+) -> None:
+    buckets = 21 + before
+    quiet = [candle(NOW - n * MINUTE, None) for n in range(5 * buckets, 0, -1)]
+    first = candle(NOW - 5 * buckets * MINUTE, "80")
+    later = candle(NOW - 5 * MINUTE, "100")
+    found = seen(remembered([first, *quiet[1:-5], later, *quiet[-4:]]))
+    if is_known:
+        assert float(found.volatility or 0) == pytest.approx(pstdev([0.0] * 19 + [0.25]))
+    else:
+        assert found.volatility is None
+    hole = [first, *quiet[2:-5], later, *quiet[-4:]]  # Whatever traded then, nobody heard it.
+    assert seen(remembered(hole)).volatility is None
+
+
 def test_volatility_is_the_deviation_of_five_minute_returns() -> None:
     random = Random(7)
     closes = [str(round(100 * (1 + random.uniform(-0.01, 0.01)), 2)) for _ in range(125)]
