@@ -106,6 +106,24 @@ def test_depth_is_the_thinner_side_within_reach_of_the_middle() -> None:
     assert seen(memory).depth == D("99.95") + 2 * D("99.50")
 
 
+def test_ten_levels_count_up_to_the_age_of_a_quote_and_to_the_end_of_their_reach() -> None:
+    memory = Memory(Pair("ATRY"))
+    asks = {"100.05": "1", "100.50": "2"}
+    see_depth(memory, RULES, depth({"99.95": "9"}, asks, NOW - 20_000_000_000))
+    assert seen(memory).depth == D("100.05") + 2 * D("100.50")
+    assert seen(memory, NOW + 1).depth == D("999.5")  # The top's: the levels are too old.
+
+
+def test_of_two_as_fresh_the_later_said_counts() -> None:
+    memory = Memory(Pair("ATRY"))
+    for bid, ask in (("1", "3"), ("99.95", "100.05")):
+        see_top(memory, top(bid, ask, NOW))
+        see_depth(memory, RULES, depth({bid: "1"}, {ask: "1"}, NOW))
+    found = read(memory, RULES, NOW)
+    assert found.middle == 100
+    assert found.depth == D("99.95")
+
+
 def test_a_book_with_an_empty_side_has_no_depth() -> None:
     memory = Memory(Pair("ATRY"))
     see_depth(memory, RULES, depth({"99.95": "1000"}, {}, NOW))

@@ -93,6 +93,14 @@ def test_too_small_a_step_is_left_alone() -> None:
     assert idle(found) == [(A, Reason.BELOW_MINIMUM)]
 
 
+def test_a_step_of_the_minimum_is_taken_and_its_order_lives_as_long_as_said() -> None:
+    on = account(500, line("A", held="5", free="5"))
+    rules = replace(AT_MIDDLE, life_s=7)
+    [wish] = rebalance(on, to("0.55"), replace(LIMITS, notional_min=D(50)), rules).wishes
+    assert wish.quantity == D("0.5")
+    assert wish.life_ns == 7_000_000_000
+
+
 def test_a_target_is_no_more_than_the_position_cap() -> None:
     found = rebalance(account(1_000), to("1"), replace(LIMITS, position_max=D(400)), AT_MIDDLE)
     assert wished(found) == [(A, Side.BUY, D(4))]
@@ -239,6 +247,30 @@ def test_a_budget_of_the_minimum_is_not_lost_to_rounding() -> None:
         wishes += len(found.wishes)
         assert len(carried_out(on, found).orders) == len(found.wishes)
     assert wishes > 50
+
+
+def test_a_part_holds_the_minimum_a_step_for_rounding_and_the_fee() -> None:
+    limits = replace(LIMITS, notional_min=D(60))  # 0.6001 of A at 100, and 24 bps: 60.1540...
+    on = account("360.16", line("A", fees=FEES))
+    assert wished(sweep(on, (A,), limits, SWEEP)) == [(A, Side.BUY, D("0.6001"))]
+    assert not sweep(replace(on, cash_free=D("360.15")), (A,), limits, SWEEP).wishes
+
+
+def test_the_fee_is_taken_from_the_part() -> None:
+    on = account("1302.40", line("A", fees=FEES))
+    assert wished(sweep(on, (A,), LIMITS, SWEEP)) == [(A, Side.BUY, D(10))]
+
+
+def test_the_highest_minimum_of_the_pairs_is_the_least_part_of_each() -> None:
+    on = account(400, line("A", rules=instrument("A", notional_min=D(60))), line("B"))
+    assert wished(sweep(on, (A, B), LIMITS, SWEEP)) == [(A, Side.BUY, D(1))]
+
+
+def test_a_sweep_leaves_out_what_it_does_not_know_the_price_of() -> None:
+    on = account(400, line("A", None), line("B", "0.004"), line("C"))
+    found = sweep(on, (A, B, C, Pair("XTRY")), LIMITS, SWEEP)
+    assert wished(found) == [(C, Side.BUY, D(1))]
+    assert idle(found) == [(pair, Reason.NO_PRICE) for pair in (A, B, "XTRY")]
 
 
 def test_equal_weights_of_a_universe_make_a_plan_with_room_for_fees() -> None:

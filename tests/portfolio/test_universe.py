@@ -159,6 +159,7 @@ def test_rejects_an_hour_apart_do_not_add_up() -> None:
     for minute in (0, 30, 60):
         state = note(state, RejectRules(), A, START + minute * MINUTE)
     assert resting(state, START + 60 * MINUTE) == {}
+    assert counts(state, RejectRules(), START + 90 * MINUTE) == {A: 1}
 
 
 def test_no_more_rejects_are_remembered_than_count() -> None:
