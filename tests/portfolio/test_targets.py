@@ -18,6 +18,10 @@ def test_weights_that_nearly_add_up_are_normalised(total: str) -> None:
     assert normalised({B: half, A: half}, ()) == {A: D("0.5"), B: D("0.5")}
 
 
+def test_one_pair_may_be_all_and_another_nothing() -> None:
+    assert normalised({A: D(1), B: D(0)}, ()) == {A: D(1), B: D(0)}
+
+
 @pytest.mark.parametrize(
     ("weights", "found"),
     [
