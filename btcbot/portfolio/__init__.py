@@ -1,0 +1,1 @@
+"""What to trade and how much: universe, features, allocation, plan. Pure."""
