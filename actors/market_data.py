@@ -197,11 +197,10 @@ def _down(state: State, message: FeedDown, now_ns: int) -> Said:
 
 
 def _woken(state: State, woken: Woken, now_ns: int) -> Said:
-    name, _, pair = woken.name.partition(" ")
-    if name == "again":
-        feed = state.feeds[Pair(pair)]
-        return feed.quotes.look_again(now_ns, is_up=_may_join(state, Pair(pair)))
-    return _tick(state, now_ns)
+    if woken.name == "tick":
+        return _tick(state, now_ns)
+    pair = Pair(woken.name.removeprefix("again "))
+    return state.feeds[pair].quotes.look_again(now_ns, is_up=_may_join(state, pair))
 
 
 def _may_join(state: State, pair: Pair) -> bool:
@@ -217,9 +216,8 @@ def _tick(state: State, now_ns: int) -> Said:
         said += feed.quotes.tick(now_ns, state.alive_ns, is_up=is_up)
         said += feed.tape.tick(now_ns, state.alive_ns, is_up=is_up)
     said += _fallback(state, now_ns)
-    may_join = any(_may_join(state, pair) for pair in state.feeds)
     is_pulseless = now_ns - state.pulse_ns > PULSE_NS and now_ns >= state.pulse_joins.due_ns
-    if may_join and is_pulseless:
+    if is_pulseless and any(_may_join(state, pair) for pair in state.feeds):
         state.pulse_joins.asked(now_ns)
         said.append(JoinTickers())
     said += state.listing.tick(now_ns)
