@@ -77,6 +77,7 @@ class State(Struct, kw_only=True):
     peak: Peak = Peak()
     recorded: Mapping[str, Decimal] = field(default_factory=dict)  # By what was traded.
     record_due_ns: int = 0
+    judged: Peak | None = None  # The peak that was last found not worth a record.
     records: int = 0
     through: int = 0
     is_caught_up: bool = False
@@ -153,7 +154,7 @@ def _recall(state: State, fact: Recorded) -> None:
     if (fact.owner, fact.kind) != (OWNER, PEAK):
         return
     highest = parse(fact.payload.decode())
-    state.recorded = {**state.recorded, fact.key: highest}
+    state.recorded, state.judged = {**state.recorded, fact.key: highest}, None
     if fact.key == _peak_key(state):
         state.peak = state.peak.recalled(highest)
 
@@ -244,11 +245,12 @@ def _quote_assets(state: State) -> list[Asset]:
 
 def _record_peak(state: State, now_ns: int) -> tuple[Ask, ...]:
     """Ask execution to keep the highest equity when it rose enough, at most once a minute."""
-    if now_ns < state.record_due_ns:
+    if now_ns < state.record_due_ns or state.judged is state.peak:
         return ()
     key = _peak_key(state)
     recorded = state.recorded.get(key, ZERO)
     if state.peak.equity <= recorded * RECORD_RISE:
+        state.judged = state.peak
         return ()
     state.records += 1
     state.record_due_ns = now_ns + RECORD_NS

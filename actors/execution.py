@@ -142,7 +142,7 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     if type(message) is BookTop:  # The hottest, and never a fact.
         desk.marks[message.pair] = message
         return Step(desk)
-    if type(message) is InstrumentRules:  # Said again each second, for late hearers.
+    if type(message) is InstrumentRules:  # Said again and again, for late hearers.
         learn_rules(desk, message.instruments)
         return Step(desk)
     if type(message) is Woken and message.name == "tick" and is_quiet(desk, now_ns, message.due_ns):

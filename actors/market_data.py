@@ -1,6 +1,6 @@
 """Market data: from the exchange's frames to prices that can be trusted.
 
-Hears   frames of the public WebSocket, REST answers
+Hears   frames of the public WebSocket, REST answers, and that a hearer of the rules came up
 Says    BookTop on `top.` and `mark.`, BookDepth, Trade, TradesGap, Candle, FeedState,
         InstrumentRules
 Never   says a price is current that no frame of this session confirms
@@ -43,13 +43,25 @@ from btcbot.market.quotes import Quotes
 from btcbot.market.say import Again, Complain, Rejoins, Said, Say
 from btcbot.market.tape import Tape
 from btcbot.strategies.registry import find
-from bus.actor import Actor, Deliver, Health, Publish, Started, Step, Wake, Woken
+from bus.actor import (
+    Actor,
+    Deliver,
+    Health,
+    PeerBack,
+    PeerLost,
+    Publish,
+    Started,
+    Step,
+    Wake,
+    Woken,
+)
 from bus.clock import SystemClock
 from bus.runtime import PeersView, Place, run_on_loop, serve
 
 Inbox = (
     QuoteSeen | BookChange | TradesSeen | TickersSeen | FrameSeen | BookSnapshot | BookRead
-    | CandlesRead | Woken | FeedUp | FeedDown | RulesRead | FeedTrouble | Started
+    | CandlesRead | Woken | FeedUp | FeedDown | RulesRead | FeedTrouble | Started | PeerBack
+    | PeerLost
 )  # fmt: skip
 
 log = logging.getLogger("btcbot.market_data")
@@ -57,6 +69,7 @@ TICK_NS = 1_000_000_000
 # Three books every two seconds are 90 a minute; the exchange allows 180, our budget takes 108.
 FALLBACK_EVERY_NS, FALLBACK_BOOKS = 2_000_000_000, 3
 FALLBACK_AFTER_NS = 1_000_000_000
+HEARERS = ("strategy", "risk_gate", "execution", "accounting")  # Of the rules.
 PULSE_NS = 5_000_000_000  # Without a ticker, though other data comes, they are joined again.
 
 
@@ -108,7 +121,8 @@ def _effect(said: Struct) -> Struct:
 def _heard(  # noqa: C901 - one line each
     state: State,
     message: BookChange | TradesSeen | TickersSeen | FrameSeen | BookSnapshot | BookRead
-    | CandlesRead | FeedUp | FeedDown | RulesRead | FeedTrouble | Started | QuoteSeen,
+    | CandlesRead | FeedUp | FeedDown | RulesRead | FeedTrouble | Started | QuoteSeen | PeerBack
+    | PeerLost,
     now_ns: int,
 ) -> Said:  # fmt: skip
     match message:
@@ -131,6 +145,10 @@ def _heard(  # noqa: C901 - one line each
         case Started():
             joins = tuple(Join(pair) for pair in state.feeds)
             return (*joins, ReadRules(), Wake("tick", now_ns + TICK_NS))
+        case PeerBack():
+            return state.listing.hearer_came(now_ns)
+        case PeerLost():
+            return ()
         case QuoteSeen():
             raise AssertionError("quotes are handled before")
         case _:
@@ -198,11 +216,10 @@ def _down(state: State, message: FeedDown, now_ns: int) -> Said:
 
 
 def _woken(state: State, woken: Woken, now_ns: int) -> Said:
-    name, _, pair = woken.name.partition(" ")
-    if name == "again":
-        feed = state.feeds[Pair(pair)]
-        return feed.quotes.look_again(now_ns, is_up=_may_join(state, Pair(pair)))
-    return _tick(state, now_ns)
+    if woken.name == "tick":
+        return _tick(state, now_ns)
+    pair = Pair(woken.name.removeprefix("again "))
+    return state.feeds[pair].quotes.look_again(now_ns, is_up=_may_join(state, pair))
 
 
 def _may_join(state: State, pair: Pair) -> bool:
@@ -218,9 +235,8 @@ def _tick(state: State, now_ns: int) -> Said:
         said += feed.quotes.tick(now_ns, state.alive_ns, is_up=is_up)
         said += feed.tape.tick(now_ns, state.alive_ns, is_up=is_up)
     said += _fallback(state, now_ns)
-    may_join = any(_may_join(state, pair) for pair in state.feeds)
     is_pulseless = now_ns - state.pulse_ns > PULSE_NS and now_ns >= state.pulse_joins.due_ns
-    if may_join and is_pulseless:
+    if is_pulseless and any(_may_join(state, pair) for pair in state.feeds):
         state.pulse_joins.asked(now_ns)
         said.append(JoinTickers())
     said += state.listing.tick(now_ns)
@@ -297,6 +313,7 @@ def actor(
         name="market_data",
         state=State(feeds=feeds, listing=Listing(pairs)),
         handle=handle,
+        watches=HEARERS,
         perform=perform,
         health=health,
     )

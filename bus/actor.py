@@ -31,7 +31,7 @@ class Started(System, frozen=True, kw_only=True, tag="started"):
     epoch: int
 
 
-class Woken(System, frozen=True, kw_only=True, tag="woken"):
+class Woken(System, frozen=True, kw_only=True, tag="woken", gc=False):
     """A timer asked for with `Wake` is due."""
 
     name: str
@@ -134,7 +134,7 @@ class Late(Struct, Generic[R], frozen=True):
     request: R
 
 
-class Publish(Struct, frozen=True):
+class Publish(Struct, frozen=True, gc=False):
     """Say `message` on this actor's stream `topic` ("top.BTCTRY"); nobody has to listen."""
 
     topic: str
@@ -169,7 +169,7 @@ class Answer(Struct, frozen=True):
     message: Struct
 
 
-class Wake(Struct, frozen=True):
+class Wake(Struct, frozen=True, gc=False):
     """Put `Woken(name)` into the inbox at `at_ns`; a later Wake of the same name replaces it."""
 
     name: str

@@ -17,6 +17,18 @@ class Faults(Protocol):
     def copies(self, source: str, to: str, message: Struct) -> tuple[int, ...]: ...
 
 
+class Routes(dict[str, "tuple[Hosted, ...]"]):
+    """Who hears each topic of one actor: found when it is first said."""
+
+    def __init__(self, find: Callable[[str], "tuple[Hosted, ...]"]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, topic: str) -> "tuple[Hosted, ...]":
+        found = self[topic] = self._find(topic)
+        return found
+
+
 class Hosted:
     """One actor on the bus: its state, timers, and requests without an answer."""
 
@@ -25,7 +37,7 @@ class Hosted:
         "outstanding", "perform", "routes", "silences", "state", "through", "timers",
     )  # fmt: skip
 
-    def __init__(self, actor: Actor[Any], epoch: int) -> None:
+    def __init__(self, actor: Actor[Any], epoch: int, routes: "Routes") -> None:
         self.actor = actor
         self.name = actor.name
         self.epoch = epoch
@@ -34,7 +46,7 @@ class Hosted:
         self.perform = actor.perform
         self.facts = frozenset(actor.facts)
         self.through = actor.facts_after
-        self.routes: dict[str, tuple[Hosted, ...]] = {}  # Who hears a topic of it; found once.
+        self.routes = routes
         self.timers: dict[str, int] = {}
         self.outstanding: dict[str, Ask] = {}
         self.is_down = False

@@ -6,10 +6,9 @@ actor is crashed, paused or cut off from another, and a `Faults` object may drop
 what is sent.
 """
 
-import heapq
-from collections import deque
 from collections.abc import Callable
 from functools import partial
+from heapq import heappop, heappush
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -19,10 +18,7 @@ from bus.actor import (
     Answer,
     Ask,
     CaughtUp,
-    Health,
-    Late,
     PeerBack,
-    PeerLost,
     Publish,
     PublishFact,
     RequestExpired,
@@ -32,14 +28,15 @@ from bus.actor import (
 )
 from bus.clock import ManualClock
 from bus.envelope import WIRE_VERSION, Codec, Envelope
-from bus.hosted import Faults, Hosted, Record, facts_after
+from bus.hall import Hall
+from bus.hosted import Faults, Hosted, Record, Routes, facts_after
 from bus.peers import SILENCE_NS
 from bus.requests import FIRST_REPEAT_NS, LAST_REPEAT_NS
 
 M = TypeVar("M", bound=Struct)
 
 
-class MemoryBus:
+class MemoryBus(Hall):
     """Hosts actors and carries everything between them; see the module's docstring."""
 
     def __init__(
@@ -51,20 +48,15 @@ class MemoryBus:
         faults: Faults | None = None,
         keeps_log: bool = True,
     ) -> None:
-        self._clock = clock
+        super().__init__(clock, is_plain=not hop_ns and faults is None)
         self._codec = codec
         self._hop_ns = hop_ns
         self._faults = faults
         self._record = Record(keeps_log=keeps_log)
         self._note, self._taps = self._record.note, self._record.taps
-        self._is_plain = not hop_ns and faults is None  # Then what is said arrives at once.
-        self._hosted: dict[str, Hosted] = {}
+        self._is_as_it_is = codec is None and not keeps_log  # Hearers get what is said itself.
         self._fact_hearers: tuple[Hosted, ...] = ()
-        self._now: deque[tuple[Hosted, Struct]] = deque()
-        self._later: list[tuple[int, int, Callable[[], None]]] = []
-        self._counter = 0
         self._askers: dict[tuple[str, str], str] = {}
-        self._cuts: dict[tuple[str, str], int] = {}  # Pairs of actors cut off, and since when.
         self._facts: list[tuple[int, Struct]] = []
         self._sequences: dict[str, int] = {}
         self._performers: dict[type[Struct], Callable[[Hosted, Any], None]] = {
@@ -83,10 +75,12 @@ class MemoryBus:
         if earlier is not None:  # Who asked is known to the life that heard it, and to no other.
             earlier.is_down = True
             self._askers = {way: by for way, by in self._askers.items() if way[0] != actor.name}
-        hosted = Hosted(actor, earlier.epoch + 1 if earlier else self._clock.now_ns())
+        epoch = earlier.epoch + 1 if earlier else self._clock.now_ns()
+        hosted = Hosted(actor, epoch, Routes(partial(self._hearers, actor.name)))
         self._hosted[actor.name] = hosted
         for known in self._hosted.values():
             known.routes.clear()
+        self._look_around()
         self._fact_hearers = tuple(h for h in self._hosted.values() if h.facts)
         self._put(hosted, Started(epoch=hosted.epoch))
         for peer in dict.fromkeys((*actor.needs, *actor.watches)):
@@ -96,48 +90,12 @@ class MemoryBus:
         self._tell_watchers(actor.name, PeerBack(source=actor.name, epoch=hosted.epoch, pid=0))
         self._catch_up(hosted)
 
-    def crash(self, name: str) -> None:
-        """Kill an actor: its state, timers and inbox are gone; peers notice after a second."""
-        hosted = self._hosted[name]
-        hosted.is_down = True
-        left = [item for item in self._now if item[0].name != name]
-        self._now.clear()
-        self._now.extend(left)
-        self._after(SILENCE_NS, lambda: self._lose(hosted, hosted.silences))
-
-    def pause(self, name: str) -> None:
-        """Stop an actor as SIGSTOP would; what it is sent waits."""
-        hosted = self._hosted[name]
-        silence = hosted.silences
-        hosted.is_paused = True
-        self._after(SILENCE_NS, lambda: self._lose(hosted, silence))
-
-    def wake(self, name: str) -> None:
-        """Let a paused actor go on, first with what waited."""
-        hosted = self._hosted[name]
-        hosted.is_paused = False
-        hosted.silences += 1
-        waited, hosted.inbox_of_paused = hosted.inbox_of_paused, []
-        for message, deadline_ns in waited:
-            self._put(hosted, message, deadline_ns)
-        self._tell_watchers(name, PeerBack(source=name, epoch=hosted.epoch, pid=0))
-
-    def tell_of_peer(self, source: str, to: str, *, is_lost: bool) -> None:
-        """Let `to` notice that `source` fell silent, or is back, if it minds."""
-        at, hearer = self._hosted[source], self._hosted[to]
-        if source in (*hearer.actor.needs, *hearer.actor.watches):
-            back = PeerBack(source=source, epoch=at.epoch, pid=0)
-            self._put(hearer, PeerLost(source=source) if is_lost else back)
-
-    def is_hosted(self, name: str) -> bool:
-        """Return whether an actor of this name lives here now."""
-        return name in self._hosted and not self._hosted[name].is_down
-
     def cut(self, one: str, other: str) -> None:
         """Cut two actors off from each other: nothing passes, and both notice after a second."""
         for way in ((one, other), (other, one)):
             since = self._cuts[way] = self._clock.now_ns()
             self._after(SILENCE_NS, lambda way=way, since=since: self._lose_sight(way, since))  # type: ignore[misc]
+        self._look_around()
 
     def mend(self, one: str, other: str) -> None:
         """Let two actors hear each other again; who folds facts asks for what it missed."""
@@ -147,15 +105,7 @@ class MemoryBus:
             if to.watches(source) and not at.is_down:
                 self._put(to, PeerBack(source=source, epoch=at.epoch, pid=0))
             self._catch_up(to)
-
-    def state(self, name: str) -> Any:  # noqa: ANN401 - each actor has its own
-        """Return an actor's current state."""
-        return self._hosted[name].state
-
-    def health(self, name: str) -> Health:
-        """Return what the actor judges of itself."""
-        hosted = self._hosted[name]
-        return Health.STOPPED if hosted.is_down else hosted.actor.health(hosted.state)
+        self._look_around()
 
     # --- from outside -------------------------------------------------------------------------
 
@@ -183,11 +133,6 @@ class MemoryBus:
         self._askers[to, request_id] = asker
         self._put(self._hosted[to], message)
 
-    def at(self, at_ns: int, call: Callable[[], None]) -> None:
-        """Call `call` at a virtual time, in its place among everything else."""
-        self._counter += 1
-        heapq.heappush(self._later, (max(at_ns, self._clock.at_ns), self._counter, call))
-
     def tap(self, kind: type[M], hear: Callable[[M], None]) -> None:
         """Call `hear` with each message of `kind` when it is said."""
         self._record.tap(kind, hear)
@@ -212,19 +157,41 @@ class MemoryBus:
         """Let `seconds` of virtual time pass."""
         self.run_until(self._clock.now_ns() + round(seconds * 1_000_000_000))
 
-    def run_until(self, until_ns: int) -> None:
+    def run_until(self, until_ns: int) -> None:  # noqa: C901, PLR0912 - see below
         """Handle everything due up to and including `until_ns`; the clock then stands there."""
-        clock, later = self._clock, self._later
-        if self._now:
-            self._empty()
-        while later and later[0][0] <= until_ns:
-            at_ns, _, call = heapq.heappop(later)
-            if at_ns > clock.at_ns:  # noqa: PLR1730 - a call of max costs as much as all the rest
+        # Millions of turns a backtest, and here a call costs as much as the rest of a turn: so
+        # what is published to everybody as it is goes into the queue on the spot.
+        clock, later, now = self._clock, self._later, self._now
+        next_one, put, performers = now.popleft, now.append, self._performers
+        while True:
+            now_ns = clock.at_ns
+            while now:
+                hosted, message = next_one()
+                step = hosted.handle(hosted.state, message, now_ns)
+                hosted.state = step.state
+                for effect in step.effects:
+                    kind = type(effect)
+                    if kind is Publish and self._is_as_it_is and self._is_calm:
+                        said = effect.message  # type: ignore[attr-defined]
+                        if type(said) in self._taps:
+                            self._note(said)
+                        for hearer in hosted.routes[effect.topic]:  # type: ignore[attr-defined]
+                            put((hearer, said))
+                    elif kind in performers:
+                        performers[kind](hosted, effect)
+                    else:
+                        assert hosted.perform is not None, f"{hosted.name}: {effect}"
+                        hosted.perform(effect)
+            if not later or later[0][0] > until_ns:
+                break
+            at_ns, _, sleeper, due = heappop(later)
+            if at_ns > now_ns:
                 clock.at_ns = at_ns
-            call()
-            if self._now:
-                self._empty()
-        if until_ns > clock.at_ns:  # noqa: PLR1730 - as above
+            if sleeper is None:
+                due()  # type: ignore[operator]
+            else:
+                self._woken(sleeper, due)  # type: ignore[arg-type]
+        if until_ns > now_ns:
             clock.at_ns = until_ns
 
     @property
@@ -232,49 +199,18 @@ class MemoryBus:
         """When the next thing is due; None: nothing ever again without help from outside."""
         return self._later[0][0] if self._later else None
 
-    def _empty(self) -> None:
-        now, performer_of, now_ns = self._now, self._performers.get, self._clock.at_ns
-        next_one = now.popleft
-        while now:
-            hosted, message = next_one()
-            step = hosted.handle(hosted.state, message, now_ns)
-            hosted.state = step.state
-            for effect in step.effects:
-                performer = performer_of(type(effect))
-                if performer is not None:
-                    performer(hosted, effect)
-                else:
-                    assert hosted.perform is not None, f"{hosted.name}: {effect}"
-                    hosted.perform(effect)
-
-    def _put(self, hosted: Hosted, message: Struct, deadline_ns: int = 0) -> None:
-        """Put `message` into an inbox; a request past its deadline is put there as `Late`."""
-        if hosted.is_paused:
-            hosted.inbox_of_paused.append((message, deadline_ns))
-        elif not hosted.is_down:
-            is_late = 0 < deadline_ns <= self._clock.now_ns()
-            self._now.append((hosted, Late(message) if is_late else message))
-
     # --- effects ------------------------------------------------------------------------------
 
     def _publish(self, hosted: Hosted, effect: Publish) -> None:
-        topic, message = effect.topic, effect.message
-        try:
-            hearers = hosted.routes[topic]
-        except KeyError:
-            hearers = hosted.routes[topic] = self._hearers(hosted.name, topic)
+        """Say it; where the loop does not do so on the spot."""
+        message, hearers = effect.message, hosted.routes[effect.topic]
         is_noted = self._record.said is not None or type(message) in self._taps
         if self._codec is not None and (hearers or is_noted):  # Else nobody would decode it.
             message = self._codec.crossed(message)
         if is_noted:
             self._note(message)
-        if self._is_plain and not self._cuts:
-            now = self._now
-            for hearer in hearers:
-                if hearer.is_paused or hearer.is_down:
-                    self._put(hearer, message)
-                else:
-                    now.append((hearer, message))
+        if self._is_calm:
+            self._now.extend([(hearer, message) for hearer in hearers])
         else:
             for hearer in hearers:
                 self._send(hosted.name, hearer, message)
@@ -360,13 +296,17 @@ class MemoryBus:
             self._send(hosted.name, to, message, effect.request_id)
 
     def _wake(self, hosted: Hosted, effect: Wake) -> None:
-        hosted.timers[effect.name] = effect.at_ns
-        self.at(effect.at_ns, partial(self._woken, hosted, effect))
+        wanted_ns = hosted.timers[effect.name] = effect.at_ns
+        now_ns = self._clock.at_ns
+        self._counter = number = self._counter + 1
+        at_ns = wanted_ns if wanted_ns > now_ns else now_ns  # noqa: FURB136 - max costs a call
+        heappush(self._later, (at_ns, number, hosted, effect))
 
     def _woken(self, hosted: Hosted, effect: Wake) -> None:
-        if hosted.timers.get(effect.name) == effect.at_ns:
-            del hosted.timers[effect.name]
-            self._put(hosted, Woken(name=effect.name, due_ns=effect.at_ns))
+        name, due_ns = effect.name, effect.at_ns
+        if hosted.timers.get(name) == due_ns:
+            del hosted.timers[name]
+            self._put(hosted, Woken(name=name, due_ns=due_ns))
 
     # --- small parts --------------------------------------------------------------------------
 
@@ -388,9 +328,6 @@ class MemoryBus:
         if not answers or to.outstanding.pop(answers, None) is not None:
             self._put(self._hosted[to.name], message, deadline_ns)
 
-    def _is_cut(self, source: str, hearer: str) -> bool:
-        return bool(self._cuts) and (source, hearer) in self._cuts
-
     def _crossed(self, hosted: Hosted, topic: str, message: Struct) -> Struct:
         """Return `message` as it arrives: through the codec where there is one."""
         if self._codec is None:
@@ -405,21 +342,3 @@ class MemoryBus:
 
     def _hearers(self, source: str, topic: str) -> tuple[Hosted, ...]:
         return tuple(h for h in self._hosted.values() if h.hears(source, topic))
-
-    def _tell_watchers(self, name: str, message: PeerBack | PeerLost) -> None:
-        for hosted in self._hosted.values():
-            if hosted.watches(name) and not self._is_cut(name, hosted.name):
-                self._put(hosted, message)
-
-    def _lose(self, hosted: Hosted, silence: int) -> None:
-        """Tell who watches, unless it spoke again: woke, or lives in a new life."""
-        if hosted.silences == silence and self._hosted[hosted.name] is hosted:
-            self._tell_watchers(hosted.name, PeerLost(source=hosted.name))
-
-    def _lose_sight(self, way: tuple[str, str], since: int) -> None:
-        to = self._hosted[way[1]]
-        if self._cuts.get(way) == since and to.watches(way[0]):
-            self._put(to, PeerLost(source=way[0]))
-
-    def _after(self, delay_ns: int, call: Callable[[], None]) -> None:
-        self.at(self._clock.now_ns() + delay_ns, call)

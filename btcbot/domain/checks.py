@@ -7,7 +7,7 @@ A checker is built once per class from its annotations, so the hot path is a few
 
 import types
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from operator import attrgetter
 from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
@@ -18,6 +18,7 @@ from btcbot.domain.money import DIGITS_MAX, MAGNITUDE_MAX, MAGNITUDE_MIN, MoneyE
 
 Checker: TypeAlias = Callable[[Any], None]
 WHOLE_MAX = (1 << 63) - 1
+WHOLE_MIN = -WHOLE_MAX
 TEXT_MAX = DIGITS_MAX + 1  # With its point.
 
 
@@ -37,7 +38,7 @@ def _number(value: Decimal) -> None:
 
 
 def _whole(value: int) -> None:
-    if not -WHOLE_MAX <= value <= WHOLE_MAX:
+    if not WHOLE_MIN <= value <= WHOLE_MAX:
         raise MoneyError(f"whole number out of bounds: {value}; allowed is up to {WHOLE_MAX}")
 
 
@@ -89,19 +90,20 @@ def _struct_checker(kind: type[Struct]) -> Checker | None:
 
 
 def _numbers(values: tuple[Decimal, ...]) -> None:
-    for value in values:
-        # Almost every value lies here; the slow test is for zero, signs and what is wrong.
-        if not (
-            value == value  # noqa: PLR0124 - a NaN is not
-            and MAGNITUDE_MIN <= value <= MAGNITUDE_MAX
-            and len(str(value)) <= TEXT_MAX
-        ):
+    try:
+        for value in values:
+            # Almost every value lies here; the slow test is for zero, signs and what is wrong.
+            if not MAGNITUDE_MIN <= value <= MAGNITUDE_MAX or len(str(value)) > TEXT_MAX:
+                _number(value)
+    except InvalidOperation:  # A NaN is neither more nor less than anything.
+        for value in values:
             _number(value)
+        raise
 
 
 def _wholes(values: tuple[int, ...]) -> None:
     for value in values:
-        if not -WHOLE_MAX <= value <= WHOLE_MAX:
+        if not WHOLE_MIN <= value <= WHOLE_MAX:
             _whole(value)
 
 

@@ -120,7 +120,9 @@ class FeedState(Message, frozen=True, kw_only=True, array_like=True, tag="feed_s
 
 
 class InstrumentRules(Message, frozen=True, kw_only=True, array_like=True, tag="instrument_rules"):
-    """The rules of every configured pair, read each minute; said each second and on change.
+    """The rules of every configured pair, read each minute; said then, and every 10 s.
+
+    For 5 s after a change, and after an actor that needs them came up, they are said each second.
 
     A pair that exchange info names no longer keeps its last rules and does not trade.
     """

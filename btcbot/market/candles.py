@@ -63,6 +63,7 @@ class CandleMaker(Struct):
     minutes: dict[int, Minute] = field(default_factory=dict)
     next_ns: int = 0  # The first minute that is not closed yet; 0: not begun.
     covered_ns: int = 0
+    has_news: bool = False  # Of a minute that was closed before.
     misplaced: int = 0  # Trades of a time nobody can be told of, long past or far ahead.
 
     def begin(self, from_ns: int) -> None:
@@ -86,11 +87,13 @@ class CandleMaker(Struct):
         minute = self._minute(start_ns)
         minute.add(trade)
         minute.is_said = False  # One that came late is told again; the newest telling counts.
+        self.has_news = self.has_news or start_ns < self.next_ns
 
     def lose(self, from_ns: int, to_ns: int) -> None:
         """Say that trades between the two times may have been missed."""
         if not self.next_ns:
             return
+        self.has_news = True
         start_ns = max(_start(from_ns), self.next_ns - KEPT_NS)
         while start_ns <= to_ns:
             minute = self._minute(start_ns)
@@ -103,8 +106,10 @@ class CandleMaker(Struct):
 
     def closed(self, now_ns: int) -> list[Candle]:
         """Return the candles to tell now, oldest first."""
-        if not self.next_ns:
+        is_due = self.has_news or self.next_ns + MINUTE_NS <= self.covered_ns
+        if not self.next_ns or not is_due:
             return []
+        self.has_news = False
         self._skip(now_ns)
         while self.next_ns + MINUTE_NS <= self.covered_ns:
             self._minute(self.next_ns)

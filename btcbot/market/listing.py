@@ -19,6 +19,9 @@ from btcbot.market.say import SECOND_NS, Complain, Said, Say
 READ_EVERY_NS: Final = 60 * SECOND_NS  # The exchange's own answer may be 30 s old.
 RETRY_NS: Final = 2 * SECOND_NS
 LIFE_NS: Final = 600 * SECOND_NS
+# A stream may drop what it carries, and a hearer that came up may not be joined to it yet.
+AGAIN_NS: Final = 10 * SECOND_NS
+LATE_NS: Final = 5 * SECOND_NS
 
 
 class Listing(Struct):
@@ -30,6 +33,8 @@ class Listing(Struct):
     ours: tuple[Instrument, ...] = ()  # What is said: the values of `instruments`.
     read_ns: int = 0
     due_ns: int = 0
+    said_ns: int = 0
+    late_until_ns: int = 0  # Until then the rules are said with every tick.
 
     def may_have(self, pair: Pair) -> bool:
         """Return whether the exchange has `pair`, as far as is known."""
@@ -48,6 +53,7 @@ class Listing(Struct):
         found = {rules.pair: rules for rules in read.instruments}
         self.listed, self.read_ns = tuple(found), now_ns
         complaints: list[Struct] = []
+        before = self.ours
         for pair in self.pairs:
             old = self.instruments.get(pair)
             rules = found.get(pair) or (old and replace(old, is_trading=False))
@@ -58,18 +64,27 @@ class Listing(Struct):
             if old is not None and rules != old:
                 complaints.append(Complain("rules_changed", _difference(old, rules)))
         self.ours = tuple(self.instruments.values())
+        if self.ours != before:
+            self.late_until_ns = now_ns + LATE_NS
         return (self._say(now_ns), *complaints)
 
+    def hearer_came(self, now_ns: int) -> Said:
+        """Say the rules to a hearer that came up, and again until it is sure to be joined."""
+        self.late_until_ns = now_ns + LATE_NS
+        return (self._say(now_ns),) if self.instruments else ()
+
     def tick(self, now_ns: int) -> Said:
-        """Say the rules again, for late listeners; read them when they are due."""
+        """Say the rules again to late hearers and now and then; read them when they are due."""
         said: Said = ()
         if self.due_ns <= now_ns:
             is_fresh = now_ns - self.read_ns < 2 * READ_EVERY_NS
             self.due_ns = now_ns + (READ_EVERY_NS if is_fresh else RETRY_NS)
             said = (ReadRules(),)
-        return (*said, self._say(now_ns)) if self.instruments else said
+        is_time = now_ns <= self.late_until_ns or now_ns - self.said_ns >= AGAIN_NS
+        return (*said, self._say(now_ns)) if is_time and self.instruments else said
 
     def _say(self, now_ns: int) -> Say:
+        self.said_ns = now_ns
         return Say("rules", InstrumentRules(instruments=self.ours, at_ns=now_ns))
 
     def _unknown(self, pair: Pair) -> str:

@@ -155,7 +155,9 @@ class Quotes(Struct, kw_only=True):
             self.told_ns = self.confirmed_ns
             said.append(Say(f"top.{self.pair}", self.top))
         if self.confirmed_ns and now_ns - self.confirmed_ns < 2 * SECOND_NS:
-            said += (*self._mark(now_ns), *self._depth())
+            said += self._mark(now_ns)
+            if self.has_depth:
+                said += self._depth()
         if self.book.is_void and is_up:
             said += self._rejoin(now_ns)
         return tuple(said)
@@ -231,7 +233,7 @@ class Quotes(Struct, kw_only=True):
         return (Say(f"mark.{self.pair}", self.top),)
 
     def _depth(self) -> Said:
-        if not self.has_depth or (found := self.book.depth(DEPTH_LEVELS)) is None:
+        if (found := self.book.depth(DEPTH_LEVELS)) is None:
             return ()
         bids, asks = found
         depth = BookDepth(pair=self.pair, bids=bids, asks=asks, confirmed_ns=self.confirmed_ns)

@@ -110,7 +110,8 @@ class Tape(Struct, kw_only=True):
 
     def tick(self, now_ns: int, alive_ns: int, *, is_up: bool) -> Said:
         """Join again what is silent, close minutes, fill holes; `alive_ns`: of the last data."""
-        said = list(self._mend(now_ns)) if is_up else []
+        is_fine = self.is_listed and not self.untold_ns
+        said = [] if is_fine or not is_up else list(self._mend(now_ns))
         if self.is_listed:
             self.candles.cover(alive_ns - GRACE_NS)
         for candle in self.candles.closed(now_ns):

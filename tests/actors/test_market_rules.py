@@ -4,6 +4,8 @@ from collections import Counter
 from decimal import Decimal
 from itertools import pairwise
 
+import pytest
+from msgspec import Struct
 from msgspec.structs import replace
 
 from btcbot.domain.feed import (
@@ -29,6 +31,7 @@ from btcbot.domain.messages import (
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.words import FeedStatus, Rule, Side
 from btcbot.market.listing import Listing
+from bus.actor import Actor, Hears, Step
 from tests.trusting import PAIR, RULES, START_NS, Market, levels, wish, with_gate
 
 # --- bursts -----------------------------------------------------------------------------------
@@ -193,3 +196,54 @@ def test_depth_is_said_once_a_second_ten_levels_a_side_and_only_if_wanted() -> N
     assert sorted(said[-1].bids, key=lambda row: -row.price) == list(said[-1].bids)
     gaps = [b.confirmed_ns - a.confirmed_ns for a, b in pairwise(said)]
     assert min(gaps) > 700_000_000
+
+
+def test_rules_that_stay_are_said_every_ten_seconds_and_rules_that_change_each_second() -> None:
+    market = Market()
+    market.live(2)
+
+    def said_in(seconds: int) -> int:
+        mark = len(market.bus.heard(InstrumentRules))
+        market.bus.advance(seconds)
+        return len(market.bus.heard(InstrumentRules)) - mark
+
+    market.bus.advance(10)
+    assert said_in(30) == 3
+
+    halted = (replace(RULES, is_trading=False),)
+    market.hear(RulesRead(instruments=halted))
+    assert market.bus.heard(InstrumentRules)[-1].instruments == halted
+    assert said_in(5) == 5
+    assert said_in(30) == 3
+
+    market.hear(RulesRead(instruments=halted))
+    assert said_in(5) == 0
+
+
+@pytest.mark.parametrize("name", ["strategy", "risk_gate", "execution", "accounting"])
+def test_a_hearer_that_comes_up_late_has_the_rules_within_a_second_though_one_is_lost(
+    name: str,
+) -> None:
+    market = Market()
+    market.live(2)
+    market.bus.advance(14)
+    heard: list[InstrumentRules] = []
+    for seconds in (0, 1, 2):  # The first life is joined at once; the others miss what was said.
+        heard.clear()
+        market.bus.start(_late_hearer(name, heard, market.clock.now_ns() + seconds * 1_000_000_000))
+        market.bus.advance(seconds + 1)
+        assert heard, seconds
+        market.bus.crash(name)
+        market.bus.advance(14)
+
+
+def _late_hearer(name: str, heard: list[InstrumentRules], joined_ns: int) -> Actor[None]:
+    """Return an actor that hears nothing at first: its socket is not joined yet."""
+
+    def handle(_state: None, message: Struct, now_ns: int) -> Step[None]:
+        if isinstance(message, InstrumentRules) and now_ns >= joined_ns:
+            heard.append(message)
+        return Step(None)
+
+    hears = (Hears(source="market_data", topic="rules"),)
+    return Actor(name=name, state=None, handle=handle, hears=hears)

@@ -351,6 +351,30 @@ def test_a_cut_that_is_mended_in_time_is_no_loss() -> None:
     assert LOST not in world.heard
 
 
+def test_what_is_said_without_bytes_waits_for_the_paused_and_misses_who_is_cut_off_or_down() -> (
+    None
+):
+    world = World(codec=None, keeps_log=False)
+
+    def readings() -> int:
+        world.tell("mast", ROOF)
+        return world.heard.count(ROOF)
+
+    assert readings() == 1
+    world.bus.pause("ear")
+    assert readings() == 1
+    world.bus.wake("ear")
+    assert readings() == 3
+    world.bus.cut("mast", "ear")
+    assert readings() == 3
+    world.bus.mend("mast", "ear")
+    assert readings() == 4
+    world.bus.crash("ear")
+    assert readings() == 4
+    world.bus.start(world.ear())
+    assert readings() == 5
+
+
 # --- facts ------------------------------------------------------------------------------------
 
 
