@@ -109,9 +109,10 @@ class Stage:
         *,
         keeps_log: bool = False,
         faults: Faults | None = None,
+        database: str = ":memory:",
     ) -> None:
         rules = plan.instrument
-        self._plan = plan
+        self.plan = plan
         self.clock = clock = ManualClock(start_ns)
         codec = CODEC if plan.has_codec else None
         self.bus = bus = MemoryBus(clock, codec, faults=faults, keeps_log=keeps_log)
@@ -122,7 +123,7 @@ class Stage:
             cancel_delay_ns=plan.latency.cancel_effect_ns,
             trades_delay_ns=plan.latency.fills_ns,
         )
-        self.writer = Writer(":memory:")
+        self.writer = Writer(database)
         self.venue = SimulatedVenue(
             self.exchange, plan.latency, clock.now_ns, bus.at, self._to("execution")
         )
@@ -153,7 +154,7 @@ class Stage:
 
     def actor(self, name: str) -> Actor[Any]:
         """Return the actor `name` as its process would start it; execution recovers its desk."""
-        plan = self._plan
+        plan = self.plan
         rates = {plan.pair: plan.fees[plan.instrument.quote]}
         match name:
             case "execution":

@@ -151,7 +151,7 @@ def _bare_loop(quotes: list[Quoted]) -> float:
 
 
 def _commits() -> float:
-    with _folder() as folder:
+    with scratch() as folder:
         writer = Writer(str(folder / "bench.db"))
         facts = [_fact(n) for n in range(COMMITS)]
         began = time.perf_counter()
@@ -174,7 +174,7 @@ def _fact(number: int) -> Any:  # noqa: ANN401 - an OrderSubmitting
 
 def _appends() -> float:
     page = b"x" * 4_096
-    with _folder() as folder:
+    with scratch() as folder:
         descriptor = os.open(folder / "raw", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         began = time.perf_counter()
         for _ in range(COMMITS):
@@ -187,7 +187,7 @@ def _appends() -> float:
 
 def _chain(roles: tuple[str, ...], count: int, rate: int) -> float:
     """Run four processes; return the median time of a tick through all of them, in us."""
-    with _folder() as folder:
+    with scratch() as folder:
         (folder / "run").mkdir(mode=0o700)
         # They work inside the folder: paths of sockets are short, however deep it lies.
         arguments = [".", str(count), str(rate)]
@@ -228,6 +228,7 @@ def _awaited(path: Path, processes: Mapping[str, "subprocess.Popen[bytes]"]) -> 
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def scratch() -> Iterator[Path]:
+    """Give a folder on this disk that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="btcbot-bench-", dir=Path.cwd()) as name:
         yield Path(name)

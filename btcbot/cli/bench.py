@@ -8,7 +8,7 @@ import click
 from btcbot.cli import exits
 from btcbot.cli.common import Options, common, print_table, stop
 
-GOALS = ("G1", "G4", "G6", "G8", "G8c", "G16")
+GOALS = ("G1", "G4", "G6", "G8", "G8c", "G16", "submit-p50", "submit-p99")
 
 
 @click.command("bench")
@@ -24,7 +24,7 @@ def command(
     options: Options, *, pairs: int, goals: tuple[str, ...], nautilus_python: Path | None
 ) -> None:
     """Measure in interleaved pairs, on this folder's disk; exit 7 when a goal is missed."""
-    from btcbot.bench import frames
+    from btcbot.bench import frames, submits
     from btcbot.bench import goals as bench
     from btcbot.bench.pairs import BenchError
 
@@ -35,6 +35,8 @@ def command(
         "G8": lambda: bench.backtest_quotes(pairs, nautilus_python, has_codec=False),
         "G8c": lambda: bench.backtest_quotes(pairs, nautilus_python, has_codec=True),
         "G16": lambda: frames.book_frame(pairs),
+        "submit-p50": lambda: submits.submit(pairs, 0.5, 3.0),
+        "submit-p99": lambda: submits.submit(pairs, 0.99, 5.0),
     }
     figures = []
     for name in goals or GOALS:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from btcbot import backtest
-from btcbot.bench import goals, nautilus, stage
+from btcbot.bench import goals, nautilus, stage, submits
 from btcbot.bench.pairs import BenchError, Figure, in_pairs, percentile
 from btcbot.cli import exits
 from btcbot.domain.ids import Pair, intent_id
@@ -100,6 +100,16 @@ def test_a_process_of_the_chain_that_dies_is_named_at_once(
 
     with pytest.raises(BenchError, match="raw_nothing of the chain died"):
         goals._chain(("raw_last", "raw_nothing"), 10, 100)
+
+
+def test_a_submit_is_judged_and_committed_before_it_is_timed_as_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(submits, "SUBMITS", 40)
+    figure = submits.submit(1, 0.5, 3.0)
+    assert figure.name == "submit-p50"
+    assert figure.ours > figure.yardstick > 0  # Nothing that holds can be cheaper than the disk.
 
 
 def test_commits_and_appends_are_durable_and_counted(
