@@ -405,6 +405,24 @@ def test_a_pair_that_left_the_rules_is_not_traded_and_still_counted() -> None:
     assert floor.approve(intent(2)).rule is Rule.CASH_RESERVE
 
 
+@pytest.mark.parametrize(("filled", "taken"), [("0", "4980"), ("0.0015", "1245")])
+@pytest.mark.parametrize(("short", "rule"), [("0", None), ("0.01", Rule.CASH_RESERVE)])
+def test_what_a_live_order_may_still_take_is_held_for_it_to_the_last_unit(
+    filled: str, taken: str, short: str, rule: Rule | None
+) -> None:
+    floor = ready()
+    other = intent(9, quantity="0.002")  # 4,980 TRY and its fee.
+    floor.place(other, 90)
+    order = floor.order(other)
+    floor.desk.orders[other.intent_id] = replace(order, filled=Decimal(filled))
+    with_fee = 1 + floor.setup.fees[TRY].taker_bps / 10_000
+    needed = GATE.cash_reserve_min_try + (Decimal(taken) + 2_490) * with_fee
+    holding(TRY=str(needed - Decimal(short)))(floor)
+    floor.hear(ConnectionsIdle(count=4))
+
+    assert floor.approve(intent(1)).rule is rule
+
+
 def test_an_order_of_a_pair_without_rules_cannot_be_counted_and_stops_every_other() -> None:
     floor = ready()
     floor.place(intent(9, pair=ETHTRY, quantity="0.001"), 90)
