@@ -312,3 +312,11 @@ def test_an_unknown_id_that_no_live_order_has_is_not_followed() -> None:
     floor = ready()
     floor.hear(OrderRead(order_id=OrderId(404), order=None))
     assert (floor.asked, floor.facts) == ([], [])
+
+
+def test_a_second_order_under_one_label_is_cancelled() -> None:
+    floor = said(sent(), ACK)
+    floor.drop()
+    said(floor, ACK | {"order_id": OrderId(8)})
+    assert floor.wanted(Cancel) == [Cancel(OrderId(8))]
+    assert floor.is_in(TradingState.HALTED)

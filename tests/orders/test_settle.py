@@ -321,6 +321,8 @@ def test_a_person_may_say_that_a_difference_is_a_deposit_by_naming_its_event() -
 
     [explained] = floor.said(BalancesExplained)
     assert sum(line.amount for line in explained.postings) == 0
+    assert {line.account for line in explained.postings} == {"asset", "external"}
+    assert (explained.by, explained.reason) == ("uid 1000", "a person says so")
     assert floor.desk.ledger[TRY] == 100_500
     floor.wait(120)
     assert floor.is_in(TradingState.LIVE)
