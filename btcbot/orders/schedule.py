@@ -35,7 +35,7 @@ CANCEL_REPEATS_S = (2, 5, 10)
 OVERLAP_MS = 600_000
 UNKNOWN_MAX = 3
 UNKNOWN_FOR_NS = 60 * SECOND
-PROBE_NS = 60 * SECOND
+PROBE_NS = 10 * SECOND
 
 
 def is_quiet(desk: Desk, now_ns: int, due_ns: int) -> bool:
@@ -90,9 +90,10 @@ def tend(turn: Turn, due_ns: int) -> None:
 
 
 def _probe(turn: Turn) -> None:
-    """Ask once a minute whether the exchange takes our key again, and send nothing meanwhile.
+    """Ask again and again whether the exchange takes our key again, and send nothing meanwhile.
 
-    It blocks an address after 50 refusals in a row.
+    It blocks an address after 50 refusals in a row: the client lets one call a minute through, and
+    a probe of ours that comes just before that minute is over must not wait for another.
     """
     detail = f"{UNAUTHORISED_MAX} private calls in a row were refused; see the key and the clock"
     alarm(turn, TradingState.PAUSED, "key", detail)
@@ -138,6 +139,9 @@ def note_trouble(turn: Turn, message: ReadFailed) -> None:
     desk.troubles[name] = f"{message.what}: {message.detail}"
     if message.is_unauthorised:  # Any other failure says nothing of our key.
         desk.unauthorised += 1
+        read_soon(
+            turn, "clock"
+        )  # A clock that was set is the reason that mends itself.
 
 
 def _read(turn: Turn, name: str, effect: VenueEffect, every_ns: int) -> None:

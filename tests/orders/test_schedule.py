@@ -398,7 +398,7 @@ def refused(floor: Floor, times: int) -> None:
         floor.hear(ReadFailed(what="fills", detail="HTTP 401", is_unauthorised=True))
 
 
-def test_three_refusals_of_the_key_pause_trading_and_leave_one_probe_a_minute() -> None:
+def test_three_refusals_of_the_key_pause_trading_and_leave_a_probe_now_and_then() -> None:
     floor = ready()
     floor.place(WANTED, 7)
     refused(floor, 2)
@@ -411,8 +411,17 @@ def test_three_refusals_of_the_key_pause_trading_and_leave_one_probe_a_minute() 
 
     assert floor.is_in(TradingState.PAUSED)
     private = [e for e in floor.asked if not isinstance(e, ReadTime)]
-    assert private == [ReadBalances()] * 3  # At once, after a minute, after two.
+    assert private == [ReadBalances()] * 13  # At once, then every 10 s; one a minute gets through.
     assert floor.wanted(ReadTime)  # A wrong clock is one reason, and asking for it is public.
+
+
+def test_a_refusal_of_the_key_has_the_clock_read_at_once() -> None:
+    floor = ready()
+    floor.wait(2)
+    floor.drop()
+    refused(floor, 1)
+    floor.wait(0.5)
+    assert floor.wanted(ReadTime)
 
 
 def test_the_public_clock_is_no_proof_of_the_key() -> None:
