@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from btcbot.cli import ctl, main, reference
+from btcbot.cli import ctl, main, reference, reference_rules
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = "Made from the code by `scripts/docs.py`; do not edit."
@@ -24,6 +24,7 @@ def made() -> dict[Path, str]:
     return {
         folder / "configuration.md": reference.markdown(),
         folder / "commands.md": commands(),
+        folder / "risk-rules.md": reference_rules.markdown(),
     }
 
 
