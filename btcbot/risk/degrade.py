@@ -67,17 +67,26 @@ def anomalies(
     now_ns: int,
 ) -> tuple[Anomaly, ...]:
     """Return what is wrong at `now_ns`. A market without trades is quiet, not wrong."""
-    skewed = any(top.confirmed_ns - now_ns > SKEW_NS for top in marks.values())
-    stale = sum(not _is_fresh(marks.get(p), s, age_max_ns, now_ns) for p, s in feeds.items())
-    found = (
-        (Anomaly.STALE_MARKET_DATA, 2 * stale > len(feeds)),
-        (Anomaly.CLOCK_SKEW, skewed),
-        (Anomaly.EXCHANGE_LATENCY, _many(seen.slow_ns, now_ns)),
-        (Anomaly.ORDER_REJECTS, _many(seen.rejected_ns, now_ns)),
-        (Anomaly.ORDERS_UNKNOWN, _many(seen.unknown_ns, now_ns)),
-        (Anomaly.BOOKS_DIFFER, _since(seen.errors_ns, now_ns - ERROR_NS) > 0),
-    )
-    return tuple(anomaly for anomaly, is_so in found if is_so)
+    found = []
+    stale = 0
+    for pair, status in feeds.items():
+        top = marks.get(pair)
+        age_ns = age_max_ns + 1 if top is None else now_ns - top.confirmed_ns
+        stale += status not in USABLE or age_ns > age_max_ns
+        if age_ns < -SKEW_NS and Anomaly.CLOCK_SKEW not in found:
+            found.append(Anomaly.CLOCK_SKEW)
+    if 2 * stale > len(feeds):
+        found.append(Anomaly.STALE_MARKET_DATA)
+    for times_ns, anomaly in (
+        (seen.slow_ns, Anomaly.EXCHANGE_LATENCY),
+        (seen.rejected_ns, Anomaly.ORDER_REJECTS),
+        (seen.unknown_ns, Anomaly.ORDERS_UNKNOWN),
+    ):
+        if len(times_ns) >= SPIKE and _since(times_ns, now_ns - SPIKE_NS) >= SPIKE:
+            found.append(anomaly)
+    if seen.errors_ns and _since(seen.errors_ns, now_ns - ERROR_NS):
+        found.append(Anomaly.BOOKS_DIFFER)
+    return tuple(found)
 
 
 def follow(state: Degrade, found: Sequence[Anomaly], now_ns: int) -> Degrade:
@@ -103,14 +112,6 @@ def level_of(heat: int, before: int) -> int:
 def is_critical(seen: Seen, now_ns: int) -> bool:
     """Return whether contradictions came so often that a person has to look before anything."""
     return _since(seen.errors_ns, now_ns - CRITICAL_NS) >= CRITICAL
-
-
-def _is_fresh(top: BookTop | None, status: FeedStatus, age_max_ns: int, now_ns: int) -> bool:
-    return status in USABLE and top is not None and now_ns - top.confirmed_ns <= age_max_ns
-
-
-def _many(times_ns: Sequence[int], now_ns: int) -> bool:
-    return _since(times_ns, now_ns - SPIKE_NS) >= SPIKE
 
 
 def _since(times_ns: Sequence[int], since_ns: int) -> int:
