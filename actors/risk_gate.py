@@ -1,12 +1,14 @@
 """The risk gate: the only actor that turns an intent into an order.
 
 Hears   OrderIntent, BookTop on `mark.`, FeedState, InstrumentRules, facts
-Says    ApprovedOrder or RefuseIntent to execution, IntentVerdict to the asker, RiskState
+Says    ApprovedOrder or RefuseIntent to execution, IntentVerdict to the asker, RiskState; asks
+        execution to keep what prices decided (Record), and to kill when our books contradict
+        themselves again and again
 Never   remembers a verdict: execution does; every asking is judged and passed on
 """
 
 from decimal import Decimal
-from typing import assert_never
+from typing import Final, assert_never
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -15,6 +17,8 @@ from actors import CODEC
 from btcbot.config import Config
 from btcbot.domain.facts import (
     Balances,
+    BalancesExplained,
+    Discrepancy,
     Fill,
     Opening,
     OrderAbsent,
@@ -24,27 +28,38 @@ from btcbot.domain.facts import (
     OrderRejected,
     OrderSubmitting,
     OrderUnknown,
+    OrderZombie,
     PauseChanged,
+    Recorded,
     TradingStateChanged,
 )
-from btcbot.domain.ids import Asset, IntentId, Pair
+from btcbot.domain.ids import Asset, CommandId, Pair
 from btcbot.domain.instruments import FeeRates, Instrument
 from btcbot.domain.messages import (
     ApprovedOrder,
     BookTop,
+    CommandDone,
     FeedState,
     InstrumentRules,
     IntentVerdict,
-    LimitUse,
     OrderIntent,
+    Record,
     RefuseIntent,
     RiskState,
-    Scope,
+    SetTradingState,
 )
-from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
-from btcbot.ledger import holdings
+from btcbot.domain.money import ZERO, parse, text
+from btcbot.domain.standing import Standing
+from btcbot.domain.words import Anomaly, Rule, TradingState
+from btcbot.ledger import holdings, pnl, result, value
+from btcbot.ledger.result import Result
+from btcbot.risk import degrade, exposure, follow
+from btcbot.risk.budget import Budget, budget
+from btcbot.risk.degrade import Degrade, note
 from btcbot.risk.limits import RiskLimits
-from btcbot.risk.rules import MINUTE_NS, Picture, Resting, judge, position_in_try
+from btcbot.risk.picture import Picture, gross_in_try
+from btcbot.risk.rules import MILLISECOND_NS, MINUTE_NS, judge
+from btcbot.risk.uses import uses
 from bus.actor import (
     Actor,
     Answer,
@@ -64,40 +79,39 @@ from bus.actor import (
 )
 from bus.runtime import PeersView, Place, run
 
-Inbox = (
-    OrderIntent | BookTop | IntentVerdict | FeedState | InstrumentRules | Fill | Balances | Opening
-    | OrderSubmitting | OrderAcked | OrderUnknown | OrderClosed | OrderRejected | OrderNotSent
-    | OrderAbsent
+Rare = (
+    InstrumentRules | Discrepancy | OrderZombie | BalancesExplained | Recorded | CommandDone
     | TradingStateChanged | PauseChanged | PeerLost | PeerBack | CaughtUp | RequestExpired
-    | Started | Woken | Late[OrderIntent]
+)  # fmt: skip
+Inbox = (
+    OrderIntent | BookTop | IntentVerdict | FeedState | Fill | Balances | Opening
+    | OrderSubmitting | OrderAcked | OrderUnknown | OrderClosed | OrderRejected | OrderNotSent
+    | OrderAbsent | Started | Woken | Late[OrderIntent] | Rare
 )  # fmt: skip
 
-SAY_NS = 1_000_000_000
-NEVER_NS = (1 << 63) - 1
+SAY_NS: Final = 1_000_000_000
+NEVER_NS: Final = (1 << 63) - 1
+KILL_TTL_NS: Final = 5_000_000_000
+OWNER: Final = "risk_gate"
+BEST_STEP: Final = Decimal("0.01")  # Of the drawdown limit: a smaller rise is not written down.
 
 
-class State(Struct, kw_only=True):
-    """What the gate remembers between messages; owned, changed in place."""
+class State(Picture, kw_only=True):
+    """What the gate remembers between messages, its picture first; owned, changed in place."""
 
-    limits: RiskLimits
-    fees: dict[Pair, FeeRates]
     instruments: tuple[Instrument, ...] = ()
-    rules: dict[Pair, Instrument] = field(default_factory=dict)
-    marks: dict[Pair, BookTop] = field(default_factory=dict)
-    feeds: dict[Pair, FeedStatus] = field(default_factory=dict)
-    orders: dict[IntentId, Resting] = field(default_factory=dict)
-    ended: dict[IntentId, int] = field(default_factory=dict)  # Until the intent expires.
-    held: dict[Pair, Decimal] = field(default_factory=dict)
+    traded: tuple[Asset, ...] = ()
     accounts: holdings.Accounts = field(default_factory=dict)
-    sent_ns: tuple[int, ...] = ()
-    trading: TradingState = TradingState.PAUSED  # Fail closed until execution says otherwise.
-    pauses: dict[Scope, int | None] = field(default_factory=dict)
-    silent: tuple[str, ...] = ("market_data", "execution")
-    is_caught_up: bool = False
+    result: Result = field(default_factory=Result)
+    budget: Budget | None = None
     refusals: dict[Rule, int] = field(default_factory=dict)  # By gate or execution.
+    epoch: int = 0
+    records: int = 0
+    is_kill_asked: bool = False
     # What was said last; said again as it is until something changes or its time is over.
     said: RiskState | None = None
     is_changed: bool = True
+    is_moved: bool = True  # The standing is older than what was heard of orders and money.
     same_until_ns: int = 0
 
 
@@ -105,13 +119,10 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
     """Return the state, changed in place, and what to say."""
     match message:
         case BookTop():
-            old = state.marks.get(message.pair)
-            state.marks[message.pair] = message
-            if old is None or old.ask != message.ask:  # What positions are valued at.
-                state.is_changed = True
+            _mark(state, message)
             return Step(state)
         case Woken():
-            return Step(state, (_said(state, now_ns), Wake("say", now_ns + SAY_NS)))
+            return Step(state, (*_tick(state, now_ns), Wake("say", now_ns + SAY_NS)))
         case FeedState():
             state.feeds[message.pair] = message.status
             return Step(state)
@@ -124,72 +135,83 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
             state.is_changed = True
             return Step(state, _answered(state, message))
         case OrderSubmitting():
-            intent = message.intent
-            state.orders[intent.intent_id] = Resting(intent, intent.quantity)
-            recent = (t for t in state.sent_ns if now_ns - t < MINUTE_NS)
-            state.sent_ns = (*recent, message.at_ns)
+            follow.submitting(state, message)
         case Fill():
             _fill(state, message)
         case OrderClosed() | OrderRejected() | OrderNotSent() | OrderAbsent():
-            _end(state, message.intent_id, now_ns)
+            follow.end(state, message, now_ns)
+            result.close(state.result, message.intent_id)
         case OrderUnknown() | OrderAcked():
-            known = state.orders.get(message.intent_id)
-            if known is not None:
-                is_unknown = isinstance(message, OrderUnknown)
-                state.orders[message.intent_id] = Resting(known.intent, known.left, is_unknown)
+            follow.doubt(state, message)
         case Balances() | Opening():
             _state_balances(state, message)
         case Started():
+            state.epoch = message.epoch
             return Step(state, (Wake("say", now_ns + SAY_NS),))
+        case InstrumentRules() if message.instruments == state.instruments:
+            return Step(state)  # Said again for late hearers.
         case _:
             _note(state, message)
-            return Step(state)
-    state.is_changed = True
+    state.is_changed = state.is_moved = True
     return Step(state)
 
 
-def _note(  # noqa: C901 - one line each
-    state: State,
-    message: InstrumentRules
-    | TradingStateChanged
-    | PauseChanged
-    | PeerLost
-    | PeerBack
-    | CaughtUp
-    | RequestExpired,
-) -> None:
+def _note(state: State, message: Rare) -> None:  # noqa: C901, PLR0912 - one line each
     match message:
         case InstrumentRules():
-            if message.instruments == state.instruments:  # Said again for late hearers.
-                return
-            state.instruments, state.is_changed = message.instruments, True
+            state.instruments = message.instruments
             state.rules = {rules.pair: rules for rules in message.instruments}
+            named = (asset for row in message.instruments for asset in (row.base, row.quote))
+            state.traded = tuple(sorted({value.TRY, *named}))
         case TradingStateChanged():
             state.trading = message.state
+            if message.state is TradingState.LIVE:  # A person looked: what was is over.
+                state.seen.errors_ns.clear()
+                state.degrade, state.is_kill_asked = Degrade(), False
         case PauseChanged():
             if message.is_paused:
                 state.pauses[message.scope] = message.until_ns
             else:
                 state.pauses.pop(message.scope, None)
+        case Discrepancy() | OrderZombie():
+            note(state.seen.errors_ns, message.at_ns, degrade.CRITICAL_NS)
+        case BalancesExplained():
+            result.explain(state.result, message)
+        case Recorded():
+            _recall(state, message)
         case PeerLost():
             state.silent = tuple(dict.fromkeys((*state.silent, message.source)))
         case PeerBack():
             state.silent = tuple(name for name in state.silent if name != message.source)
         case CaughtUp():
             state.is_caught_up = True
-        case RequestExpired():
+        case RequestExpired() | CommandDone():
             pass  # Late is not refused: the bus goes on asking, and execution decides.
         case _:
             assert_never(message)
 
 
+def _mark(state: State, top: BookTop) -> None:
+    """Take a price; it changes what is said only where something is valued at it."""
+    old, pair = state.marks.get(top.pair), top.pair
+    state.marks[pair] = top
+    if old is not None and old.ask == top.ask and old.bid == top.bid:
+        return
+    rules = state.rules.get(pair)
+    if old is None or rules is None or state.totals.get(rules.base) or pair in state.exposure.pairs:
+        state.is_changed = True
+
+
+# --- intents --------------------------------------------------------------------------------------
+
+
 def _judged(state: State, intent: OrderIntent, now_ns: int) -> Ask:
     """Ask execution to send the intent, or to write down why not."""
-    refusal = judge(_picture(state, now_ns), intent, now_ns)
+    if state.is_moved or now_ns >= state.same_until_ns:
+        _refresh(state, now_ns)
+    refusal = judge(state, intent, now_ns)
     if refusal is None:
-        # Counted at once: the next intent is judged as if this one were live already.
-        if intent.intent_id not in state.ended:
-            state.orders.setdefault(intent.intent_id, Resting(intent, intent.quantity))
+        follow.approve(state, intent)
         approved = ApprovedOrder(intent=intent, approved_ns=now_ns)
         return Ask("execution", approved, intent.intent_id)
     return _refused(intent, *refusal)
@@ -204,28 +226,26 @@ def _refused(intent: OrderIntent, rule: Rule, detail: str) -> Ask:
 def _answered(state: State, verdict: IntentVerdict) -> tuple[Answer, ...]:
     """Pass a verdict on; a refusal is counted here, once, however often it was asked for."""
     if verdict.rule is not None:
-        state.orders.pop(verdict.intent_id, None)
+        exposure.drop(state.exposure, verdict.intent_id)
         state.refusals[verdict.rule] = state.refusals.get(verdict.rule, 0) + 1
     return (Answer(verdict.intent_id, verdict),)
 
 
-def _end(state: State, intent_id: IntentId, now_ns: int) -> None:
-    """Free what an order took; its intent, asked again while it may be approved, takes nothing."""
-    order = state.orders.pop(intent_id, None)
-    if order is not None:
-        known = {**state.ended, intent_id: order.intent.expires_ns}
-        state.ended = {key: until_ns for key, until_ns in known.items() if until_ns > now_ns}
+# --- facts ----------------------------------------------------------------------------------------
 
 
 def _fill(state: State, fill: Fill) -> None:
-    sign = 1 if fill.side is Side.BUY else -1
     if fill.intent_id is not None:
-        held = state.held.get(fill.pair, Decimal(0)) + sign * fill.quantity
-        state.held[fill.pair] = max(held, Decimal(0))
-        known = state.orders.get(fill.intent_id)
+        result.add(state.result, fill, state.limits.profit_reinvested_bps)
+        quantity = state.result.held[fill.pair].quantity
+        if quantity:
+            state.held[fill.pair] = quantity
+        else:
+            state.held.pop(fill.pair, None)
+        known = state.exposure.orders.get(fill.intent_id)
         if known is not None:
-            left = max(known.left - fill.quantity, Decimal(0))
-            state.orders[fill.intent_id] = Resting(known.intent, left, known.is_unknown)
+            left = max(known.left - fill.quantity, ZERO)
+            exposure.put(state.exposure, replace(known, left=left))
     state.accounts = holdings.post(state.accounts, fill.postings, fill.at_ns)
 
 
@@ -233,70 +253,111 @@ def _state_balances(state: State, stated: Balances | Opening) -> None:
     state.accounts = holdings.state(state.accounts, stated.balances, stated.at_ns)
     if isinstance(stated, Opening):
         state.accounts = holdings.post(state.accounts, stated.postings, stated.at_ns)
+        result.open_with(state.result, stated)
 
 
-def _picture(state: State, now_ns: int) -> Picture:
-    return Picture(
-        limits=state.limits,
-        rules=state.rules,
-        marks=state.marks,
-        feeds=state.feeds,
-        fees=state.fees,
-        orders=state.orders,
-        held=state.held,
-        totals={a: held.shown(a, now_ns).total for a, held in state.accounts.items()},
-        sent_ns=state.sent_ns,
-        trading=state.trading,
-        pauses=state.pauses,
-        silent=state.silent,
-        is_caught_up=state.is_caught_up,
-    )
+def _recall(state: State, fact: Recorded) -> None:
+    """Take back what an earlier life saw and prices have moved on from."""
+    if fact.owner == OWNER:
+        result.recall(state.result, fact.kind, fact.key, parse(fact.payload.decode()))
 
 
-def _said(state: State, now_ns: int) -> Publish:
-    """Say where the limits stand: as before, while nothing changed."""
+# --- how it stands --------------------------------------------------------------------------------
+
+
+def _tick(state: State, now_ns: int) -> tuple[Struct, ...]:
+    """Look for trouble, and say where the limits stand: as before, while nothing changed."""
+    found = degrade.anomalies(
+        state.seen, state.marks, state.feeds,
+        state.limits.book_age_max_ms * MILLISECOND_NS, now_ns,
+    )  # fmt: skip
+    level = state.degrade.level
+    state.degrade = degrade.follow(state.degrade, found, now_ns)
     said = state.said
-    if said is None or state.is_changed or now_ns >= state.same_until_ns:
-        said = _risk_state(state, now_ns)
-        state.is_changed, state.same_until_ns = False, _same_until_ns(state, now_ns)
+    is_same = said is not None and found == said.anomalies and state.degrade.level == level
+    if said is None or state.is_changed or now_ns >= state.same_until_ns or not is_same:
+        _refresh(state, now_ns)
+        said = _risk_state(state, found, now_ns)
+        state.is_changed = False
     else:
         said = replace(said, at_ns=now_ns)
     state.said = said
-    return Publish("risk", said)
+    return (Publish("risk", said), *_records(state, now_ns), *_kill(state, now_ns))
+
+
+def _refresh(state: State, now_ns: int) -> None:
+    """Value everything at the newest prices, and draw the budget from it."""
+    shown = {asset: held.shown(asset, now_ns) for asset, held in state.accounts.items()}
+    state.totals = {asset: row.total for asset, row in shown.items()}
+    marks = {pair: value.mark_of(top) for pair, top in state.marks.items()}
+    state.standing = Standing()  # Nothing is known of the day before every fact is.
+    if state.is_caught_up:
+        part_bps = state.limits.profit_reinvested_bps
+        state.standing = result.standing(state.result, marks, state.traded, part_bps, now_ns)
+    if shown:
+        equity = value.equity(shown.values(), marks, state.traded)
+        state.standing = replace(state.standing, equity=equity)
+    gross, level = gross_in_try(state), state.degrade.level
+    state.budget = now = budget(state.limits, state.standing, gross, level)
+    state.size_bps, state.opens_pairs = now.shrunk_bps, level == 0
+    state.mode, state.mode_rule = degrade.MODE_OF[level], Rule.DEGRADED
+    state.is_moved, state.same_until_ns = False, _same_until_ns(state, now_ns)
 
 
 def _same_until_ns(state: State, now_ns: int) -> int:
-    """Return when time alone changes what is said: a minute is over, or the books' lead."""
-    minutes = (t + MINUTE_NS for t in state.sent_ns if now_ns - t < MINUTE_NS)
+    """Return when time alone changes what is said: a minute or a day is over, or a lead."""
     leads = filter(None, (held.same_until_ns(now_ns) for held in state.accounts.values()))
-    return min((*minutes, *leads), default=NEVER_NS)
+    minute = next((t + MINUTE_NS for t in state.sent_ns if now_ns - t < MINUTE_NS), NEVER_NS)
+    return min((minute, pnl.day_ends_ns(now_ns), *leads))
 
 
-def _risk_state(state: State, now_ns: int) -> RiskState:
-    """Return how much of each limit is used: the worst pair, the worst order."""
-    limits, picture = state.limits, _picture(state, now_ns)
-    positions = (position_in_try(picture, pair) for pair in state.marks)
-    largest = max(
-        (r.left * r.intent.limit_price for r in state.orders.values()), default=Decimal(0)
+def _risk_state(state: State, found: tuple[Anomaly, ...], now_ns: int) -> RiskState:
+    now = state.budget
+    assert now is not None, "said before it was drawn"
+    return RiskState(
+        limits=uses(state, now_ns),
+        refusals=tuple(sorted(state.refusals.items())),
+        at_ns=now_ns,
+        mode=now.mode,
+        size_bps=now.size_bps,
+        concerns=now.concerns,
+        level=state.degrade.level,
+        anomalies=found,
     )
-    recent = sum(1 for t in state.sent_ns if now_ns - t < MINUTE_NS)
-    uses = (
-        LimitUse("order_notional_max_try", largest, limits.order_notional_max_try),
-        LimitUse(
-            "position_notional_max_try",
-            max((p for p in positions if p is not None), default=Decimal(0)),
-            limits.position_notional_max_try,
-        ),
-        LimitUse(
-            "cash_reserve_min_try",
-            picture.totals.get(Asset("TRY"), Decimal(0)),
-            limits.cash_reserve_min_try,
-        ),
-        LimitUse("open_orders_max", Decimal(len(state.orders)), Decimal(limits.open_orders_max)),
-        LimitUse("orders_per_minute_max", Decimal(recent), Decimal(limits.orders_per_minute_max)),
+
+
+def _records(state: State, now_ns: int) -> tuple[Ask, ...]:
+    """Ask execution to keep what the day began with, and the best result, once we have traded."""
+    if not state.is_caught_up:
+        return ()
+    step = BEST_STEP * state.limits.drawdown_max_try
+    return tuple(_record(state, *row) for row in result.to_keep(state.result, step, now_ns))
+
+
+def _record(state: State, kind: str, key: str, kept: Decimal) -> Ask:
+    state.records += 1
+    record = Record(
+        command_id=CommandId(f"{OWNER}-{state.epoch}-{state.records}"),
+        owner=OWNER,
+        kind=kind,
+        key=key,
+        payload=text(value.fit(kept)).encode(),
     )
-    refusals = tuple(sorted(state.refusals.items()))
-    return RiskState(limits=uses, refusals=refusals, at_ns=now_ns)
+    return Ask("execution", record, record.request_id)
+
+
+def _kill(state: State, now_ns: int) -> tuple[Ask, ...]:
+    """Kill when our books contradict themselves again and again: a person has to look."""
+    if state.is_kill_asked or not degrade.is_critical(state.seen, now_ns):
+        return ()
+    state.is_kill_asked = True
+    kill = SetTradingState(
+        command_id=CommandId(f"{OWNER}-{state.epoch}-kill-{now_ns}"),
+        state=TradingState.KILLED,
+        by=OWNER,
+        reason=f"{degrade.CRITICAL} contradictions within an hour; see the discrepancies",
+    )
+    return (Ask("execution", kill, kill.request_id, ttl_ns=KILL_TTL_NS),)
 
 
 def actor(limits: RiskLimits, fees: dict[Pair, FeeRates]) -> Actor[State]:
@@ -312,23 +373,14 @@ def actor(limits: RiskLimits, fees: dict[Pair, FeeRates]) -> Actor[State]:
             Hears(source="execution", topic="fact", conflate=False),
         ),
         facts=(
-            OrderSubmitting,
-            OrderAcked,
-            OrderUnknown,
-            OrderClosed,
-            OrderRejected,
-            OrderNotSent,
-            OrderAbsent,
-            Fill,
-            Opening,
-            Balances,
-            TradingStateChanged,
-            PauseChanged,
+            OrderSubmitting, OrderAcked, OrderUnknown, OrderClosed, OrderRejected, OrderNotSent,
+            OrderAbsent, OrderZombie, Fill, Opening, Balances, BalancesExplained, Discrepancy,
+            Recorded, TradingStateChanged, PauseChanged,
         ),
         receives=(OrderIntent,),
         asks=("execution",),
         needs=("market_data", "execution"),
-    )
+    )  # fmt: skip
 
 
 def main(config: Config) -> None:

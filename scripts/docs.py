@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from btcbot.cli import ctl, main, reference
+from btcbot.cli import ctl, main, reference, reference_rules
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = "Made from the code by `scripts/docs.py`; do not edit."
@@ -31,6 +31,7 @@ def made() -> dict[Path, str]:
         folder / "configuration.md": reference.markdown(),
         folder / "commands.md": commands(),
         folder / "capabilities.md": capabilities(),
+        folder / "risk-rules.md": reference_rules.markdown(),
     }
 
 

@@ -22,6 +22,7 @@ from btcbot.domain.facts import (
     OrderSubmitting,
     OrderUnknown,
     PauseChanged,
+    Recorded,
     TradingStateChanged,
 )
 from btcbot.domain.feed import BookRead, BookSnapshot, QuoteSeen, TextLevel
@@ -34,6 +35,7 @@ from btcbot.domain.messages import (
     InstrumentRules,
     IntentVerdict,
     OrderIntent,
+    Record,
     Scope,
 )
 from btcbot.domain.money import Amount, Price, Quantity
@@ -229,6 +231,18 @@ def fill(wish: OrderIntent, number: int = 1, **changes: Any) -> Fill:
         made.side, rules.base, rules.quote, made.quantity, made.price, made.fee, made.tax
     )
     return replace(made, postings=lines)
+
+
+def recorded(record: Record, at_ns: int = START_NS) -> Recorded:
+    """Return that execution keeps what `record` asks for."""
+    return Recorded(
+        owner=record.owner,
+        kind=record.kind,
+        key=record.key,
+        payload=record.payload,
+        command_id=record.command_id,
+        at_ns=at_ns,
+    )
 
 
 def balance_rows(**totals: int | str) -> tuple[AssetBalance, ...]:

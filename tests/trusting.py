@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from actors import CODEC, market_data, risk_gate
-from btcbot.domain.facts import Balances, TradingStateChanged
+from btcbot.domain.facts import Opening, TradingStateChanged
 from btcbot.domain.feed import (
     BookChange,
     BookSnapshot,
@@ -106,14 +106,17 @@ class Market:
 
 
 def with_gate(market: Market) -> None:
-    market.bus.start(risk_gate.actor(RiskLimits(), {PAIR: default_fees(Asset("TRY"))}))
+    market.bus.start(
+        risk_gate.actor(RiskLimits(buy_cooldown_ms=0), {PAIR: default_fees(Asset("TRY"))})
+    )
     million = Amount(Decimal(1_000_000))
     market.bus.say_fact(
         TradingStateChanged(
             at_ns=1, state=TradingState.LIVE, by="t", reason="t", command_id=CommandId("")
         )
     )
-    market.bus.say_fact(Balances(at_ns=2, balances=(AssetBalance(Asset("TRY"), million, million),)))
+    rows = (AssetBalance(Asset("TRY"), million, million),)
+    market.bus.say_fact(Opening(at_ns=2, balances=rows, postings=()))
 
 
 def wish(market: Market, number: int) -> tuple[type[Struct], Rule | None, str]:

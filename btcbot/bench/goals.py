@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from btcbot import backtest
 from btcbot.bench import nautilus
@@ -23,7 +24,7 @@ from btcbot.domain.messages import ApprovedOrder, OrderIntent
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.recorded import Quoted
 from btcbot.domain.words import Side
-from btcbot.risk.limits import RiskLimits
+from btcbot.sim.setup import LOOSE
 from btcbot.store.writer import Writer
 from btcbot.strategies import ema_cross
 
@@ -115,15 +116,11 @@ def made_quotes(count: int, seed: int = 7) -> Iterator[Quoted]:
 
 def quotes_plan(*, has_codec: bool) -> backtest.Plan:
     """Return the run that is measured: every quote is decided on, and no limit is in the way."""
-    big = Decimal(10**12)
     return backtest.Plan(
         strategy="ema_cross",
         params=ema_cross.Params(fast=200, slow=1_000, quantity=Decimal("0.1")),
         pair=Pair("BTCTRY"),
-        limits=RiskLimits(
-            order_notional_max_try=big, position_notional_max_try=big,
-            orders_per_minute_max=120, cash_reserve_min_try=Decimal(0),
-        ),
+        limits=replace(LOOSE, price_collar_bps=Decimal(100), book_age_max_ms=2_000),
         balances={Asset("TRY"): Decimal(10_000_000), Asset("BTC"): Decimal(100)},
         interval_ns=0,
         has_codec=has_codec,

@@ -16,12 +16,13 @@ import apsw
 import msgspec
 import zmq
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from actors import CODEC, risk_gate
 from btcbot.cores import keep_to_half
 from btcbot.domain.facts import (
-    Balances,
     EpochStarted,
+    Opening,
     OrderSubmitting,
     TradingStateChanged,
 )
@@ -39,7 +40,7 @@ from btcbot.domain.messages import (
 )
 from btcbot.domain.money import Amount, Price, Quantity
 from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
-from btcbot.risk.limits import RiskLimits
+from btcbot.sim.setup import LOOSE
 from btcbot.store.writer import Writer
 from bus.actor import Actor, Answer, Ask, Hears, Publish, Started, Step, Wake, Woken
 from bus.clock import SystemClock
@@ -192,8 +193,10 @@ FACTS = (
     TradingStateChanged(
         at_ns=1, state=TradingState.LIVE, by="bench", reason="bench", command_id=CommandId("")
     ),
-    Balances(
-        at_ns=1, balances=(AssetBalance(TRY, Amount(Decimal(10**9)), Amount(Decimal(10**9))),)
+    Opening(
+        at_ns=1,
+        balances=(AssetBalance(TRY, Amount(Decimal(10**9)), Amount(Decimal(10**9))),),
+        postings=(),
     ),
 )
 
@@ -222,13 +225,8 @@ def ours(role: str, folder: Path, count: int, rate: float) -> None:
             name="strategy", state=Wanting(), handle=wanting, hears=hears, asks=("risk_gate",)
         )
     elif role == "risk_gate":
-        big = Decimal(10**9)
-        limits = RiskLimits(
-            order_notional_max_try=big,
-            position_notional_max_try=big,
-            book_age_max_ms=5_000,
-            open_orders_max=count,  # A machine that stalls has a backlog: it is timed, not refused.
-        )
+        # A machine that stalls has a backlog: it is timed, not refused.
+        limits = replace(LOOSE, open_orders_max=count, pair_open_orders_max=count)
         made = risk_gate.actor(limits, {PAIR: default_fees(TRY)})
     else:
         writer = Writer(str(folder / "bench.db")) if role == "committing" else None

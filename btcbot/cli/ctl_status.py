@@ -135,9 +135,19 @@ def _print_trading(found: Json) -> None:
     click.echo(f"trading {found['trading_state']}  (by {state['by']}{since}: {state['reason']})")
     if found["killing"]:
         click.echo("killed: not every order is proven closed yet")
+    _print_risk(found)
     for pause in found["pauses"]:
         until = pause["until"][:19] + "Z" if pause["until"] else "resumed"
         click.echo(f"paused {scope_text(pause['scope'])}: {pause['reason']}  (until {until})")
+
+
+def _print_risk(found: Json) -> None:
+    risk = found["risk"]
+    why = [*risk["concerns"], *risk["anomalies"]]
+    said = f"  ({', '.join(why)})" if why else ""
+    smaller = "" if risk["size_bps"] in {"10000", "0"} else f"  buys at {risk['size_bps']} bps"
+    level = f"  degrade level {risk['level']}" if risk["level"] else ""
+    click.echo(f"risk    {risk['mode']}{smaller}{level}{said}")
 
 
 def scope_text(scope: dict[str, str]) -> str:

@@ -9,6 +9,7 @@ import inspect
 import io
 import tokenize
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -102,8 +103,17 @@ def _keys(schema: type[Struct]) -> Iterator[Key]:
         yield Key(field.name, _type_name(field.type), shown, comments.get(field.name, ""))
 
 
+def field_comments_of(words: type[StrEnum]) -> Mapping[str, str]:
+    """Return the comment of each member of an enumeration of words."""
+    return _comments(words, ast.Assign)
+
+
 def field_comments(schema: type[Struct]) -> Mapping[str, str]:
     """Return the comment of each field of `schema`: beside it, else the block right above it."""
+    return _comments(schema, ast.AnnAssign)
+
+
+def _comments(schema: type, kind: type[ast.AnnAssign | ast.Assign]) -> Mapping[str, str]:
     source = inspect.cleandoc("\n" + inspect.getsource(schema))
     lines = source.splitlines()
     comments = {
@@ -115,14 +125,15 @@ def field_comments(schema: type[Struct]) -> Mapping[str, str]:
     assert isinstance(node, ast.ClassDef)
     found = {}
     for statement in node.body:
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+        if isinstance(statement, kind):
             last = statement.end_lineno or statement.lineno
             block: list[str] = []
             line = statement.lineno - 1
             while line in comments and lines[line - 1].lstrip().startswith("#"):
                 block.insert(0, comments[line])
                 line -= 1
-            found[statement.target.id] = comments.get(last) or " ".join(block)
+            [name] = [n.id for n in ast.walk(statement) if isinstance(n, ast.Name)][:1]
+            found[name] = comments.get(last) or " ".join(block)
     return found
 
 

@@ -10,11 +10,14 @@ from msgspec import Struct
 
 from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, Pair
 from btcbot.domain.instruments import Instrument
-from btcbot.domain.money import Amount, Notional, Price, Quantity
+from btcbot.domain.money import BPS_IN_ONE, Amount, Notional, Price, Quantity
 from btcbot.domain.words import (
+    Anomaly,
     CandleSource,
+    Concern,
     FeedStatus,
     Resolution,
+    RiskMode,
     Rule,
     Side,
     SocketStatus,
@@ -138,11 +141,20 @@ class LimitUse(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RiskState(Message, frozen=True, kw_only=True, array_like=True, tag="risk_state"):
-    """How much of each limit is used; refusals since start by rule, one for each refused intent."""
+    """How much of each limit is used; refusals since start by rule, one for each refused intent.
+
+    `mode` is the strictest of budget, degrade level and override; `size_bps` is how much of the
+    limits on buys is left in it.
+    """
 
     limits: tuple[LimitUse, ...]
     refusals: tuple[tuple[Rule, int], ...]
     at_ns: int
+    mode: RiskMode = RiskMode.NORMAL
+    size_bps: Decimal = BPS_IN_ONE
+    concerns: tuple[Concern, ...] = ()
+    level: int = 0  # Of the degrade rules, 0 to 3.
+    anomalies: tuple[Anomaly, ...] = ()
 
 
 class AssetBalance(Struct, frozen=True, forbid_unknown_fields=True):

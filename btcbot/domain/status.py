@@ -34,7 +34,7 @@ from btcbot.domain.messages import (
     VenueState,
 )
 from btcbot.domain.money import text
-from btcbot.domain.words import FeedStatus, OrderState, TradingState
+from btcbot.domain.words import FeedStatus, OrderState, RiskMode, TradingState
 
 ACTORS: Final = (
     "market_data", "strategy", "risk_gate", "execution", "accounting", "control", "dashboard",
@@ -153,6 +153,7 @@ def status_of(view: View, lives: Mapping[str, Life], now_ns: int) -> Json:
         ],
         "refusals": {str(rule): count for rule, count in (risk.refusals if risk else ())},
         "limits_age_s": _age_s(risk.at_ns if risk else None, now_ns),
+        "risk": _risk(risk),
         "pauses": [_pause(pause) for pause in view.pauses.values()],
         **_venue(view.venue, now_ns),
     }
@@ -289,6 +290,20 @@ def _venue(venue: VenueState | None, now_ns: int) -> Json:
             "drift": venue.drift,
             "age_s": _age_s(venue.at_ns, now_ns),
         },
+    }
+
+
+def _risk(risk: RiskState | None) -> Json:
+    """Nobody may assume that buys pass before risk_gate was heard to say so."""
+    if risk is None:
+        unset: Json = {"concerns": [], "level": None, "anomalies": []}
+        return {"mode": RiskMode.OBSERVE.value, "size_bps": "0", **unset}
+    return {
+        "mode": risk.mode.value,
+        "size_bps": text(risk.size_bps),
+        "concerns": [concern.value for concern in risk.concerns],
+        "level": risk.level,
+        "anomalies": [anomaly.value for anomaly in risk.anomalies],
     }
 
 

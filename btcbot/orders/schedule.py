@@ -139,9 +139,7 @@ def note_trouble(turn: Turn, message: ReadFailed) -> None:
     desk.troubles[name] = f"{message.what}: {message.detail}"
     if message.is_unauthorised:  # Any other failure says nothing of our key.
         desk.unauthorised += 1
-        read_soon(
-            turn, "clock"
-        )  # A clock that was set is the reason that mends itself.
+        read_soon(turn, "clock")  # A clock that was set is the reason that mends itself.
 
 
 def _read(turn: Turn, name: str, effect: VenueEffect, every_ns: int) -> None:

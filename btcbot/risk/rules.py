@@ -2,57 +2,43 @@
 
 A rule returns (rule, detail) or None; the detail has what was found, what is allowed, the unit.
 The picture counts every open and unknown order in full: the worst of "it happened" and "it did
-not" for each limit.
+not" for each limit. `RULES` hold for every intent. What a sell can only lower is in `buying.py`:
+no loss, budget or degrade level ever keeps anybody from selling.
 """
 
-from collections.abc import Callable, Mapping
-from decimal import Decimal
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec.structs import replace
 
-from btcbot.domain.ids import Asset, IntentId, Pair
-from btcbot.domain.instruments import FeeRates, Instrument, default_fees
-from btcbot.domain.messages import BookTop, OrderIntent, Scope
-from btcbot.domain.money import BPS_IN_ONE
-from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
-from btcbot.risk.limits import RiskLimits
+from btcbot.domain.messages import OrderIntent
+from btcbot.domain.money import BPS_IN_ONE, ZERO
+from btcbot.domain.words import FeedStatus, RiskMode, Rule, Side, TradingState
+from btcbot.risk.buying import BUY_RULES
+from btcbot.risk.exposure import NO_ORDERS, without
+from btcbot.risk.picture import (
+    Picture,
+    Refusal,
+    cost_of,
+    in_try,
+    in_try_pair,
+    promised,
+)
 
-Refusal = tuple[Rule, str] | None
 MILLISECOND_NS: Final = 1_000_000
 MINUTE_NS: Final = 60_000_000_000
-ZERO: Final = Decimal(0)
-
-
-class Resting(Struct, frozen=True):
-    """An order that may still execute, or an approval that may become one."""
-
-    intent: OrderIntent
-    left: Decimal  # Base asset.
-    is_unknown: bool = False
-
-
-class Picture(Struct, frozen=True, kw_only=True):
-    """What the gate judges by."""
-
-    limits: RiskLimits
-    rules: Mapping[Pair, Instrument]
-    marks: Mapping[Pair, BookTop]
-    feeds: Mapping[Pair, FeedStatus]
-    fees: Mapping[Pair, FeeRates]
-    orders: Mapping[IntentId, Resting]
-    held: Mapping[Pair, Decimal]  # Base asset, by our own fills.
-    totals: Mapping[Asset, Decimal]  # What the account holds, as last stated.
-    sent_ns: tuple[int, ...]
-    trading: TradingState
-    pauses: Mapping[Scope, int | None]
-    silent: tuple[str, ...]
-    is_caught_up: bool
+HOUR_NS: Final = 60 * MINUTE_NS
 
 
 def judge(picture: Picture, intent: OrderIntent, now_ns: int) -> Refusal:
-    """Return the first rule that refuses `intent`, with its detail; None: it may go."""
-    for rule in RULES:
+    """Return the first rule that refuses `intent`, with its detail; None: it may go.
+
+    An intent that is asked again is not counted as an order next to itself.
+    """
+    if intent.intent_id in picture.exposure.orders:
+        picture = replace(picture, exposure=without(picture.exposure, intent.intent_id))
+    for rule in RULES if intent.side is Side.SELL else ALL_RULES:
         refusal = rule(picture, intent, now_ns)
         if refusal is not None:
             return refusal
@@ -88,6 +74,15 @@ def trading_state(picture: Picture, intent: OrderIntent, now_ns: int) -> Refusal
     return None
 
 
+def risk_mode(picture: Picture, intent: OrderIntent, _now_ns: int) -> Refusal:
+    """Obey the degrade level and a person's override; losses have rules of their own."""
+    if picture.mode is RiskMode.OBSERVE:
+        return picture.mode_rule, "OBSERVE: nothing may go"
+    if picture.mode is RiskMode.REDUCE and intent.side is Side.BUY:
+        return picture.mode_rule, "REDUCE: only sells may go"
+    return None
+
+
 def instrument(picture: Picture, intent: OrderIntent, _now_ns: int) -> Refusal:
     rules = picture.rules.get(intent.pair)
     if rules is None:
@@ -113,10 +108,11 @@ def fresh_price(picture: Picture, intent: OrderIntent, now_ns: int) -> Refusal:
     status = picture.feeds.get(intent.pair, FeedStatus.STARTING)
     if mark is None or status not in (FeedStatus.LIVE, FeedStatus.FALLBACK):
         return Rule.STALE_BOOK, f"{intent.pair}: feed is {status}"
-    rate = picture.marks.get(_in_try_pair(picture.rules[intent.pair].quote))
+    rate = picture.marks.get(in_try_pair(picture.rules[intent.pair].quote))
     for top in (mark, rate) if rate is not None else (mark,):
         age_ns = now_ns - top.confirmed_ns
-        if age_ns > limit_ms * MILLISECOND_NS:
+        # From the future: a clock was set back, and nobody knows how old the price is.
+        if abs(age_ns) > limit_ms * MILLISECOND_NS:
             age_ms = -(-age_ns // MILLISECOND_NS)  # Up: never shown as what is allowed.
             return Rule.STALE_BOOK, f"{top.pair}: {age_ms} ms old; allowed {limit_ms} ms"
     return None
@@ -141,39 +137,48 @@ def order_notional(picture: Picture, intent: OrderIntent, _now_ns: int) -> Refus
     return None
 
 
-def position_notional(picture: Picture, intent: OrderIntent, _now_ns: int) -> Refusal:
-    """Hold what is held, what rests and what is wanted together; sells can only lower it."""
-    if intent.side is Side.SELL:
-        return None
-    limit = picture.limits.position_notional_max_try
-    value = position_in_try(picture, intent.pair, besides=intent.intent_id)
-    wanted = in_try(picture, intent)
-    if value is None or wanted is None:
-        return Rule.ACCOUNT_UNKNOWN, f"no price of {intent.pair} in TRY"
-    if value + wanted > limit:
-        return Rule.POSITION_NOTIONAL, f"{value:.2f} + {wanted:.2f} TRY; allowed {limit} TRY"
+def open_orders(picture: Picture, intent: OrderIntent, _now_ns: int) -> Refusal:
+    limit, live = picture.limits.open_orders_max, len(picture.exposure.orders)
+    if live >= limit:
+        return Rule.OPEN_ORDERS, f"{live} are live; allowed {limit}"
+    if intent.slot in picture.exposure.slots:
+        return Rule.DUPLICATE_SLOT, f"{intent.slot} has an order"
     return None
 
 
-def open_orders(picture: Picture, intent: OrderIntent, _now_ns: int) -> Refusal:
-    limit, others = picture.limits.open_orders_max, _others(picture, intent)
-    if len(others) >= limit:
-        return Rule.OPEN_ORDERS, f"{len(others)} are live; allowed {limit}"
-    for order in others:
-        if order.intent.slot == intent.slot:
-            return Rule.DUPLICATE_SLOT, f"{intent.slot} has an order"
-        if order.is_unknown and order.intent.pair == intent.pair:
-            return Rule.PAIR_FROZEN, f"an order of {intent.pair} is UNKNOWN"
-        if _crosses(order.intent, intent):
-            return Rule.SELF_CROSS, f"our own order rests at {order.intent.limit_price}"
+def beside_our_own(picture: Picture, intent: OrderIntent, _now_ns: int) -> Refusal:
+    """Leave a pair alone while one of its orders is in doubt, and never trade with ourselves."""
+    of_pair = picture.exposure.pairs.get(intent.pair, NO_ORDERS)
+    if of_pair.unknown:
+        return Rule.PAIR_FROZEN, f"an order of {intent.pair} is UNKNOWN"
+    if of_pair.orders:
+        for order in picture.exposure.orders.values():
+            if _crosses(order.intent, intent):
+                return Rule.SELF_CROSS, f"our own order rests at {order.intent.limit_price}"
     return None
 
 
 def order_rate(picture: Picture, _intent: OrderIntent, now_ns: int) -> Refusal:
-    recent = sum(1 for t in picture.sent_ns if now_ns - t < MINUTE_NS)
-    limit = picture.limits.orders_per_minute_max
-    if recent >= limit:
-        return Rule.ORDER_RATE, f"{recent} in a minute; allowed {limit}"
+    recent, limit = sent_since(picture.sent_ns, now_ns - MINUTE_NS), picture.limits
+    if recent >= limit.orders_per_minute_max:
+        allowed = limit.orders_per_minute_max
+        return Rule.ORDER_RATE, f"{recent} in a minute; allowed {allowed}"
+    return None
+
+
+def hourly_rate(picture: Picture, _intent: OrderIntent, now_ns: int) -> Refusal:
+    recent, limit = sent_since(picture.sent_ns, now_ns - HOUR_NS), picture.limits
+    if recent >= limit.orders_per_hour_max:
+        return Rule.HOURLY_RATE, f"{recent} in an hour; allowed {limit.orders_per_hour_max}"
+    return None
+
+
+def decision_orders(picture: Picture, intent: OrderIntent, _now_ns: int) -> Refusal:
+    """Count what was approved of the same decision; an older decision counts with the newest."""
+    last, limit = picture.decisions.get(intent.strategy), picture.limits.decision_orders_max
+    approved = last.orders if last and intent.decided_ns <= last.decided_ns else 0
+    if approved >= limit:
+        return Rule.DECISION_ORDERS, f"{approved} orders of this decision; allowed {limit}"
     return None
 
 
@@ -182,15 +187,7 @@ def funds(picture: Picture, intent: OrderIntent, _now_ns: int) -> Refusal:
     rules = picture.rules[intent.pair]
     asset = rules.quote if intent.side is Side.BUY else rules.base
     held = picture.totals.get(asset, ZERO)
-    taken = sum(
-        (
-            _cost(picture, order.intent, order.left)
-            for order in _others(picture, intent)
-            if _asset(picture, order.intent) == asset
-        ),
-        start=_cost(picture, intent, intent.quantity),
-    )
-    left = held - taken
+    left = held - promised(picture, asset) - cost_of(picture, intent)
     if intent.side is Side.SELL:
         return (Rule.NOT_ENOUGH_BASE, f"{-left} {asset} are missing") if left < 0 else None
     reserve = picture.limits.cash_reserve_min_try if asset == "TRY" else ZERO
@@ -199,79 +196,9 @@ def funds(picture: Picture, intent: OrderIntent, _now_ns: int) -> Refusal:
     return None
 
 
-RULES: Final[tuple[Callable[[Picture, OrderIntent, int], Refusal], ...]] = (
-    expired,
-    knows_enough,
-    trading_state,
-    instrument,
-    fresh_price,
-    price_collar,
-    order_notional,
-    position_notional,
-    open_orders,
-    order_rate,
-    funds,
-)
-
-
-def in_try(picture: Picture, intent: OrderIntent) -> Decimal | None:
-    """Return the intent's value in TRY; None when its quote has no price."""
-    rate = _rate(picture, picture.rules[intent.pair].quote)
-    return None if rate is None else intent.quantity * intent.limit_price * rate
-
-
-def position_in_try(
-    picture: Picture, pair: Pair, besides: IntentId | None = None
-) -> Decimal | None:
-    """Return what is held of `pair` and may still be bought, in TRY at the mark.
-
-    `besides`: an intent that is asked again must not be counted as an order next to itself.
-    """
-    mark, rules = picture.marks.get(pair), picture.rules.get(pair)
-    if mark is None or rules is None:
-        return None
-    rate = _rate(picture, rules.quote)
-    resting = sum(
-        (
-            order.left * order.intent.limit_price
-            for key, order in picture.orders.items()
-            if key != besides and order.intent.pair == pair and order.intent.side is Side.BUY
-        ),
-        start=ZERO,
-    )
-    return None if rate is None else (picture.held.get(pair, ZERO) * mark.ask + resting) * rate
-
-
-def _others(picture: Picture, intent: OrderIntent) -> list[Resting]:
-    """Return every live order but the intent's own: it may be asked again."""
-    return [row for key, row in picture.orders.items() if key != intent.intent_id]
-
-
-def _rate(picture: Picture, quote: Asset) -> Decimal | None:
-    if quote == "TRY":
-        return Decimal(1)
-    mark = picture.marks.get(_in_try_pair(quote))
-    return mark.ask if mark else None
-
-
-def _in_try_pair(quote: Asset) -> Pair:
-    return Pair(f"{quote}TRY")
-
-
-def _cost(picture: Picture, intent: OrderIntent, quantity: Decimal) -> Decimal:
-    """Return what an order may take of its asset: with the taker's fee for a buy."""
-    if intent.side is Side.SELL:
-        return quantity
-    fees = picture.fees.get(intent.pair) or default_fees(picture.rules[intent.pair].quote)
-    rate = fees.taker_bps / BPS_IN_ONE
-    return quantity * intent.limit_price * (1 + rate)
-
-
-def _asset(picture: Picture, intent: OrderIntent) -> Asset | None:
-    rules = picture.rules.get(intent.pair)
-    if rules is None:
-        return None
-    return rules.quote if intent.side is Side.BUY else rules.base
+def sent_since(sent_ns: Sequence[int], since_ns: int) -> int:
+    """Return how many were sent after `since_ns`; `sent_ns` is sorted."""
+    return len(sent_ns) - bisect_right(sent_ns, since_ns)
 
 
 def _crosses(resting: OrderIntent, intent: OrderIntent) -> bool:
@@ -279,3 +206,23 @@ def _crosses(resting: OrderIntent, intent: OrderIntent) -> bool:
         return False
     buy, sell = (resting, intent) if resting.side is Side.BUY else (intent, resting)
     return buy.limit_price >= sell.limit_price
+
+
+RuleFunction = Callable[[Picture, OrderIntent, int], Refusal]
+RULES: Final[tuple[RuleFunction, ...]] = (
+    expired,
+    knows_enough,
+    trading_state,
+    risk_mode,
+    instrument,
+    fresh_price,
+    price_collar,
+    order_notional,
+    open_orders,
+    beside_our_own,
+    order_rate,
+    hourly_rate,
+    decision_orders,
+    funds,
+)
+ALL_RULES: Final = (*RULES, *BUY_RULES)

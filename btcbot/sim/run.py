@@ -156,8 +156,8 @@ def _judge_hearers(world: World) -> None:
         if wanted != ours or gate.held.get(pair, Decimal(0)) != ours:
             said = f"strategy says {wanted}, risk_gate {gate.held.get(pair)}"
             world.watch.broken("I10", f"{pair}: held are {ours}; {said}")
-    if gate.orders:
-        world.watch.broken("I10", f"risk_gate believes in {sorted(gate.orders)}")
+    if gate.exposure.orders:
+        world.watch.broken("I10", f"risk_gate believes in {sorted(gate.exposure.orders)}")
 
 
 def _judge_replay(world: World) -> None:

@@ -24,9 +24,14 @@ LIMITS: Final = RiskLimits(
     open_orders_max=6, orders_per_minute_max=60, cash_reserve_min_try=Decimal(9_000),
 )  # fmt: skip
 # What a risk_gate that lets everything pass is given; `setup_of` keeps to the limits above.
+MANY: Final = Decimal(10**12)
 LOOSE: Final = RiskLimits(
-    order_notional_max_try=Decimal(10**9), position_notional_max_try=Decimal(10**9),
-    open_orders_max=40, orders_per_minute_max=120, cash_reserve_min_try=Decimal(0),
+    order_notional_max_try=MANY, position_notional_max_try=MANY, gross_exposure_max_try=MANY,
+    concentration_max_bps=MANY, cash_reserve_min_try=Decimal(0), open_orders_max=40,
+    pair_open_orders_max=40, decision_orders_max=40, decision_notional_max_try=MANY,
+    orders_per_minute_max=120, orders_per_hour_max=7_200, buy_cooldown_ms=0,
+    turnover_per_day_max_try=MANY, fees_per_day_max_try=MANY, daily_loss_max_try=MANY,
+    weekly_loss_max_try=MANY, drawdown_max_try=MANY, spread_max_bps=Decimal(20_000),
     price_collar_bps=Decimal(9_000), book_age_max_ms=5_000,
 )  # fmt: skip
 GREEDY: Final = restless.Settings(notional_max=Decimal(900))

@@ -25,7 +25,7 @@ from tests import builders as make
 from tests.builders import BTCTRY, ETHTRY, FEES, SECOND_NS, START_NS
 from tests.hosting import Asker, Peer, WireBus, fold
 
-LIMITS: Final = RiskLimits()
+LIMITS: Final = RiskLimits(buy_cooldown_ms=0)
 ETH_WISH: Final = make.intent(
     5, pair=ETHTRY, quantity="0.025", limit_price=100_010
 )  # 2,500 TRY, as a BTC wish is.
@@ -118,7 +118,7 @@ NEEDED: Final[dict[str, tuple[Struct, Rule]]] = {
     "market_data": (PeerBack(source="market_data", epoch=1, pid=1), Rule.PEER_LOST),
     "execution": (PeerBack(source="execution", epoch=1, pid=1), Rule.PEER_LOST),
     "every fact": (CaughtUp(head=1), Rule.ACCOUNT_UNKNOWN),
-    "the balances": (make.balances(TRY=100_000), Rule.ACCOUNT_UNKNOWN),
+    "the account": (make.opening(TRY=100_000), Rule.ACCOUNT_UNKNOWN),
     "the trading state": (make.trading(), Rule.TRADING_STATE),
     "the rules": (make.instrument_rules(), Rule.UNKNOWN_PAIR),
     "the feed's state": (make.feed_state(), Rule.STALE_BOOK),
@@ -262,7 +262,7 @@ def test_an_approval_counts_at_once_against_the_cash() -> None:
 
 
 def test_an_approval_counts_at_once_against_the_number_of_orders() -> None:
-    room = Room(RiskLimits(open_orders_max=1))
+    room = Room(replace(LIMITS, open_orders_max=1))
     assert room.judge(make.intent()) is None
 
     assert room.judge(ETH_WISH) is Rule.OPEN_ORDERS
@@ -274,7 +274,7 @@ def test_an_approval_that_execution_refused_counts_no_more(room: Room) -> None:
 
     room.answer(wish, Rule.NO_CONNECTION)
 
-    assert not room.bus.state("risk_gate").orders
+    assert not room.bus.state("risk_gate").exposure.orders
 
 
 def test_an_approval_nobody_answered_goes_on_counting(room: Room) -> None:
@@ -284,7 +284,7 @@ def test_an_approval_nobody_answered_goes_on_counting(room: Room) -> None:
     room.bus.advance(60)
     room.bus.deliver("risk_gate", RequestExpired(request_id=wish.intent_id, to="execution"))
 
-    assert set(room.bus.state("risk_gate").orders) == {wish.intent_id}
+    assert set(room.bus.state("risk_gate").exposure.orders) == {wish.intent_id}
 
 
 def test_an_order_in_doubt_keeps_its_money_and_freezes_its_pair() -> None:
@@ -333,7 +333,7 @@ def test_an_intent_asked_again_after_its_order_ended_takes_nothing(room: Room) -
 
     room.bus.deliver("risk_gate", order)  # The same asking, late on the way.
 
-    assert not room.bus.state("risk_gate").orders
+    assert not room.bus.state("risk_gate").exposure.orders
 
 
 def test_an_intent_asked_again_of_the_next_life_takes_nothing_either(room: Room) -> None:
@@ -345,17 +345,17 @@ def test_an_intent_asked_again_of_the_next_life_takes_nothing_either(room: Room)
 
     room.bus.deliver("strategy", order)
 
-    assert not room.bus.state("risk_gate").orders
+    assert not room.bus.state("risk_gate").exposure.orders
 
 
 def test_what_was_filled_is_taken_no_more_and_held_instead() -> None:
-    room = Room(RiskLimits(position_notional_max_try=Decimal(5_000)))
+    room = Room(replace(LIMITS, position_notional_max_try=Decimal(5_000)))
     order = make.intent(1)
     room.bus.say_fact(make.submitting(order))
     room.bus.say_fact(make.fill(order, 1, quantity="0.0005"))
 
     state = room.bus.state("risk_gate")
-    assert state.orders[order.intent_id].left == Decimal("0.0005")
+    assert state.exposure.orders[order.intent_id].left == Decimal("0.0005")
     assert state.held[BTCTRY] == Decimal("0.0005")
     assert room.judge(make.intent(2, slot="another", quantity="0.0011")) is Rule.POSITION_NOTIONAL
 
@@ -390,7 +390,7 @@ def test_a_fill_that_the_balances_had_already_is_not_counted_twice() -> None:
 
 
 def test_orders_of_the_last_minute_are_limited() -> None:
-    room = Room(RiskLimits(orders_per_minute_max=3))
+    room = Room(replace(LIMITS, orders_per_minute_max=3))
     for number in range(3):
         order = make.intent(10 + number)
         room.bus.say_fact(make.submitting(order, at_ns=room.bus.now_ns))
@@ -404,7 +404,7 @@ def test_orders_of_the_last_minute_are_limited() -> None:
 
 
 def test_it_says_every_second_how_much_of_each_limit_is_used() -> None:
-    room = Room(RiskLimits(open_orders_max=7), TRY=6_000)
+    room = Room(replace(LIMITS, open_orders_max=7), TRY=6_000)
     order = make.intent(1)
     assert room.judge(order) is None
     second = make.intent(2)
@@ -419,12 +419,26 @@ def test_it_says_every_second_how_much_of_each_limit_is_used() -> None:
     uses = {use.name: (use.used, use.limit) for use in said[-1].limits}
     assert [state.at_ns - START_NS for state in said] == [SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS]
     assert said[0].refusals == ()
-    assert uses == {
-        "order_notional_max_try": (Decimal("2500.01"), LIMITS.order_notional_max_try),
-        "position_notional_max_try": (Decimal("2500.01"), LIMITS.position_notional_max_try),
-        "cash_reserve_min_try": (6_000, LIMITS.cash_reserve_min_try),
-        "open_orders_max": (1, 7),
-        "orders_per_minute_max": (1, LIMITS.orders_per_minute_max),
+    assert {name: used for name, (used, _) in uses.items()} == {
+        "order_notional_max_try": Decimal("2500.01"),
+        "position_notional_max_try": Decimal("2500.01"),
+        "gross_exposure_max_try": Decimal("2500.01"),
+        "concentration_max_bps": Decimal("4166.68333333"),
+        "cash_reserve_min_try": 6_000,
+        "open_orders_max": 1,
+        "pair_open_orders_max": 1,
+        "decision_orders_max": 1,
+        "decision_notional_max_try": Decimal("2500.01"),
+        "orders_per_minute_max": 1,
+        "orders_per_hour_max": 1,
+        "turnover_per_day_max_try": 0,
+        "fees_per_day_max_try": 0,
+        "daily_loss_max_try": 0,
+        "weekly_loss_max_try": 0,
+        "drawdown_max_try": 0,
+    }
+    assert {name: limit for name, (_, limit) in uses.items()} == {
+        name: 7 if name == "open_orders_max" else getattr(LIMITS, name) for name in uses
     }
     assert said[-1].refusals == ((Rule.DUPLICATE_SLOT, 1),)
 
@@ -445,7 +459,7 @@ def test_a_new_life_knows_what_the_last_one_knew_of_orders_money_and_pauses(room
     room.begin()
 
     after = room.bus.state("risk_gate")
-    for name in ("orders", "held", "trading", "pauses", "is_caught_up"):
+    for name in ("exposure", "held", "trading", "pauses", "is_caught_up"):
         assert getattr(after, name) == getattr(before, name), name
     assert room.judge(replace(ETH_WISH, side=Side.SELL)) is Rule.PAUSED_SCOPE
 
@@ -463,7 +477,7 @@ def test_a_new_life_judges_what_the_last_one_left_unanswered(room: Room) -> None
     assert {type(heard) for heard in room.execution.heard} == {RefuseIntent}
     assert room.execution.heard[0].rule is Rule.EXPIRED
     assert told.rule is Rule.EXPIRED
-    assert not room.bus.state("risk_gate").orders
+    assert not room.bus.state("risk_gate").exposure.orders
 
 
 def test_it_asks_the_next_life_of_execution_what_the_last_one_did_not_answer(room: Room) -> None:
@@ -478,3 +492,17 @@ def test_it_asks_the_next_life_of_execution_what_the_last_one_did_not_answer(roo
 
     assert {heard.intent for heard in room.execution.heard} == {wish}
     assert told.rule is None
+
+
+def test_profit_reinvested_bps_is_the_part_of_a_profit_that_may_be_risked_again() -> None:
+    capital = {}
+    for part in (0, 10_000):
+        room = Room(replace(LIMITS, profit_reinvested_bps=Decimal(part)))
+        bought = make.intent(1, side=Side.BUY, quantity="0.001", limit_price=2_400_000)
+        sold = make.intent(2, side=Side.SELL, quantity="0.001", limit_price=2_500_000)
+        room.bus.say_fact(make.fill(bought))
+        room.bus.say_fact(make.fill(sold, 2))
+        room.bus.advance(2)
+        capital[part] = room.bus.state("risk_gate").standing.capital
+
+    assert capital[10_000] - capital[0] == 100

@@ -1,0 +1,54 @@
+"""How much of each limit is used, for people: one row a limit, by the name it has in [risk]."""
+
+from decimal import Decimal
+from typing import Final
+
+from btcbot.domain.messages import LimitUse
+from btcbot.domain.money import BPS_IN_ONE, ZERO, half_up
+from btcbot.risk.picture import TRY, Picture, gross_in_try, position_in_try
+from btcbot.risk.rules import HOUR_NS, MINUTE_NS, sent_since
+
+SCALE: Final = 8
+
+
+def uses(picture: Picture, now_ns: int) -> tuple[LimitUse, ...]:
+    """Return the rows; of limits that hold for each pair or order, the one that uses most.
+
+    What is not known is left out. Amounts are rounded to 8 decimals.
+    """
+    limits, now, exposure = picture.limits, picture.standing, picture.exposure
+    orders = exposure.orders.values()
+    values = [r.left * r.intent.limit_price for r in orders]
+    positions = [p for pair in picture.marks if (p := position_in_try(picture, pair)) is not None]
+    largest, equity = max(positions, default=ZERO), now.equity
+    share = largest * BPS_IN_ONE / equity if equity else None
+    last = max(picture.decisions.values(), key=lambda row: row.decided_ns, default=None)
+    rows = (
+        ("order_notional_max_try", max(values, default=ZERO)),
+        ("position_notional_max_try", largest),
+        ("gross_exposure_max_try", gross_in_try(picture)),
+        ("concentration_max_bps", share),
+        ("cash_reserve_min_try", picture.totals.get(TRY, ZERO)),
+        ("open_orders_max", len(orders)),
+        ("pair_open_orders_max", max((p.orders for p in exposure.pairs.values()), default=0)),
+        ("decision_orders_max", last.orders if last else 0),
+        ("decision_notional_max_try", last.buying if last else ZERO),
+        ("orders_per_minute_max", sent_since(picture.sent_ns, now_ns - MINUTE_NS)),
+        ("orders_per_hour_max", sent_since(picture.sent_ns, now_ns - HOUR_NS)),
+        ("turnover_per_day_max_try", now.turnover),
+        ("fees_per_day_max_try", now.fees),
+        ("daily_loss_max_try", now.day_loss),
+        ("weekly_loss_max_try", now.week_loss),
+        ("drawdown_max_try", now.drawdown),
+    )
+    return tuple(
+        LimitUse(name, _shown(Decimal(used)), Decimal(getattr(limits, name)))
+        for name, used in rows
+        if used is not None
+    )
+
+
+def _shown(used: Decimal) -> Decimal:
+    """Return what fits into a message; a sum of products may be finer than one may be."""
+    shown = half_up(used, SCALE)
+    return (used if shown == used else shown) if used else ZERO
