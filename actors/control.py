@@ -1,7 +1,8 @@
 """Control: the socket for people, the watchdog, the picture of the whole fleet.
 
 Hears   commands on `run/ctl.sock`, heartbeats of all, facts, account, risk and feed streams
-Says    SetTradingState, SetPause, CancelIntent, ResolveOrder to execution; answers to people
+Says    SetTradingState, SetPause, CancelIntent, ResolveOrder, TightenLimit and SetRiskMode to
+        execution; answers to people
 Never   answers a command before execution committed it
 """
 
@@ -21,7 +22,10 @@ from btcbot.config import Config
 from btcbot.domain import control as ctl
 from btcbot.domain.ids import CommandId
 from btcbot.domain.messages import CommandDone, FeedState
+from btcbot.domain.money import parse
 from btcbot.domain.status import ACTORS, SHOWN_FACTS, Shown, View, learn, status_of
+from btcbot.risk import limits
+from btcbot.risk.limits import RiskLimits
 from bus.actor import (
     Actor,
     Ask,
@@ -73,6 +77,7 @@ class State(Struct, kw_only=True):
 
     view: View
     strategy: str
+    limits: RiskLimits  # As configured.
     pids: dict[str, int]
     epoch: int = 0
     commands: int = 0
@@ -138,7 +143,9 @@ def _asked(state: State, asked: ctl.Asked, now_ns: int) -> tuple[Struct, ...]:
         return _restart(state, asked.connection, command.actor)
     if reply := ctl.refusal(command, state.view.pairs, state.strategy):
         return (Answered(asked.connection, reply),)
-    if isinstance(command, ctl.Resume | ctl.Resolve) and not _hears_execution(state):
+    if isinstance(command, ctl.Tighten) and (why := _not_tighter(state, command)):
+        return (Answered(asked.connection, why),)
+    if ctl.is_riskier(command) and not _hears_execution(state):
         return (Answered(asked.connection, ctl.no(SILENT)),)
     state.commands += 1
     first = CommandId(f"ctl-{state.epoch}-{state.commands}")
@@ -146,6 +153,15 @@ def _asked(state: State, asked: ctl.Asked, now_ns: int) -> tuple[Struct, ...]:
     ids = tuple(request.command_id for request in requests)
     state.waiting[first] = Waiting(connection=asked.connection, asked_ns=now_ns, left=ids)
     return tuple(Ask("execution", r, r.command_id, ttl_ns=COMMAND_TTL_NS) for r in requests)
+
+
+def _not_tighter(state: State, command: ctl.Tighten) -> ctl.Reply | None:
+    """Return why a limit may not be set so; None: it is one, and stricter than what holds."""
+    if command.name not in limits.TIGHTENABLE:
+        return ctl.not_found("limit", command.name, limits.TIGHTENABLE)
+    holds = limits.holding(state.limits, state.view.tightened)
+    why = limits.why_not(holds, command.name, parse(command.value))
+    return ctl.no(why) if why else None
 
 
 def _hears_execution(state: State) -> bool:
@@ -206,6 +222,7 @@ def actor(config: Config, perform: Callable[[Struct], None], pid: int) -> Actor[
     state = State(
         view=View(mode=config.mode, pairs=config.pairs),
         strategy=config.strategy.name,
+        limits=config.risk,
         pids={"control": pid},
     )
     return Actor(

@@ -31,7 +31,9 @@ from btcbot.domain.messages import (
     RefuseIntent,
     ResolveOrder,
     SetPause,
+    SetRiskMode,
     SetTradingState,
+    TightenLimit,
     VenueState,
 )
 from btcbot.domain.venue import (
@@ -79,7 +81,7 @@ from bus.actor import (
 
 Request = (
     ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
-    | ResolveOrder
+    | ResolveOrder | TightenLimit | SetRiskMode
 )  # fmt: skip
 Inbox = (
     BookTop | Request | Late[Request] | Answered | ReadFailed | InstrumentRules | ConnectionsIdle
@@ -173,6 +175,10 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             return _set_trading_state(turn, message)
         case SetPause():
             commands.set_pause(turn, message)
+        case TightenLimit():
+            commands.tighten_limit(turn, message)
+        case SetRiskMode():
+            commands.set_risk_mode(turn, message)
         case CancelIntent():
             commands.cancel(turn, message)
         case Record():
@@ -211,7 +217,7 @@ def _late(turn: Turn, request: Request) -> tuple[Struct, ...]:
             resolve.take_late(turn, request)
         case ApprovedOrder():
             take_late(turn, request)
-        case SetTradingState() | SetPause() if riskier(turn.desk, request):
+        case SetTradingState() | SetPause() | SetRiskMode() if riskier(turn.desk, request):
             commands.refuse_late(turn, request)
         case _:
             return _take(turn, request)
@@ -381,6 +387,8 @@ def actor(desk: Desk, perform: Callable[[Struct], None], read_facts: FactReader)
             CancelIntent,
             Record,
             ResolveOrder,
+            TightenLimit,
+            SetRiskMode,
         ),
         needs=("market_data", "risk_gate"),
         watches=("control",),

@@ -20,6 +20,7 @@ from btcbot.domain.facts import (
     BalancesExplained,
     Discrepancy,
     Fill,
+    LimitTightened,
     Opening,
     OrderAbsent,
     OrderAcked,
@@ -31,6 +32,7 @@ from btcbot.domain.facts import (
     OrderZombie,
     PauseChanged,
     Recorded,
+    RiskModeSet,
     TradingStateChanged,
 )
 from btcbot.domain.ids import Asset, CommandId, Pair
@@ -50,16 +52,17 @@ from btcbot.domain.messages import (
 )
 from btcbot.domain.money import ZERO, parse, text
 from btcbot.domain.standing import Standing
-from btcbot.domain.words import Anomaly, Rule, TradingState
+from btcbot.domain.tightening import mode_at, stricter
+from btcbot.domain.words import RiskMode, Rule, TradingState
 from btcbot.ledger import holdings, pnl, result, value
 from btcbot.ledger.result import Result
 from btcbot.risk import degrade, exposure, follow
 from btcbot.risk.budget import Budget, budget
 from btcbot.risk.degrade import Degrade, note
-from btcbot.risk.limits import RiskLimits
+from btcbot.risk.limits import RiskLimits, holding
 from btcbot.risk.picture import Picture, gross_in_try
 from btcbot.risk.rules import MILLISECOND_NS, MINUTE_NS, judge
-from btcbot.risk.uses import uses
+from btcbot.risk.uses import risk_state
 from bus.actor import (
     Actor,
     Answer,
@@ -81,6 +84,7 @@ from bus.runtime import PeersView, Place, run
 
 Rare = (
     InstrumentRules | Discrepancy | OrderZombie | BalancesExplained | Recorded | CommandDone
+    | LimitTightened | RiskModeSet
     | TradingStateChanged | PauseChanged | PeerLost | PeerBack | CaughtUp | RequestExpired
 )  # fmt: skip
 Inbox = (
@@ -99,6 +103,9 @@ BEST_STEP: Final = Decimal("0.01")  # Of the drawdown limit: a smaller rise is n
 class State(Picture, kw_only=True):
     """What the gate remembers between messages, its picture first; owned, changed in place."""
 
+    configured: RiskLimits
+    tightened: dict[str, LimitTightened] = field(default_factory=dict)  # The last of each limit.
+    override: RiskModeSet | None = None
     instruments: tuple[Instrument, ...] = ()
     traded: tuple[Asset, ...] = ()
     accounts: holdings.Accounts = field(default_factory=dict)
@@ -165,9 +172,15 @@ def _note(state: State, message: Rare) -> None:  # noqa: C901, PLR0912 - one lin
             state.traded = tuple(sorted({value.TRY, *named}))
         case TradingStateChanged():
             state.trading = message.state
-            if message.state is TradingState.LIVE:  # A person looked: what was is over.
-                state.seen.errors_ns.clear()
-                state.degrade, state.is_kill_asked = Degrade(), False
+            if message.state is TradingState.LIVE:
+                _cool(state)
+        case LimitTightened():
+            state.tightened[message.name] = message
+            state.limits = holding(state.configured, state.tightened)
+        case RiskModeSet():
+            state.override = message
+            if message.mode is RiskMode.NORMAL:
+                _cool(state)
         case PauseChanged():
             if message.is_paused:
                 state.pauses[message.scope] = message.until_ns
@@ -189,6 +202,12 @@ def _note(state: State, message: Rare) -> None:  # noqa: C901, PLR0912 - one lin
             pass  # Late is not refused: the bus goes on asking, and execution decides.
         case _:
             assert_never(message)
+
+
+def _cool(state: State) -> None:
+    """Forget what went wrong: a person looked."""
+    state.seen.errors_ns.clear()
+    state.degrade, state.is_kill_asked = Degrade(), False
 
 
 def _mark(state: State, top: BookTop) -> None:
@@ -277,7 +296,8 @@ def _tick(state: State, now_ns: int) -> tuple[Struct, ...]:
     is_same = said is not None and found == said.anomalies and state.degrade.level == level
     if said is None or state.is_changed or now_ns >= state.same_until_ns or not is_same:
         _refresh(state, now_ns)
-        said = _risk_state(state, found, now_ns)
+        assert state.budget is not None, "it is drawn with every refresh"
+        said = risk_state(state, state.budget, found, state.refusals, now_ns)
         state.is_changed = False
     else:
         said = replace(said, at_ns=now_ns)
@@ -298,9 +318,11 @@ def _refresh(state: State, now_ns: int) -> None:
         equity = value.equity(shown.values(), marks, state.traded)
         state.standing = replace(state.standing, equity=equity)
     gross, level = gross_in_try(state), state.degrade.level
-    state.budget = now = budget(state.limits, state.standing, gross, level)
+    held_at = mode_at(state.override, now_ns)
+    state.budget = now = budget(state.limits, state.standing, gross, level, held_at)
     state.size_bps, state.opens_pairs = now.shrunk_bps, level == 0
-    state.mode, state.mode_rule = degrade.MODE_OF[level], Rule.DEGRADED
+    state.mode = stricter(degrade.MODE_OF[level], held_at)
+    state.mode_rule = Rule.OVERRIDE if state.mode is held_at else Rule.DEGRADED
     state.is_moved, state.same_until_ns = False, _same_until_ns(state, now_ns)
 
 
@@ -308,22 +330,9 @@ def _same_until_ns(state: State, now_ns: int) -> int:
     """Return when time alone changes what is said: a minute or a day is over, or a lead."""
     leads = filter(None, (held.same_until_ns(now_ns) for held in state.accounts.values()))
     minute = next((t + MINUTE_NS for t in state.sent_ns if now_ns - t < MINUTE_NS), NEVER_NS)
-    return min((minute, pnl.day_ends_ns(now_ns), *leads))
-
-
-def _risk_state(state: State, found: tuple[Anomaly, ...], now_ns: int) -> RiskState:
-    now = state.budget
-    assert now is not None, "said before it was drawn"
-    return RiskState(
-        limits=uses(state, now_ns),
-        refusals=tuple(sorted(state.refusals.items())),
-        at_ns=now_ns,
-        mode=now.mode,
-        size_bps=now.size_bps,
-        concerns=now.concerns,
-        level=state.degrade.level,
-        anomalies=found,
-    )
+    is_held = mode_at(state.override, now_ns) is not RiskMode.NORMAL
+    until_ns = (state.override.until_ns if state.override and is_held else None) or NEVER_NS
+    return min((minute, until_ns, pnl.day_ends_ns(now_ns), *leads))
 
 
 def _records(state: State, now_ns: int) -> tuple[Ask, ...]:
@@ -364,7 +373,7 @@ def actor(limits: RiskLimits, fees: dict[Pair, FeeRates]) -> Actor[State]:
     """Return the gate with `limits`; it refuses until it knows enough."""
     return Actor(
         name="risk_gate",
-        state=State(limits=limits, fees=fees),
+        state=State(limits=limits, configured=limits, fees=fees),
         handle=handle,
         hears=(
             Hears(source="market_data", topic="mark."),
@@ -375,7 +384,7 @@ def actor(limits: RiskLimits, fees: dict[Pair, FeeRates]) -> Actor[State]:
         facts=(
             OrderSubmitting, OrderAcked, OrderUnknown, OrderClosed, OrderRejected, OrderNotSent,
             OrderAbsent, OrderZombie, Fill, Opening, Balances, BalancesExplained, Discrepancy,
-            Recorded, TradingStateChanged, PauseChanged,
+            Recorded, TradingStateChanged, PauseChanged, LimitTightened, RiskModeSet,
         ),
         receives=(OrderIntent,),
         asks=("execution",),

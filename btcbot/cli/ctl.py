@@ -13,7 +13,9 @@ from btcbot.cli.common import LazyGroup, common, run
 COMMANDS = {
     "actors": ("btcbot.cli.ctl_actors:actors", "List and restart actors."),
     "balances": ("btcbot.cli.ctl_money:balances", "Show what the account holds."),
+    "degrade": ("btcbot.cli.ctl_degrade:degrade", "Show and hold the risk mode."),
     "kill": ("btcbot.cli.ctl_steer:kill", "Stop sending and cancel every order."),
+    "limits": ("btcbot.cli.ctl_limits:limits", "Show and tighten the limits."),
     "logs": ("btcbot.cli.ctl_logs:logs", "Show the actors' log lines."),
     "orders": ("btcbot.cli.ctl_orders:orders", "List, show, cancel and resolve orders."),
     "panic": ("btcbot.cli.ctl_panic:panic", "A kill that needs neither control nor execution."),

@@ -37,7 +37,7 @@ def pause(options: Options, *, reason: str, duration: str, **scope: str | None) 
 
     Without --pair, --strategy or --side it covers everything. Several pauses may stand at once.
     """
-    until_ns = time.time_ns() + _duration_ns(duration) if duration else None
+    until_ns = time.time_ns() + duration_ns(duration) if duration else None
     request = {"command": "pause", "reason": reason, "until_ns": until_ns, **scope}
     carry_out(options, request, f"paused {_covered(scope)}")
 
@@ -115,7 +115,7 @@ def _covered(scope: dict[str, str | None]) -> str:
     return scope_text({name: part for name, part in scope.items() if part is not None})
 
 
-def _duration_ns(given: str) -> int:
+def duration_ns(given: str) -> int:
     number, unit = given[:-1], given[-1:]
     if not (number.isascii() and number.isdigit()) or unit not in UNITS_S or int(number) == 0:
         stop(

@@ -17,9 +17,12 @@ from btcbot.domain.messages import (
     ResolveOrder,
     Scope,
     SetPause,
+    SetRiskMode,
     SetTradingState,
+    TightenLimit,
 )
-from btcbot.domain.words import Resolution, Side, TradingState
+from btcbot.domain.money import parse
+from btcbot.domain.words import Resolution, RiskMode, Side, TradingState
 
 Line = Annotated[str, Meta(max_length=500, pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z")]
 Word = Annotated[str, Meta(max_length=64, pattern=r"\A[A-Za-z0-9_.:-]+\Z")]
@@ -75,14 +78,36 @@ class Resolve(Command, frozen=True, kw_only=True, tag="resolve"):
     reason: Line
 
 
+class Tighten(Command, frozen=True, kw_only=True, tag="tighten"):
+    """Make one limit of [risk] stricter."""
+
+    name: Word
+    value: Annotated[str, Meta(max_length=32, pattern=r"\A[0-9]{1,15}(\.[0-9]{1,16})?\Z")]
+    reason: Line = ""
+
+
+class Override(Command, frozen=True, kw_only=True, tag="override"):
+    """Hold the risk mode at `mode` or stricter; NORMAL, with a reason: leave it to risk_gate."""
+
+    mode: RiskMode
+    until_ns: UntilNs | None = None
+    reason: Line = ""
+
+
 class Restart(Command, frozen=True, kw_only=True, tag="restart"):
     """End one actor's process; supervisord starts it again."""
 
     actor: Word
 
 
-Steering: TypeAlias = Pause | Resume | Kill | Cancel | Resolve
-AnyCommand: TypeAlias = Status | Pause | Resume | Kill | Cancel | Resolve | Restart
+Steering: TypeAlias = Pause | Resume | Kill | Cancel | Resolve | Tighten | Override
+AnyCommand: TypeAlias = Status | Steering | Restart
+
+
+Asking: TypeAlias = (
+    SetTradingState | SetPause | CancelIntent | ResolveOrder | TightenLimit | SetRiskMode
+)
+"""What execution is asked for it."""
 
 
 class Asked(Message, frozen=True, kw_only=True, tag="asked"):
@@ -129,13 +154,15 @@ def refusal(command: Steering, pairs: Sequence[Pair], strategy: str) -> Reply | 
             return no("resume needs a reason")
         case Resolve(reason=reason) if not reason.strip():
             return no("resolve needs a reason")
+        case Override(mode=RiskMode.NORMAL, reason=reason) if not reason.strip():
+            return no("clear needs a reason")
         case _:
             return None
 
 
 def requests(  # noqa: C901 - one line each
     command: Steering, first: CommandId, who: str, pauses: Container[Scope]
-) -> tuple[SetTradingState | SetPause | CancelIntent | ResolveOrder, ...]:
+) -> tuple[Asking, ...]:
     """Return what execution is asked; `first` is the id of the first, the rest derive from it.
 
     To resume everything is to lift the timed pause over everything too, which is one of `pauses`.
@@ -147,6 +174,10 @@ def requests(  # noqa: C901 - one line each
             return (CancelIntent(command_id=first, client_order_id=label, by=who, reason=reason),)
         case Resolve():
             return (_resolve(first, who, command),)
+        case Tighten():
+            return (_tighten(first, who, command),)
+        case Override():
+            return (_override(first, who, command),)
         case Pause(reason=reason):
             if _scope(command) == Scope() and command.until_ns is None:
                 return (_state(first, TradingState.PAUSED, who, reason),)
@@ -170,6 +201,32 @@ def _resolve(command_id: CommandId, who: str, command: Resolve) -> ResolveOrder:
         by=who,
         reason=command.reason,
     )
+
+
+def _tighten(command_id: CommandId, who: str, command: Tighten) -> TightenLimit:
+    return TightenLimit(
+        command_id=command_id,
+        name=command.name,
+        value=parse(command.value),
+        by=who,
+        reason=command.reason,
+    )
+
+
+def _override(command_id: CommandId, who: str, command: Override) -> SetRiskMode:
+    return SetRiskMode(
+        command_id=command_id,
+        mode=command.mode,
+        until_ns=command.until_ns,
+        by=who,
+        reason=command.reason,
+    )
+
+
+def is_riskier(command: Steering) -> bool:
+    """Return whether `command` may let more happen: not to be taken when nobody expects it."""
+    is_clear = isinstance(command, Override) and command.mode is RiskMode.NORMAL
+    return is_clear or isinstance(command, Resume | Resolve)
 
 
 def first_of(command_id: CommandId) -> CommandId:

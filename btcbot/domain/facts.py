@@ -4,12 +4,14 @@ A fact's sequence is its row number; it travels in the envelope. Facts are maps 
 because they rest for years: a new field needs a default, anything else a new schema version.
 """
 
+from decimal import Decimal
+
 from msgspec import Struct
 
 from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, OrderId, Pair, TradeId
 from btcbot.domain.messages import AssetBalance, Message, OrderIntent, Scope
 from btcbot.domain.money import Amount, Price, Quantity
-from btcbot.domain.words import Resolution, Rule, Side, TradingState
+from btcbot.domain.words import Resolution, RiskMode, Rule, Side, TradingState
 
 
 class Fact(Message, frozen=True, kw_only=True):
@@ -203,6 +205,24 @@ class PauseChanged(Fact, frozen=True, kw_only=True, tag="pause_changed"):
     command_id: CommandId
 
 
+class LimitTightened(Fact, frozen=True, kw_only=True, tag="limit_tightened"):
+    name: str  # A key of [risk].
+    value: Decimal
+    by: str
+    reason: str
+    command_id: CommandId
+
+
+class RiskModeSet(Fact, frozen=True, kw_only=True, tag="risk_mode_set"):
+    """A person holds the risk mode at `mode` or stricter; NORMAL: no longer."""
+
+    mode: RiskMode
+    until_ns: int | None
+    by: str
+    reason: str
+    command_id: CommandId
+
+
 class CommandRefused(Fact, frozen=True, kw_only=True, tag="command_refused"):
     command_id: CommandId
     by: str
@@ -222,4 +242,5 @@ FACTS: tuple[type[Fact], ...] = (
     OrderUnknown, OrderCancelRequested, OrderClosing, OrderClosed, OrderAbsent, OrderZombie, Fill,
     Balances, Opening, Discrepancy, BalancesExplained, TradingStateChanged, KillCompleted,
     PauseChanged, CommandRefused, Recorded, AccountBound, OrderResolved,
+    LimitTightened, RiskModeSet,
 )  # fmt: skip

@@ -366,6 +366,34 @@ class SetPause(Message, frozen=True, kw_only=True, tag="set_pause"):
         return self.command_id
 
 
+class TightenLimit(Message, frozen=True, kw_only=True, tag="tighten_limit"):
+    """Make one limit of [risk] stricter; the other way is the configuration's."""
+
+    command_id: CommandId
+    name: str
+    value: Decimal
+    by: str
+    reason: str
+
+    @property
+    def request_id(self) -> str:
+        return self.command_id
+
+
+class SetRiskMode(Message, frozen=True, kw_only=True, tag="set_risk_mode"):
+    """Hold the risk mode at `mode` or stricter until then; NORMAL: leave it to risk_gate again."""
+
+    command_id: CommandId
+    mode: RiskMode
+    until_ns: int | None
+    by: str
+    reason: str
+
+    @property
+    def request_id(self) -> str:
+        return self.command_id
+
+
 class CommandDone(Message, frozen=True, kw_only=True, tag="command_done"):
     """The answer to a command, after its commit. `refused` empty: done; else why not."""
 
@@ -408,4 +436,5 @@ STREAMS: tuple[type[Message], ...] = (
 REQUESTS: tuple[type[Message], ...] = (
     OrderIntent, ApprovedOrder, RefuseIntent, IntentVerdict, CancelIntent, SetTradingState,
     SetPause, CommandDone, Record, ResolveOrder, DiskSeen,
+    TightenLimit, SetRiskMode,
 )  # fmt: skip

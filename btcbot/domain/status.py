@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from btcbot.domain.facts import (
     KillCompleted,
+    LimitTightened,
     OrderAbsent,
     OrderAcked,
     OrderClosed,
@@ -22,6 +23,7 @@ from btcbot.domain.facts import (
     OrderUnknown,
     OrderZombie,
     PauseChanged,
+    RiskModeSet,
     TradingStateChanged,
 )
 from btcbot.domain.ids import IntentId, Pair
@@ -34,6 +36,7 @@ from btcbot.domain.messages import (
     VenueState,
 )
 from btcbot.domain.money import text
+from btcbot.domain.tightening import mode_at
 from btcbot.domain.words import FeedStatus, OrderState, RiskMode, TradingState
 
 ACTORS: Final = (
@@ -49,11 +52,12 @@ OrderFact = (
 )  # fmt: skip
 Shown = (
     FeedState | AccountSnapshot | PnlReport | RiskState | TradingStateChanged | KillCompleted
-    | PauseChanged | OrderFact | VenueState
+    | PauseChanged | LimitTightened | RiskModeSet | OrderFact | VenueState
 )  # fmt: skip
 SHOWN_FACTS: Final = (
     OrderSubmitting, OrderAcked, OrderUnknown, OrderZombie, OrderClosed, OrderRejected,
     OrderNotSent, OrderAbsent, TradingStateChanged, KillCompleted, PauseChanged,
+    LimitTightened, RiskModeSet,
 )  # fmt: skip
 
 
@@ -66,6 +70,8 @@ class View(Struct, kw_only=True):
     trading: TradingStateChanged | None = None
     is_killing: bool = False  # A kill was ordered, and not every order is proven closed yet.
     pauses: dict[Scope, PauseChanged] = field(default_factory=dict)
+    tightened: dict[str, LimitTightened] = field(default_factory=dict)  # The last of each limit.
+    risk_mode: RiskModeSet | None = None  # What a person set.
     account: AccountSnapshot | None = None
     pnl: PnlReport | None = None
     risk: RiskState | None = None
@@ -106,6 +112,10 @@ def learn(view: View, message: Shown) -> None:  # noqa: C901 - one line each
             view.pauses.pop(message.scope, None)
             if message.is_paused:
                 view.pauses[message.scope] = message
+        case LimitTightened():
+            view.tightened[message.name] = message
+        case RiskModeSet():
+            view.risk_mode = message
         case _:
             _order(view, message)
 
@@ -153,7 +163,8 @@ def status_of(view: View, lives: Mapping[str, Life], now_ns: int) -> Json:
         ],
         "refusals": {str(rule): count for rule, count in (risk.refusals if risk else ())},
         "limits_age_s": _age_s(risk.at_ns if risk else None, now_ns),
-        "risk": _risk(risk),
+        "risk": {**_risk(risk), "override": _override(view.risk_mode, now_ns)},
+        "tightened": [_tightened(fact) for fact in view.tightened.values()],
         "pauses": [_pause(pause) for pause in view.pauses.values()],
         **_venue(view.venue, now_ns),
     }
@@ -304,6 +315,25 @@ def _risk(risk: RiskState | None) -> Json:
         "concerns": [concern.value for concern in risk.concerns],
         "level": risk.level,
         "anomalies": [anomaly.value for anomaly in risk.anomalies],
+    }
+
+
+def _override(fact: RiskModeSet | None, now_ns: int) -> Json | None:
+    mode = mode_at(fact, now_ns)
+    if fact is None or mode is RiskMode.NORMAL:
+        return None
+    until = None if fact.until_ns is None else stamp(fact.until_ns)
+    return {"mode": mode.value, "until": until, "by": fact.by, "reason": fact.reason}
+
+
+def _tightened(fact: LimitTightened) -> Json:
+    return {
+        "name": fact.name,
+        "value": text(fact.value),
+        "by": fact.by,
+        "reason": fact.reason,
+        "ts": stamp(fact.at_ns),
+        "at_ns": fact.at_ns,
     }
 
 

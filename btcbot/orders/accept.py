@@ -13,8 +13,9 @@ from btcbot.domain.facts import IntentRefused, OrderSubmitting, PauseChanged
 from btcbot.domain.ids import Asset, CommandId, OrderId, Pair, client_order_id
 from btcbot.domain.messages import ApprovedOrder, OrderIntent, RefuseIntent, Scope
 from btcbot.domain.money import BPS_IN_ONE, Amount, Notional, part_of
+from btcbot.domain.tightening import mode_at
 from btcbot.domain.venue import OrderTerms, Submit
-from btcbot.domain.words import OrderState, Rule, Side, TradingState
+from btcbot.domain.words import OrderState, RiskMode, Rule, Side, TradingState
 from btcbot.orders.state import MINUTE_NS, Desk, Order, Sent
 from btcbot.orders.terms import as_sent, is_beyond, terms_of
 from btcbot.orders.turn import Turn
@@ -159,6 +160,9 @@ def _trading_state(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
         return Rule.TRADING_STATE, f"{desk.trading}: {desk.trading_reason}"
     if desk.trading is TradingState.REDUCE and request.intent.side is Side.BUY:
         return Rule.TRADING_STATE, f"REDUCE ({desk.trading_reason}): only sells may go"
+    mode = mode_at(desk.risk_mode, now_ns)
+    if mode is RiskMode.OBSERVE or (mode is RiskMode.REDUCE and request.intent.side is Side.BUY):
+        return Rule.OVERRIDE, f"the risk mode is held at {mode}"
     for scope, pause in desk.pauses.items():
         if scope.covers(request.intent) and (pause.until_ns is None or now_ns < pause.until_ns):
             return Rule.PAUSED_SCOPE, f"paused by {pause.by}: {pause.reason}"
@@ -210,8 +214,8 @@ def _slot_and_pair(desk: Desk, request: ApprovedOrder, _now_ns: int) -> Refusal:
             return Rule.PAIR_FROZEN, f"{order.client_order_id} is {order.state}"
         if _crosses(order.intent, intent):
             return Rule.SELF_CROSS, f"our own {order.client_order_id} rests at {_at(order)}"
-    if len(live) >= desk.setup.gate.open_orders_max:
-        return Rule.OPEN_ORDERS, f"{len(live)} are live; allowed {desk.setup.gate.open_orders_max}"
+    if len(live) >= desk.gate.open_orders_max:
+        return Rule.OPEN_ORDERS, f"{len(live)} are live; allowed {desk.gate.open_orders_max}"
     return None
 
 
@@ -263,7 +267,7 @@ def _at(order: Order) -> str:
 
 
 def _price(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
-    intent, gate = request.intent, desk.setup.gate
+    intent, gate = request.intent, desk.gate
     mark = desk.marks.get(intent.pair)
     if mark is None or abs(now_ns - mark.confirmed_ns) > MARK_AGE_MAX_NS:
         age = "never seen" if mark is None else f"{(now_ns - mark.confirmed_ns) // 10**6} ms old"
@@ -282,7 +286,7 @@ def _price(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
 
 
 def _size(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
-    intent, gate = request.intent, desk.setup.gate
+    intent, gate = request.intent, desk.gate
     rate = _in_try(desk, intent.pair)
     if rate is None:
         return Rule.ACCOUNT_UNKNOWN, f"no price of {desk.rules[intent.pair].quote} in TRY"
@@ -293,6 +297,12 @@ def _size(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
     if intent.side is Side.BUY and held > gate.position_notional_max_try:
         most = gate.position_notional_max_try
         return Rule.POSITION_NOTIONAL, f"{held:.2f} TRY of {intent.pair} at worst; allowed {most}"
+    gross = _gross_at_worst(desk) if intent.side is Side.BUY else Decimal(0)
+    if gross is None:
+        return Rule.ACCOUNT_UNKNOWN, "a pair that is held has no price"
+    if intent.side is Side.BUY and gross + notional > gate.gross_exposure_max_try:
+        most = gate.gross_exposure_max_try
+        return Rule.GROSS_EXPOSURE, f"{gross + notional:.2f} TRY at worst; allowed {most}"
     recent = sum(1 for sent in desk.sent if now_ns - sent.at_ns < MINUTE_NS)
     if recent >= gate.orders_per_minute_max:
         return Rule.ORDER_RATE, f"{recent} sent in a minute; allowed {gate.orders_per_minute_max}"
@@ -303,6 +313,21 @@ def _held_at_worst(desk: Desk, pair: Pair) -> Decimal:
     """Return what our fills would hold of `pair` if every live buy of it filled, in base."""
     buys = (o.left for o in live_orders(desk, pair) if o.intent.side is Side.BUY)
     return sum(buys, start=desk.positions.get(pair, Decimal(0)))
+
+
+def _gross_at_worst(desk: Desk) -> Decimal | None:
+    """Return what all pairs could come to hold, in TRY; None if one of them has no price."""
+    total = Decimal(0)
+    buying = {o.intent.pair: None for o in live_orders(desk) if o.intent.side is Side.BUY}
+    for pair in {**desk.positions, **buying}:
+        held = _held_at_worst(desk, pair)
+        if not held:
+            continue
+        mark, rate = desk.marks.get(pair), _in_try(desk, pair) if pair in desk.rules else None
+        if mark is None or rate is None:
+            return None
+        total += held * mark.ask * rate
+    return total
 
 
 def _funds(desk: Desk, request: ApprovedOrder, _now_ns: int) -> Refusal:
@@ -326,7 +351,7 @@ def _funds(desk: Desk, request: ApprovedOrder, _now_ns: int) -> Refusal:
         if left < 0:
             return Rule.NOT_ENOUGH_BASE, f"{left} {asset} would be missing"
         return None
-    reserve = desk.setup.gate.cash_reserve_min_try if asset == "TRY" else Decimal(0)
+    reserve = desk.gate.cash_reserve_min_try if asset == "TRY" else Decimal(0)
     if left < reserve:
         return Rule.CASH_RESERVE, f"{left:.2f} {asset} would be left; at least {reserve}"
     return None

@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 from btcbot.domain.facts import (
     CommandRefused,
+    LimitTightened,
     OrderCancelRequested,
     PauseChanged,
     Recorded,
+    RiskModeSet,
     TradingStateChanged,
 )
 from btcbot.domain.ids import CommandId
@@ -19,9 +21,12 @@ from btcbot.domain.messages import (
     CommandDone,
     Record,
     SetPause,
+    SetRiskMode,
     SetTradingState,
+    TightenLimit,
 )
-from btcbot.domain.words import OrderState, TradingState
+from btcbot.domain.tightening import is_tighter, mode_at, stricter
+from btcbot.domain.words import OrderState, RiskMode, TradingState
 from btcbot.orders.accept import live_orders
 from btcbot.orders.alarms import is_stricter
 from btcbot.orders.lifecycle import is_terminal
@@ -46,14 +51,16 @@ def once(turn: Turn, command: CommandId, by: str, do: Callable[[], str | None]) 
     turn.answer(desk.commands[command])
 
 
-def refuse_late(turn: Turn, command: SetTradingState | SetPause) -> None:
+def refuse_late(turn: Turn, command: SetTradingState | SetPause | SetRiskMode) -> None:
     """Refuse what nobody waits for any more, unless it has an answer already."""
     late = "it came after its deadline; ask again"
     once(turn, command.command_id, command.by, lambda: late)
 
 
-def riskier(desk: Desk, command: SetTradingState | SetPause) -> bool:
+def riskier(desk: Desk, command: SetTradingState | SetPause | SetRiskMode) -> bool:
     """Return whether `command` would let more happen than may happen now."""
+    if isinstance(command, SetRiskMode):
+        return command.mode is RiskMode.NORMAL
     if isinstance(command, SetPause):
         return not command.is_paused
     return is_stricter(desk.trading, command.state)
@@ -111,6 +118,53 @@ def set_pause(turn: Turn, message: SetPause) -> None:
             PauseChanged(
                 scope=message.scope,
                 is_paused=message.is_paused,
+                until_ns=message.until_ns,
+                by=message.by,
+                reason=message.reason,
+                command_id=message.command_id,
+                at_ns=turn.now_ns,
+            )
+        )
+        return None
+
+    once(turn, message.command_id, message.by, do)
+
+
+def tighten_limit(turn: Turn, message: TightenLimit) -> None:
+    """Make one limit stricter; what is no limit of ours is risk_gate's, which takes none looser."""
+
+    def do() -> str | None:
+        present = getattr(turn.desk.gate, message.name, None)
+        if present is not None and not is_tighter(message.name, message.value, present):
+            return f"{message.name} is {present}, which is as strict; looser is the configuration's"
+        turn.say(
+            LimitTightened(
+                name=message.name,
+                value=message.value,
+                by=message.by,
+                reason=message.reason,
+                command_id=message.command_id,
+                at_ns=turn.now_ns,
+            )
+        )
+        return None
+
+    once(turn, message.command_id, message.by, do)
+
+
+def set_risk_mode(turn: Turn, message: SetRiskMode) -> None:
+    """Hold the risk mode at something stricter, or leave it to risk_gate again."""
+
+    def do() -> str | None:
+        present = mode_at(turn.desk.risk_mode, turn.now_ns)
+        if message.mode is RiskMode.NORMAL:
+            if not message.reason:
+                return "clear needs a reason"
+        elif stricter(present, message.mode) is not message.mode:
+            return f"it is held at {present}, which is stricter; `btcbot-ctl degrade clear` first"
+        turn.say(
+            RiskModeSet(
+                mode=message.mode,
                 until_ns=message.until_ns,
                 by=message.by,
                 reason=message.reason,

@@ -11,9 +11,11 @@ from btcbot.domain.facts import (
     AccountBound,
     Balances,
     EpochStarted,
+    LimitTightened,
     Opening,
     OrderUnknown,
     PauseChanged,
+    RiskModeSet,
     TradingStateChanged,
 )
 from btcbot.domain.ids import Asset, CommandId, IntentId, OrderId, Pair
@@ -22,7 +24,7 @@ from btcbot.domain.words import OrderState, Rule, TradingState
 from btcbot.orders.accept import live_orders
 from btcbot.orders.lifecycle import is_terminal
 from btcbot.orders.schedule import start_reads
-from btcbot.orders.state import Desk, FillContent, FillKey, Order, Sent, Setup
+from btcbot.orders.state import Desk, FillContent, FillKey, Order, Sent, Setup, tighten
 from btcbot.orders.turn import Turn
 
 
@@ -43,6 +45,8 @@ class Recovered(Struct, frozen=True, kw_only=True):
     trading_seq: int
     kill_command: CommandId | None  # A kill that was ordered and is not complete.
     pauses: tuple[PauseChanged, ...]
+    tightened: tuple[LimitTightened, ...]
+    risk_mode: RiskModeSet | None
     opening: Opening | None
     balances: Balances | None
     ledger: dict[Asset, Decimal]
@@ -77,6 +81,9 @@ def desk_of(setup: Setup, found: Recovered) -> Desk:
     desk.opened_ns = found.opening.at_ns if found.opening else 0
     desk.fills_read_ns = max(found.fills_until_ns, desk.opened_ns)
     desk.pauses = {pause.scope: pause for pause in found.pauses}
+    for fact in found.tightened:
+        tighten(desk, fact)
+    desk.risk_mode = found.risk_mode
     desk.is_bound = found.bound is not None
     _restore_trading(desk, found)
     desk.first_reads = start_reads(desk)

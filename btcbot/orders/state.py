@@ -11,7 +11,7 @@ from typing import TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from btcbot.domain.facts import PauseChanged
+from btcbot.domain.facts import LimitTightened, PauseChanged, RiskModeSet
 from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, OrderId, Pair
 from btcbot.domain.instruments import FeeRates, Instrument
 from btcbot.domain.messages import (
@@ -24,6 +24,7 @@ from btcbot.domain.messages import (
     Scope,
 )
 from btcbot.domain.money import Price, Quantity
+from btcbot.domain.tightening import tightest
 from btcbot.domain.venue import TimeRead, VenueOrder
 from btcbot.domain.words import OrderState, Side, TradingState
 from btcbot.orders.bounds import OrderBounds
@@ -140,6 +141,8 @@ class GateLimits(Struct, frozen=True, kw_only=True):
     orders_per_minute_max: int
     price_collar_bps: Decimal
     cash_reserve_min_try: Decimal
+    gross_exposure_max_try: Decimal
+    tightened_since_ns: int = 0
 
 
 class Desk(Struct, kw_only=True):
@@ -171,6 +174,9 @@ class Desk(Struct, kw_only=True):
     trading_seq: int = 0  # The fact that set it: what an operator names to leave HALTED.
     kill_command: CommandId | None = None  # A kill that is not complete yet.
     pauses: dict[Scope, PauseChanged] = field(default_factory=dict)
+    tightened: dict[str, LimitTightened] = field(default_factory=dict)  # The last of each limit.
+    tight_gate: GateLimits | None = None  # With what was tightened; None: nothing was.
+    risk_mode: RiskModeSet | None = None  # What a person set.
     # What is known of the world just now; not recovered, learnt again.
     marks: dict[Pair, BookTop] = field(default_factory=dict)
     instruments: tuple[Instrument, ...] = ()  # As heard last; `rules` follow from all that came.
@@ -198,6 +204,11 @@ class Desk(Struct, kw_only=True):
     fills_read_ns: int = 0  # Up to when the trade list was read last.
 
     @property
+    def gate(self) -> GateLimits:
+        """The limits that hold: as configured, and as tightened since."""
+        return self.tight_gate or self.setup.gate
+
+    @property
     def is_blind(self) -> bool:
         """Whether the exchange refuses our key: it blocks an address after 50 of these."""
         return self.unauthorised >= UNAUTHORISED_MAX
@@ -220,6 +231,13 @@ def learn_rules(desk: Desk, instruments: tuple[Instrument, ...]) -> None:
     desk.instruments = instruments
     gone = {pair: replace(rules, is_trading=False) for pair, rules in desk.rules.items()}
     desk.rules = {**gone, **{rules.pair: rules for rules in instruments}}
+
+
+def tighten(desk: Desk, fact: LimitTightened) -> None:
+    """Take a stricter limit; one that is no limit of ours is risk_gate's alone."""
+    desk.tightened[fact.name] = fact
+    gate = desk.setup.gate
+    desk.tight_gate = tightest(gate, desk.tightened.values(), gate.tightened_since_ns)
 
 
 def remember(memory: dict[K, V], key: K, value: V, limit: int = REMEMBERED) -> None:

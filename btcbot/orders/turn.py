@@ -17,6 +17,7 @@ from btcbot.domain.facts import (
     Fill,
     IntentRefused,
     KillCompleted,
+    LimitTightened,
     Opening,
     OrderAbsent,
     OrderAcked,
@@ -32,6 +33,7 @@ from btcbot.domain.facts import (
     PauseChanged,
     Posting,
     Recorded,
+    RiskModeSet,
     TradingStateChanged,
 )
 from btcbot.domain.ids import CommandId, IntentId, OrderId, Pair
@@ -49,6 +51,7 @@ from btcbot.orders.state import (
     Sent,
     held_after,
     remember,
+    tighten,
 )
 
 
@@ -258,6 +261,16 @@ def _pause(desk: Desk, fact: PauseChanged) -> None:
     _done(desk, fact.command_id, "")
 
 
+def _tightened(desk: Desk, fact: LimitTightened) -> None:
+    tighten(desk, fact)
+    _done(desk, fact.command_id, "")
+
+
+def _risk_mode(desk: Desk, fact: RiskModeSet) -> None:
+    desk.risk_mode = fact
+    _done(desk, fact.command_id, "")
+
+
 def _done(desk: Desk, command: CommandId, refused: str) -> None:
     if command:
         done = CommandDone(command_id=command, refused=refused, seq=desk.head)
@@ -287,6 +300,8 @@ _MEANING: dict[type[Fact], Callable[[Desk, Any], None]] = {
     TradingStateChanged: _trading,
     KillCompleted: _kill_completed,
     PauseChanged: _pause,
+    LimitTightened: _tightened,
+    RiskModeSet: _risk_mode,
     CommandRefused: lambda d, f: _done(d, f.command_id, f.detail),
     Recorded: lambda d, f: _done(d, f.command_id, ""),
 }

@@ -17,13 +17,13 @@ from msgspec import Struct
 
 from btcbot.domain.money import BPS_IN_ONE, ZERO
 from btcbot.domain.standing import Standing
+from btcbot.domain.tightening import stricter
 from btcbot.domain.words import Concern, RiskMode
 from btcbot.risk.degrade import MODE_OF
 from btcbot.risk.limits import RiskLimits
 
 STREAK: Final = 3
 HALF_BPS: Final = BPS_IN_ONE / 2
-MODES: Final = tuple(RiskMode)  # From what allows most to what allows least.
 
 
 class Budget(Struct, frozen=True):
@@ -33,11 +33,6 @@ class Budget(Struct, frozen=True):
     size_bps: Decimal  # Of the limits on buys: 10000 is all; 0 unless the mode is NORMAL.
     shrunk_bps: Decimal  # The same without regard to the mode, which has refusals of its own.
     concerns: tuple[Concern, ...]
-
-
-def stricter(one: RiskMode, other: RiskMode) -> RiskMode:
-    """Return the mode that allows less."""
-    return max(one, other, key=MODES.index)
 
 
 def budget(
@@ -56,7 +51,9 @@ def budget(
         concerns.append(Concern.DEGRADED)
     if override is not RiskMode.NORMAL:
         concerns.append(Concern.OVERRIDE)
-    mode = stricter(stricter(MODE_OF[level], override), RiskMode.REDUCE if spent else MODES[0])
+    mode = stricter(
+        stricter(MODE_OF[level], override), RiskMode.REDUCE if spent else RiskMode.NORMAL
+    )
     is_half = level == 1 or standing.loss_streak >= STREAK
     size = HALF_BPS if is_half else BPS_IN_ONE
     return Budget(mode, size if mode is RiskMode.NORMAL else ZERO, size, tuple(concerns))

@@ -1,11 +1,15 @@
 """The limits of the risk gate: one name and one unit each, all on by default."""
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 
+import msgspec
 from msgspec import Meta, Struct
 
+from btcbot.domain.facts import LimitTightened
 from btcbot.domain.money import BPS_IN_ONE, is_sane
+from btcbot.domain.tightening import is_tighter, tightest
 
 
 # More fields than a struct should have: each limit is a key of [risk], and people look there.
@@ -57,6 +61,8 @@ class RiskLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     price_collar_bps: Decimal = Decimal(100)
     # Of the price judged by.
     book_age_max_ms: Annotated[int, Meta(ge=100, le=5_000)] = 2_000
+    # Tightenings made before this moment count no more; `btcbot-ctl limits show` names the number.
+    tightened_since_ns: Annotated[int, Meta(ge=0, lt=1 << 62)] = 0
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -65,3 +71,29 @@ class RiskLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ValueError(f"{name} = {str(value)[:40]}: allowed is 0 to 1e15")
         if self.profit_reinvested_bps > BPS_IN_ONE:
             raise ValueError(f"profit_reinvested_bps = {self.profit_reinvested_bps}: at most 10000")
+
+
+TIGHTENABLE: Final = tuple(
+    name
+    for name in RiskLimits.__struct_fields__
+    if name not in ("profit_reinvested_bps", "tightened_since_ns")
+)
+
+
+def holding(configured: RiskLimits, tightened: Mapping[str, LimitTightened]) -> RiskLimits:
+    """Return the limits that hold: as configured, and as tightened since."""
+    return tightest(configured, tightened.values(), configured.tightened_since_ns)
+
+
+def why_not(holds: RiskLimits, name: str, value: Decimal) -> str | None:
+    """Return why the limit `name` may not be tightened to `value`; None: it may."""
+    present = getattr(holds, name)
+    if not is_tighter(name, value, present):
+        return f"{name} is {present}, which is as strict; looser is the configuration's: [risk]"
+    if isinstance(present, int) and value % 1:
+        return f"{name} = {value}: expected a whole number"
+    try:
+        msgspec.convert({name: int(value) if isinstance(present, int) else value}, RiskLimits)
+    except msgspec.ValidationError as error:
+        return f"{name} = {value}: {error}"
+    return None

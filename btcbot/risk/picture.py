@@ -34,7 +34,7 @@ class Decision(Struct, frozen=True):
 class Picture(Struct, kw_only=True):
     """Owned, changed in place; time is the only other thing a rule is given."""
 
-    limits: RiskLimits
+    limits: RiskLimits  # As configured, and as tightened since.
     fees: dict[Pair, FeeRates]
     rules: dict[Pair, Instrument] = field(default_factory=dict)
     marks: dict[Pair, BookTop] = field(default_factory=dict)

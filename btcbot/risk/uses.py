@@ -1,14 +1,37 @@
-"""How much of each limit is used, for people: one row a limit, by the name it has in [risk]."""
+"""What is said for people: the mode, and how much of each limit is used, named as in [risk]."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from btcbot.domain.messages import LimitUse
+from btcbot.domain.messages import LimitUse, RiskState
 from btcbot.domain.money import BPS_IN_ONE, ZERO, half_up
+from btcbot.domain.words import Anomaly, Rule
+from btcbot.risk.budget import Budget
 from btcbot.risk.picture import TRY, Picture, gross_in_try, position_in_try
 from btcbot.risk.rules import HOUR_NS, MINUTE_NS, sent_since
 
 SCALE: Final = 8
+
+
+def risk_state(
+    picture: Picture,
+    budget: Budget,
+    found: tuple[Anomaly, ...],
+    refusals: Mapping[Rule, int],
+    now_ns: int,
+) -> RiskState:
+    """Return what to say once a second."""
+    return RiskState(
+        limits=uses(picture, now_ns),
+        refusals=tuple(sorted(refusals.items())),
+        at_ns=now_ns,
+        mode=budget.mode,
+        size_bps=budget.size_bps,
+        concerns=budget.concerns,
+        level=picture.degrade.level,
+        anomalies=found,
+    )
 
 
 def uses(picture: Picture, now_ns: int) -> tuple[LimitUse, ...]:

@@ -45,6 +45,7 @@ def setup_of(pairs: tuple[Pair, ...]) -> Setup:
         open_orders_max=LIMITS.open_orders_max,
         orders_per_minute_max=LIMITS.orders_per_minute_max,
         price_collar_bps=LIMITS.price_collar_bps,
+        gross_exposure_max_try=LIMITS.gross_exposure_max_try,
         cash_reserve_min_try=LIMITS.cash_reserve_min_try,
     )
     fees = {Asset("TRY"): default_fees(Asset("TRY"))}

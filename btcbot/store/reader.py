@@ -17,8 +17,10 @@ from btcbot.domain.facts import (
     Discrepancy,
     EpochStarted,
     Fact,
+    LimitTightened,
     Opening,
     PauseChanged,
+    RiskModeSet,
     TradingStateChanged,
 )
 from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, OrderId, Pair
@@ -107,6 +109,8 @@ class Reader:
             ),
             kill_command=self._kill_command(),
             pauses=tuple(self._pauses()),
+            tightened=tuple(self._tightened()),
+            risk_mode=self._one("risk_mode", RiskModeSet),
             opening=self._one("opening", Opening),
             balances=self._one("balances", Balances),
             ledger=self._ledger(),
@@ -237,6 +241,13 @@ class Reader:
             fact = decode(payload)
             if fact.is_paused:
                 yield fact
+
+    def _tightened(self) -> Iterator[LimitTightened]:
+        decode = msgspec.msgpack.Decoder(LimitTightened).decode
+        for (payload,) in self._execute(
+            "SELECT payload FROM latest WHERE kind = 'limit' ORDER BY key"
+        ):
+            yield decode(payload)
 
     def _ledger(self) -> dict[Asset, Decimal]:
         """Return the total of each asset by our own books; added in Python, exactly."""

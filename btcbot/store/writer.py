@@ -24,6 +24,7 @@ from btcbot.domain.facts import (
     Fact,
     Fill,
     IntentRefused,
+    LimitTightened,
     Opening,
     OrderAbsent,
     OrderAcked,
@@ -39,6 +40,7 @@ from btcbot.domain.facts import (
     PauseChanged,
     Posting,
     Recorded,
+    RiskModeSet,
     TradingStateChanged,
 )
 from btcbot.domain.ids import CommandId, IntentId
@@ -303,6 +305,16 @@ class Writer:
     @_project.register
     def _(self, fact: PauseChanged, seq: int) -> None:
         self._latest("pause", scope_key(fact.scope), fact, seq)
+        self._done(fact.command_id, "", seq)
+
+    @_project.register
+    def _(self, fact: LimitTightened, seq: int) -> None:
+        self._latest("limit", fact.name, fact, seq)
+        self._done(fact.command_id, "", seq)
+
+    @_project.register
+    def _(self, fact: RiskModeSet, seq: int) -> None:
+        self._latest("risk_mode", "", fact, seq)
         self._done(fact.command_id, "", seq)
 
     @_project.register

@@ -9,7 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors import risk_gate
-from btcbot.domain.facts import Fact
+from btcbot.domain.facts import Fact, LimitTightened, RiskModeSet
+from btcbot.domain.ids import CommandId
 from btcbot.domain.messages import (
     ApprovedOrder,
     IntentVerdict,
@@ -18,7 +19,7 @@ from btcbot.domain.messages import (
     RiskState,
     Scope,
 )
-from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
+from btcbot.domain.words import Concern, FeedStatus, RiskMode, Rule, Side, TradingState
 from btcbot.risk.limits import RiskLimits
 from bus.actor import CaughtUp, PeerBack, RequestExpired
 from tests import builders as make
@@ -506,3 +507,26 @@ def test_profit_reinvested_bps_is_the_part_of_a_profit_that_may_be_risked_again(
         capital[part] = room.bus.state("risk_gate").standing.capital
 
     assert capital[10_000] - capital[0] == 100
+
+
+def test_the_gate_judges_by_what_a_person_made_stricter_and_says_so() -> None:
+    room = Room()
+    wish = make.intent(1, side=Side.BUY, quantity="0.001", limit_price=2_500_010)
+    common: dict[str, Any] = {
+        "by": "uid 1",
+        "reason": "storm",
+        "command_id": CommandId("c"),
+        "at_ns": START_NS,
+    }
+    room.bus.say_fact(LimitTightened(name="order_notional_max_try", value=Decimal(100), **common))
+    assert room.judge(wish) is Rule.ORDER_NOTIONAL
+
+    until_ns = room.bus.now_ns + 30 * SECOND_NS
+    room.bus.say_fact(RiskModeSet(mode=RiskMode.REDUCE, until_ns=until_ns, **common))
+    room.bus.advance(2)
+    assert room.bus.state("risk_gate").mode is RiskMode.REDUCE
+    said = room.bus.heard(RiskState)[-1]
+    assert (said.mode, Concern.OVERRIDE in said.concerns) == (RiskMode.REDUCE, True)
+
+    room.bus.advance(30)
+    assert room.bus.heard(RiskState)[-1].mode is RiskMode.NORMAL

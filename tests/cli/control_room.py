@@ -30,7 +30,9 @@ from btcbot.domain.messages import (
     ResolveOrder,
     RiskState,
     SetPause,
+    SetRiskMode,
     SetTradingState,
+    TightenLimit,
 )
 from btcbot.domain.money import Amount, Notional, Price
 from btcbot.domain.status import ACTORS, Life, status_of
@@ -41,7 +43,9 @@ from bus.doorway import Doorway
 from bus.memory import MemoryBus
 
 PAIRS = (Pair("BTCTRY"), Pair("ETHTRY"))
-COMMANDS = (SetTradingState, SetPause, CancelIntent, ResolveOrder)
+COMMANDS = (
+    SetTradingState, SetPause, CancelIntent, ResolveOrder, TightenLimit, SetRiskMode,
+)  # fmt: skip
 
 
 class ControlRoom:

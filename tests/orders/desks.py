@@ -75,6 +75,7 @@ GATE: Final = GateLimits(
     open_orders_max=10,
     orders_per_minute_max=30,
     price_collar_bps=Decimal(100),
+    gross_exposure_max_try=Decimal(40_000),
     cash_reserve_min_try=Decimal(1_000),
 )
 M = TypeVar("M", bound=Struct)

@@ -68,6 +68,7 @@ def desk(*, market_orders: bool) -> Desk:
             open_orders_max=5,
             orders_per_minute_max=10,
             price_collar_bps=Decimal(100),
+            gross_exposure_max_try=Decimal(40_000),
             cash_reserve_min_try=Decimal(0),
         ),
         fees={Asset("TRY"): default_fees(Asset("TRY"))},

@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from btcbot.domain.standing import Standing
+from btcbot.domain.tightening import stricter
 from btcbot.domain.words import Concern, RiskMode
-from btcbot.risk.budget import budget, stricter
+from btcbot.risk.budget import budget
 from btcbot.risk.limits import RiskLimits
 
 D = Decimal
