@@ -93,9 +93,7 @@ Inbox = (
     | OrderAbsent | Started | Woken | Late[OrderIntent] | Rare
 )  # fmt: skip
 
-SAY_NS: Final = 1_000_000_000
-NEVER_NS: Final = (1 << 63) - 1
-KILL_TTL_NS: Final = 5_000_000_000
+SAY_NS, NEVER_NS, KILL_TTL_NS = 1_000_000_000, (1 << 63) - 1, 5_000_000_000
 OWNER: Final = "risk_gate"
 BEST_STEP: Final = Decimal("0.01")  # Of the drawdown limit: a smaller rise is not written down.
 
@@ -217,7 +215,8 @@ def _mark(state: State, top: BookTop) -> None:
     if old is not None and old.ask == top.ask and old.bid == top.bid:
         return
     rules = state.rules.get(pair)
-    if old is None or rules is None or state.totals.get(rules.base) or pair in state.exposure.pairs:
+    is_ours = pair in state.held or pair in state.exposure.pairs
+    if old is None or rules is None or is_ours or state.totals.get(rules.base):
         state.is_changed = True
 
 
@@ -330,8 +329,8 @@ def _same_until_ns(state: State, now_ns: int) -> int:
     """Return when time alone changes what is said: a minute or a day is over, or a lead."""
     leads = filter(None, (held.same_until_ns(now_ns) for held in state.accounts.values()))
     minute = next((t + MINUTE_NS for t in state.sent_ns if now_ns - t < MINUTE_NS), NEVER_NS)
-    is_held = mode_at(state.override, now_ns) is not RiskMode.NORMAL
-    until_ns = (state.override.until_ns if state.override and is_held else None) or NEVER_NS
+    held = state.override.until_ns if state.override else None
+    until_ns = held if held is not None and held > now_ns else NEVER_NS
     return min((minute, until_ns, pnl.day_ends_ns(now_ns), *leads))
 
 
@@ -345,14 +344,11 @@ def _records(state: State, now_ns: int) -> tuple[Ask, ...]:
 
 def _record(state: State, kind: str, key: str, kept: Decimal) -> Ask:
     state.records += 1
+    command, payload = f"{OWNER}-{state.epoch}-{state.records}", text(value.fit(kept)).encode()
     record = Record(
-        command_id=CommandId(f"{OWNER}-{state.epoch}-{state.records}"),
-        owner=OWNER,
-        kind=kind,
-        key=key,
-        payload=text(value.fit(kept)).encode(),
-    )
-    return Ask("execution", record, record.request_id)
+        command_id=CommandId(command), owner=OWNER, kind=kind, key=key, payload=payload
+    )  # fmt: skip
+    return Ask("execution", record, command)
 
 
 def _kill(state: State, now_ns: int) -> tuple[Ask, ...]:

@@ -116,13 +116,16 @@ def fees_of(picture: Picture, pair: Pair) -> FeeRates:
     return picture.fees.get(pair) or default_fees(picture.rules[pair].quote)
 
 
-def promised(picture: Picture, asset: Asset) -> Decimal:
-    """Return what live orders may still take of `asset`: with the taker's fee for buys."""
+def promised(picture: Picture, asset: Asset) -> Decimal | None:
+    """Return what live orders may still take of `asset`: with the taker's fee for buys.
+
+    None: a pair in which an order lives has no rules, so nobody knows what that order takes.
+    """
     total = ZERO
     for pair, orders in picture.exposure.pairs.items():
         rules = picture.rules.get(pair)
         if rules is None:
-            continue
+            return None
         if rules.base == asset:
             total += orders.selling
         if rules.quote == asset and orders.buying:

@@ -186,8 +186,10 @@ def funds(picture: Picture, intent: OrderIntent, _now_ns: int) -> Refusal:
     """Count every order that may still execute against what the account holds."""
     rules = picture.rules[intent.pair]
     asset = rules.quote if intent.side is Side.BUY else rules.base
-    held = picture.totals.get(asset, ZERO)
-    left = held - promised(picture, asset) - cost_of(picture, intent)
+    held, taken = picture.totals.get(asset, ZERO), promised(picture, asset)
+    if taken is None:
+        return Rule.ACCOUNT_UNKNOWN, "an order lives in a pair without rules"
+    left = held - taken - cost_of(picture, intent)
     if intent.side is Side.SELL:
         return (Rule.NOT_ENOUGH_BASE, f"{-left} {asset} are missing") if left < 0 else None
     reserve = picture.limits.cash_reserve_min_try if asset == "TRY" else ZERO
