@@ -170,7 +170,7 @@ def sink(writer: Writer | None, out: Path) -> Any:  # noqa: ANN401 - a Handle ov
             if len(state.seen) == state.count:
                 out.write_bytes(msgspec.json.encode(state.taken_ns))
         # Refused, so that the gate forgets it: a chain of ticks must not fill its limits.
-        verdict = IntentVerdict(intent_id=intent.intent_id, rule=Rule.MODE, detail="bench")
+        verdict = IntentVerdict(intent_id=intent.intent_id, rule=Rule.NOT_ARMED, detail="bench")
         return Step(state, (Answer(intent.intent_id, verdict),))
 
     return handle

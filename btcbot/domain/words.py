@@ -105,7 +105,6 @@ class Rule(StrEnum):
     SLOT_RATE = "slot_rate"  # Its strategy is paused until a person resumes it.
     CLOCK = "clock"  # The exchange's clock is not known well enough to sign.
     NO_CONNECTION = "no_connection"  # No idle connection to the exchange.
-    MODE = "mode"  # The bot's mode sends no orders.
     NOT_ARMED = "not_armed"  # A gate of live trading is shut; which, the detail says by code.
 
 
