@@ -101,3 +101,26 @@ def test_only_a_read_of_all_fills_says_up_to_when_they_are_known() -> None:
     assert floor.desk.fills_read_ns == later_ns
     floor.hear(FillsRead(order_id=None, fills=(), asked_ns=before_ns))  # Answered late.
     assert floor.desk.fills_read_ns == later_ns
+
+
+@pytest.mark.parametrize(("more", "rule"), [("0", None), ("0.00000001", Rule.GROSS_EXPOSURE)])
+def test_all_pairs_together_may_reach_their_limit_and_no_further(
+    more: str, rule: Rule | None
+) -> None:
+    floor = ready()
+    ask = floor.desk.marks[ETHTRY].ask
+    floor.place(intent(9, pair=ETHTRY, quantity="0.001"), 90)  # What is being bought counts, too.
+    floor.hear(ConnectionsIdle(count=4))
+    floor.desk.positions[ETHTRY] = Decimal("0.002")
+    worst = Decimal("0.003") * ask + Decimal("0.001") * 2_490_000
+    gate = replace(GATE, gross_exposure_max_try=worst - Decimal(more))
+    floor.desk.setup = replace(floor.desk.setup, gate=gate)
+    assert floor.approve(intent(1)).rule is rule
+
+
+def test_what_is_held_of_a_pair_without_a_price_lets_nothing_be_bought_and_all_be_sold() -> None:
+    floor = ready()
+    floor.desk.positions[ETHTRY] = Decimal(1)
+    del floor.desk.marks[ETHTRY]
+    assert floor.approve(intent(1)).rule is Rule.ACCOUNT_UNKNOWN
+    assert floor.approve(intent(2, side=Side.SELL, limit_price=2_500_010)).rule is None
