@@ -97,9 +97,14 @@ async def _part(world: World, draw: random.Random, at_s: float, _number: int) ->
     world.lines.join(one, other)
 
 
-def _make_kill_file(world: World, _draw: random.Random, at_s: float, _number: int) -> Work:
+def _make_kill_file(world: World, draw: random.Random, at_s: float, _number: int) -> Work:
+    is_between = draw.random() < 0.5  # Between an order's commit and its POST: the last moment.
+
     def call() -> None:
-        world.kill_file.touch()
+        if is_between:
+            world.kill_file.awaits_submit = True
+        else:
+            world.kill_file.touch()
         world.watch.sometimes["somebody makes the kill file"] += 1
 
     return _at(at_s, call)

@@ -34,6 +34,13 @@ class KillSwitch(PosixPath):
     """A file whose time of making is virtual: it names the command that it is."""
 
     clock: ManualClock
+    awaits_submit = False  # To be made when the next order is written down, before it is sent.
+
+    def follow(self, effect: Struct) -> None:
+        """Be made now if this is what was awaited."""
+        if self.awaits_submit and is_submit(effect):
+            self.awaits_submit = False
+            self.touch()
 
     def touch(self, mode: int = 0o666, exist_ok: bool = True) -> None:  # noqa: FBT001, FBT002 - Path's
         """Make it now, by the world's clock."""

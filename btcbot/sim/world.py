@@ -369,6 +369,7 @@ class World:
             self.committed = effect.first + len(effect.facts) - 1
             for fact in effect.facts:
                 self.watch.heard(fact)
+        self.kill_file.follow(effect)
 
     def _traced(self, name: str) -> contextlib.AbstractContextManager[None]:
         traced = name == "execution" and self.tracer is not None
