@@ -161,6 +161,9 @@ def resting(home: Path, count: int, **settings: str) -> Iterator[Fleet]:
     limits = {
         "BTCBOT__RISK__OPEN_ORDERS_MAX": "40",
         "BTCBOT__RISK__ORDERS_PER_MINUTE_MAX": "120",
+        "BTCBOT__RISK__PAIR_OPEN_ORDERS_MAX": "40",
+        "BTCBOT__RISK__DECISION_ORDERS_MAX": "40",
+        "BTCBOT__RISK__BUY_COOLDOWN_MS": "0",
     }
     with running(home, **QUIET, **limits, **settings) as fleet, resting_orders(fleet, count):
         yield fleet
