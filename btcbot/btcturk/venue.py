@@ -179,7 +179,7 @@ class BtcturkVenue:
         if age_ms < -STAMP_AGE_MAX_MS:
             return f"its stamp lies {-age_ms} ms ahead: the clock went back"
         if self._kill_file.exists():
-            return f"{self._kill_file} exists"
+            return "run/KILL exists"
         if not self._budget.take("submit", now_ns):
             wait_s = self._budget.wait_ns("submit", now_ns) / SECOND_NS
             return f"our rate budget for submit opens in {wait_s:.1f} s"

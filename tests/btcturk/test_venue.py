@@ -99,7 +99,7 @@ async def test_the_kill_file_is_looked_for_at_the_last_moment(tmp_path: Path) ->
         here.kill_file.touch()
         outcome = await here.asked(submit(), Submitted)
 
-        assert (outcome.outcome, outcome.detail) == (Outcome.NOT_SENT, f"{here.kill_file} exists")
+        assert (outcome.outcome, outcome.detail) == (Outcome.NOT_SENT, "run/KILL exists")
         assert exchange.requests == []
 
 
