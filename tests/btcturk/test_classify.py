@@ -180,7 +180,11 @@ def test_an_answer_with_an_order_in_it_is_never_a_refusal(status: int, body: Any
     assert judge(status, body).outcome in {Outcome.UNKNOWN, Outcome.ACKED}
 
 
-@given(status=statuses, body=st.binary(max_size=200))
+# An envelope of the exchange, which hypothesis knows from elsewhere here, may well be a refusal.
+no_object = st.binary(max_size=200).filter(lambda body: b"{" not in body)
+
+
+@given(status=statuses, body=no_object)
 def test_bytes_of_any_kind_are_judged_and_never_refused(status: int, body: bytes) -> None:
     assert judge(status, body).outcome is Outcome.UNKNOWN
 
