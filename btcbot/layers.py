@@ -244,6 +244,8 @@ def toml_text(value: object) -> str:
     """Return `value` as it would stand in a TOML file."""
     if isinstance(value, tuple):
         return "[" + ", ".join(map(toml_text, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml_text(one)}" for key, one in value.items()) + "}"
     if isinstance(value, bool):
         return str(value).lower()
     if value is None or isinstance(value, str | Path):

@@ -99,8 +99,8 @@ def _keys(schema: type[Struct]) -> Iterator[Key]:
         default = field.default
         if default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
             default = field.default_factory()
-        shown = "{}" if default == {} else toml_text(default)
-        yield Key(field.name, _type_name(field.type), shown, comments.get(field.name, ""))
+        text = comments.get(field.name, "")
+        yield Key(field.name, _type_name(field.type), toml_text(default), text)
 
 
 def field_comments_of(words: type[StrEnum]) -> Mapping[str, str]:
