@@ -1,4 +1,4 @@
-"""The sandbox's account on disk: one JSON line per change, whole before any answer says so."""
+"""A simulated account on disk: one JSON line per change, whole before any answer says so."""
 
 import contextlib
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, field
 
+from btcbot.domain.instruments import Instrument
 from btcbot.simulation.account import ORDERS_MAX, TRADES_MAX, Balance, Order, Trade
 from btcbot.simulation.transfers import Transfer
 
@@ -16,13 +17,14 @@ class StateError(ValueError):
 
 
 class Saved(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """What changed since the line before; balances and prices are all of them."""
+    """What changed since the line before; balances, prices and rules are all of them."""
 
     orders: list[Order] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
     balances: dict[str, Balance] = field(default_factory=dict)
     prices: dict[str, str] = field(default_factory=dict)
     transfers: list[Transfer] = field(default_factory=list)
+    rules: list[Instrument] = field(default_factory=list)
 
 
 class StateFile:
@@ -57,6 +59,7 @@ class StateFile:
             all_.balances = saved.balances or all_.balances
             all_.prices |= saved.prices
             all_.transfers += saved.transfers
+            all_.rules = saved.rules or all_.rules
         all_.orders = [order for _, order in sorted(orders.items())]
         ended = [order.id for order in all_.orders if not order.is_open]
         forgotten = set(ended[:-ORDERS_MAX])
@@ -66,10 +69,15 @@ class StateFile:
         return all_
 
     def append(self, saved: Saved) -> None:
-        """Write one line. Raises OSError when the disk is full: nothing was acknowledged then."""
+        """Write one line, or nothing. Raises OSError when the disk is full."""
         rest = msgspec.json.encode(saved) + b"\n"
-        while rest:
-            rest = rest[os.write(self._file, rest) :]
+        size = os.fstat(self._file).st_size
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError:
+            os.ftruncate(self._file, size)  # The next line must not begin in the middle of this.
+            raise
 
     def close(self) -> None:
         if self._file >= 0:
