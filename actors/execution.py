@@ -1,6 +1,7 @@
 """Execution: the only actor that sends orders and the only writer of the database.
 
-Hears   ApprovedOrder, RefuseIntent, commands, BookTop on `mark.`, InstrumentRules, venue outcomes
+Hears   ApprovedOrder, RefuseIntent, commands, BookTop on `mark.`, InstrumentRules, venue outcomes;
+        where the exchange is the model in this process, tops, depth and trades instead of marks
 Says    facts, each after its commit; VenueState; IntentVerdict and CommandDone as answers
 Never   sends twice for one intent, forgets an order, or takes silence for an answer
 
@@ -14,6 +15,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,6 +25,7 @@ from btcbot.domain.ids import CommandId
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.messages import (
     ApprovedOrder,
+    BookDepth,
     BookTop,
     CancelIntent,
     DiskSeen,
@@ -34,6 +37,8 @@ from btcbot.domain.messages import (
     SetRiskMode,
     SetTradingState,
     TightenLimit,
+    Trade,
+    TradesGap,
     VenueState,
 )
 from btcbot.domain.venue import (
@@ -41,6 +46,7 @@ from btcbot.domain.venue import (
     BalancesRead,
     ConnectionsIdle,
     ReadFailed,
+    ShowMarket,
     Venue,
     VenueEffect,
     VenueFill,
@@ -84,12 +90,17 @@ Request = (
     | ResolveOrder | TightenLimit | SetRiskMode
 )  # fmt: skip
 Inbox = (
-    BookTop | Request | Late[Request] | Answered | ReadFailed | InstrumentRules | ConnectionsIdle
-    | DiskSeen | ArmingSeen | VenueState | Started | Woken | PeerLost | PeerBack | CaughtUp
-    | RequestExpired | StreamGap
+    BookTop | BookDepth | Trade | TradesGap | Request | Late[Request] | Answered | ReadFailed
+    | InstrumentRules | ConnectionsIdle | DiskSeen | ArmingSeen | VenueState | Started | Woken
+    | PeerLost | PeerBack | CaughtUp | RequestExpired | StreamGap
 )  # fmt: skip
 
 log = logging.getLogger("btcbot.execution")
+RULES, MARK = (Hears(source="market_data", topic=name) for name in ("rules", "mark."))
+PAPER = tuple(
+    Hears(source="market_data", topic=name, conflate=name != "trade.")
+    for name in ("top.", "depth.", "trade.")
+)
 CONTROL_HANGS_NS = 4_000_000_000  # After the second that makes it PeerLost.
 CHECKPOINT_NS = 10_000_000_000
 KILL_FILE = "run/KILL"
@@ -143,10 +154,12 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     """Return the desk, changed in place, and what to do: commit first, then send, then say."""
     if type(message) is BookTop:  # The hottest, and never a fact.
         desk.marks[message.pair] = message
-        return Step(desk)
+        return _shown(desk, message)
     if type(message) is InstrumentRules:  # Said again and again, for late hearers.
         learn_rules(desk, message.instruments)
-        return Step(desk)
+        return _shown(desk, message)
+    if isinstance(message, BookDepth | Trade):
+        return _shown(desk, message)
     if type(message) is Woken and message.name == "tick" and is_quiet(desk, now_ns, message.due_ns):
         return Step(desk, (Wake("tick", now_ns + schedule.TICK_NS), *_looks(desk)))
     turn, first = Turn(desk, now_ns), desk.head + 1
@@ -160,6 +173,10 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     persist = (Persist(tuple(turn.facts), first),) if turn.facts else ()
     answers = tuple(Answer(answer.request_id, answer) for answer in turn.answers)
     return Step(desk, (*persist, *turn.asks, *answers, *said, *effects))
+
+
+def _shown(desk: Desk, seen: BookTop | BookDepth | Trade | InstrumentRules) -> Step[Desk]:
+    return Step(desk, (ShowMarket(seen),) if desk.setup.is_paper else ())
 
 
 def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0912 - one line each
@@ -203,7 +220,10 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
         case Started():
             begin(turn)
             return (Wake("tick", turn.now_ns), *_looks(desk))
-        case BookTop() | InstrumentRules() | CaughtUp() | RequestExpired() | StreamGap():
+        case (
+            BookTop() | BookDepth() | Trade() | TradesGap() | InstrumentRules() | CaughtUp()
+            | RequestExpired() | StreamGap()
+        ):  # fmt: skip
             pass
         case _:
             take_answer(turn, message, _postings_of_fill, _postings_of_opening)
@@ -342,27 +362,17 @@ class Performer:
     def kill_by_signal(self) -> None:
         """Take SIGUSR2 for a kill; the file stops what is about to be sent this moment."""
         made_ns = self._kill_file.make()
-        self._deliver(
-            SetTradingState(
-                command_id=CommandId(f"signal-{made_ns}"),
-                state=TradingState.KILLED,
-                by="SIGUSR2",
-                reason="the signal SIGUSR2",
-            )
-        )
+        self._kill(f"signal-{made_ns}", "SIGUSR2", "the signal SIGUSR2")
 
     def _look_for_kill(self) -> None:
         """Turn a new `run/KILL` into a command; its time of change makes it one command."""
         made_ns = self._kill_file.look()
         if made_ns is not None:
-            self._deliver(
-                SetTradingState(
-                    command_id=CommandId(f"kill-file-{made_ns}"),
-                    state=TradingState.KILLED,
-                    by=KILL_FILE,
-                    reason=f"the file {KILL_FILE} was made",
-                )
-            )
+            self._kill(f"kill-file-{made_ns}", KILL_FILE, f"the file {KILL_FILE} was made")
+
+    def _kill(self, command: str, by: str, reason: str) -> None:
+        killed, command_id = TradingState.KILLED, CommandId(command)
+        self._deliver(SetTradingState(command_id=command_id, state=killed, by=by, reason=reason))
 
     def _look_at_gates(self) -> None:
         if (seen := self._gates()) is not None:
@@ -375,21 +385,8 @@ def actor(desk: Desk, perform: Callable[[Struct], None], read_facts: FactReader)
         name="execution",
         state=desk,
         handle=handle,
-        hears=(
-            Hears(source="market_data", topic="mark."),
-            Hears(source="market_data", topic="rules"),
-        ),
-        receives=(
-            ApprovedOrder,
-            RefuseIntent,
-            SetTradingState,
-            SetPause,
-            CancelIntent,
-            Record,
-            ResolveOrder,
-            TightenLimit,
-            SetRiskMode,
-        ),
+        hears=(*(PAPER if desk.setup.is_paper else (MARK,)), RULES),
+        receives=get_args(Request),
         needs=("market_data", "risk_gate"),
         watches=("control",),
         perform=perform,

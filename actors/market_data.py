@@ -291,7 +291,7 @@ def actor(
 ) -> Actor[State]:
     """Return market_data for `pairs`; `start` begins the feed's effects.
 
-    `has_depth`: whether the strategy wants BookDepth of them.
+    `has_depth`: whether anybody wants BookDepth of them.
     """
 
     def perform(effect: Struct) -> None:
@@ -343,7 +343,8 @@ async def _follow(config: Config, hear: Hear) -> None:
             hear=hear,
         )
         feeds.append(feed)
-        has_depth = find(config.strategy.name).WANTS_DEPTH
+        # The paper exchange fills orders from the levels that the market shows.
+        has_depth = find(config.strategy.name).WANTS_DEPTH or config.is_paper
         return actor(config.pairs, feed.start, has_depth=has_depth)
 
     place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)

@@ -2,7 +2,7 @@
 
 `btcbot up` holds a start to all of them. Execution looks again while it lives (`withdrawn`) and
 holds every order to what it saw last, so that an arming which is taken back stops the next order.
-Sandbox needs no arming: its orders cannot leave this machine.
+The other modes need no arming: their orders cannot leave this machine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -78,8 +78,7 @@ def settled(config: Config) -> Iterator[Gate]:
     if config.mode == "live":
         yield from of_live(config)
     else:
-        wanted = "this version trades in mode 'sandbox' or 'live'"
-        yield Gate("mode", config.mode == "sandbox", f"mode = {config.mode!r}", wanted)
+        yield Gate("mode", is_open=True, found=f"mode = {config.mode!r}", wanted="not 'live'")
 
 
 def of_live(config: Config) -> Iterator[Gate]:
@@ -136,7 +135,18 @@ def headline(config: Config, gates: Sequence[Gate]) -> str:
     told = "; ".join(f"{g.code} {'ok' if g.is_open else 'NO'}: {g.found}" for g in gates)
     if shut:
         return f"BLOCKED by {', '.join(shut)} [{told}]"
-    return f"ARMED: orders go to {config.addresses.rest} [{told}]"
+    return f"ARMED: orders go to {_whither(config)} [{told}]"
+
+
+def _whither(config: Config) -> str:
+    """Return where orders go, in words for people."""
+    match config.mode:
+        case "paper":
+            return f"a simulated account, at the prices of {config.addresses.rest}"
+        case "dry_run":
+            return f"nobody: each is recorded, at the prices of {config.addresses.rest}"
+        case _:
+            return config.addresses.rest
 
 
 def withdrawn(config: Config) -> tuple[str, ...]:

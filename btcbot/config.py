@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from btcbot.catalog.bounds import DAY_S, CaptureBounds
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED, FeeRates, default_fees
 from btcbot.domain.money import Bps
+from btcbot.domain.words import PAPER_MODES
 from btcbot.layers import (
     ConfigError,
     Layer,
@@ -33,7 +35,7 @@ from btcbot.layers import (
 )
 from btcbot.orders.bounds import OrderBounds
 from btcbot.risk.limits import RiskLimits
-from btcbot.sections import Agent, Dashboard, Exchange, Live, Log, Sandbox, Store, Strategy
+from btcbot.sections import Agent, Dashboard, Exchange, Live, Log, Paper, Sandbox, Store, Strategy
 
 Mode = Literal["sandbox", "dry_run", "paper", "live"]
 
@@ -48,7 +50,7 @@ SPEED_MAX = 1_000
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that may be set, checked; paths are absolute."""
 
-    mode: Mode = "sandbox"  # Only sandbox trades in this version; the others refuse to start.
+    mode: Mode = "sandbox"  # Where prices come from, and where orders go; live wants arming.
     home: Path = HOME_DEFAULT  # Database, journals, sockets, logs; 0700.
     pairs: tuple[Pair, ...] = (Pair("BTCTRY"), Pair("ETHTRY"))  # What is traded.
     exchange: Exchange = Exchange()
@@ -59,6 +61,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     agent: Agent = Agent()
     capture: CaptureBounds = CaptureBounds()
     sandbox: Sandbox = Sandbox()
+    paper: Paper = field(default_factory=Paper)
     dashboard: Dashboard = Dashboard()
     store: Store = Store()
     log: Log = Log()
@@ -113,6 +116,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return Addresses(rest or BTCTURK.rest, graph or BTCTURK.graph, ws or BTCTURK.ws)
         rest = (rest or f"http://127.0.0.1:{self.sandbox.port}").rstrip("/")
         return Addresses(rest, graph or rest, ws or rest.replace("http", "ws", 1) + "/ws")
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether prices are the real exchange's, and the account is the model in execution."""
+        return self.mode in PAPER_MODES
 
     @property
     def owns_sandbox(self) -> bool:
@@ -249,6 +257,7 @@ def _problems(config: Config) -> Iterator[str]:
     yield from _problems_of_exchange(config.exchange, config.mode)
     yield from _problems_of_capture(config.capture)
     yield from _problems_of_sandbox(config)
+    yield from _problems_of_paper(config.paper.balances)
 
 
 def _problems_of_sandbox(config: Config) -> Iterator[str]:
@@ -263,6 +272,14 @@ def _problems_of_sandbox(config: Config) -> Iterator[str]:
         yield from fault_profile.problems("sandbox.faults", config.sandbox.faults)
     if config.sandbox.data is not None and not config.sandbox.data.is_file():
         yield f"sandbox.data = {str(config.sandbox.data)!r}: no such file"
+
+
+def _problems_of_paper(balances: Mapping[str, Decimal]) -> Iterator[str]:
+    for asset, amount in balances.items():
+        if not re.fullmatch(r"[A-Z0-9]{2,10}", asset):
+            yield f"paper.balances.{asset}: expected an asset's name, such as TRY or BTC"
+        elif amount < 0:
+            yield f"paper.balances.{asset} = {amount}: expected 0 or more"
 
 
 def _problems_of_capture(bounds: CaptureBounds) -> Iterator[str]:

@@ -6,7 +6,7 @@ for ours, so another one is refused until a person says that it is meant.
 
 import logging
 from hashlib import blake2b
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec import Struct, convert
 
@@ -22,6 +22,10 @@ from btcbot.store.writer import Writer
 
 log = logging.getLogger("btcbot.execution")
 OWN_SANDBOX: Final = "sandbox of this home"
+PAPER: Final = "paper exchange of this home"
+
+
+Keys: TypeAlias = tuple[Secret, Secret]  # Key and secret.
 
 
 class Identity(Struct, frozen=True):
@@ -32,12 +36,11 @@ class Identity(Struct, frozen=True):
 
 
 class Opened(Struct, frozen=True, kw_only=True):
-    """A verified journal, the desk that stands in it, and the key that signs."""
+    """A verified journal, the desk that stands in it, and the key that signs; paper needs none."""
 
     writer: Writer
     desk: Desk
-    key: Secret
-    secret: Secret
+    keys: Keys | None
 
 
 def open_desk(config: Config, now_ns: int) -> Opened:
@@ -46,12 +49,11 @@ def open_desk(config: Config, now_ns: int) -> Opened:
     Raises ConfigError where no restart would help (a damaged or foreign journal), SecretError for a
     key that may not be used.
     """
-    key_file, secret_file = config.key_files
-    key, secret = read_secret(key_file), read_secret(secret_file)
+    keys = keys_of(config)
     writer = open_journal(config)
     try:
         found = writer.reader.recover()
-        identity = identity_of(config, key)
+        identity = identity_of(config, keys)
         refuse_foreign(config, found, identity)
         tag = found.instance or instance_tag(f"{config.home}|{now_ns}")
         desk = desk_of(setup_of(config, tag, identity), found)
@@ -59,7 +61,7 @@ def open_desk(config: Config, now_ns: int) -> Opened:
         writer.close()
         raise
     writer.epoch = desk.epoch
-    return Opened(writer=writer, desk=desk, key=key, secret=secret)
+    return Opened(writer=writer, desk=desk, keys=keys)
 
 
 def open_journal(config: Config) -> Writer:
@@ -84,12 +86,23 @@ def open_journal(config: Config) -> Writer:
     return writer
 
 
-def identity_of(config: Config, key: Secret) -> Identity:
-    """Return whose account `key` opens, as far as that can be told without asking.
+def keys_of(config: Config) -> Keys | None:
+    """Return the key and its secret; None where orders go to no exchange. Raises SecretError."""
+    if config.is_paper:
+        return None
+    key_file, secret_file = config.key_files
+    return read_secret(key_file), read_secret(secret_file)
 
-    Our own sandbox is one exchange whatever its port: its accounts lie in this home.
+
+def identity_of(config: Config, keys: Keys | None) -> Identity:
+    """Return whose account `keys` open, as far as that can be told without asking.
+
+    Our own sandbox is one exchange whatever its port: its accounts lie in this home. So does the
+    one account of the paper exchange, which knows no key.
     """
-    digest = blake2b(key.reveal().encode(), digest_size=8, person=b"btcbot-account")
+    if keys is None:
+        return Identity(PAPER, "paper")
+    digest = blake2b(keys[0].reveal().encode(), digest_size=8, person=b"btcbot-account")
     exchange = OWN_SANDBOX if config.owns_sandbox else config.addresses.rest
     return Identity(exchange, digest.hexdigest())
 

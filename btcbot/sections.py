@@ -54,6 +54,14 @@ class Sandbox(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     faults: str = ""  # What goes wrong: calm, flaky, hostile, maintenance, or a file's full path.
 
 
+class Paper(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The simulated account of the modes paper and dry_run, at the prices of the real exchange."""
+
+    # What it holds on a home's first start; after that the account's own file counts.
+    balances: dict[str, Decimal] = field(default_factory=lambda: {"TRY": Decimal(100_000)})
+    latency_ms: Annotated[int, Meta(ge=0, le=5_000)] = 25  # A request's way to it; back the same.
+
+
 class Dashboard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The web page: read-only, on 127.0.0.1."""
 

@@ -42,6 +42,7 @@ from btcbot.domain.venue import (
     ReadOpenOrders,
     ReadOrder,
     ReadTime,
+    ShowMarket,
     Submit,
     Submitted,
     TimeRead,
@@ -137,6 +138,8 @@ class BtcturkVenue:
                 self._read("balances", reads.balances(priority_of(effect.is_settling)))
             case ReadTime():
                 self._read("clock", self._time())
+            case ShowMarket():
+                raise AssertionError("an exchange knows its own market")
             case _:
                 assert_never(effect)
 

@@ -22,8 +22,7 @@ def show(options: Options) -> None:
     An account is a fingerprint of its API key and the exchange's address; the key is not shown.
     Exit 7: they are not the same, and execution would refuse to start.
     """
-    from btcbot.opening import identity_of
-    from btcbot.secret import read_secret
+    from btcbot.opening import identity_of, keys_of
     from btcbot.store.database import StoreError, open_reader
     from btcbot.store.reader import Reader
 
@@ -32,7 +31,7 @@ def show(options: Options) -> None:
         bound = Reader(open_reader(config.database)).bound()
     except StoreError as error:
         stop(exits.NOT_RUNNING, f"btcbot: {error}")
-    now = identity_of(config, read_secret(config.key_files[0]))
+    now = identity_of(config, keys_of(config))
     journal = {"exchange": bound.exchange, "account": bound.account} if bound else None
     configured = {"exchange": now.exchange, "account": now.account}
     options.show(
@@ -54,14 +53,13 @@ def move(options: Options, *, reason: str, yes: bool) -> None:
     these books: take another --home for that. Exit 75: execution lives; exit 6: orders are live.
     """
     from btcbot.domain.facts import AccountBound
-    from btcbot.opening import identity_of, open_journal
+    from btcbot.opening import identity_of, keys_of, open_journal
     from btcbot.orders.lifecycle import is_terminal
-    from btcbot.secret import read_secret
     from bus.standby import take
     from bus.zeromq import Locked
 
     config = options.load().config
-    now = identity_of(config, read_secret(config.key_files[0]))
+    now = identity_of(config, keys_of(config))
     if not config.database.exists():
         stop(exits.NOT_RUNNING, f"btcbot: {config.database}: no database yet; nothing to move")
     if not yes:

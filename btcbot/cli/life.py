@@ -1,6 +1,7 @@
 """A life of execution, from the wait for its place to its end; a panic lives the same one."""
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine
@@ -14,11 +15,16 @@ from btcbot.btcturk.hear import Hear
 from btcbot.btcturk.venue import BtcturkVenue
 from btcbot.catalog.capture import capturing
 from btcbot.config import Config
+from btcbot.domain.ids import Asset
 from btcbot.domain.messages import DiskSeen
 from btcbot.killfile import KillFile
-from btcbot.opening import open_desk
+from btcbot.layers import ConfigError
+from btcbot.opening import Opened, open_desk
 from btcbot.orders.state import Desk
 from btcbot.secret import leaks
+from btcbot.simulation.paper import PaperVenue
+from btcbot.simulation.statefile import StateError, StateFile
+from btcbot.simulation.venue import Latency
 from btcbot.store.disk import MIB, Disk
 from btcbot.store.keeper import Copies, Keeper
 from bus.actor import Actor, Deliver
@@ -26,6 +32,8 @@ from bus.clock import SystemClock
 from bus.runtime import PeersView, Place, run_on_loop, serve
 from bus.standby import take
 
+log = logging.getLogger("btcbot.execution")
+MILLISECOND_NS, SECOND_NS = 1_000_000, 1_000_000_000
 Company: TypeAlias = Callable[[Desk, Deliver], Coroutine[Any, Any, None]]
 
 
@@ -58,19 +66,12 @@ async def _trade(config: Config, company: Company | None, hear: Hear) -> None:
     room = disk.look()
     opened = open_desk(config, clock.now_ns())
     writer, desk, kill_file = opened.writer, opened.desk, config.run / "KILL"
-    venues: list[BtcturkVenue] = []
+    venues: list[BtcturkVenue | PaperVenue] = []
     keepers: list[Keeper] = []
     beside: list[asyncio.Task[None]] = []
 
     def make(deliver: Deliver, _peers: PeersView) -> Actor[Desk]:
-        venue = BtcturkVenue(
-            addresses=(config.addresses.rest, config.addresses.ws),
-            credentials=(opened.key.reveal(), opened.secret.reveal()),
-            deliver=deliver,
-            kill_file=kill_file,
-            clock=clock,
-            hear=hear,
-        )
+        venue = venue_of(config, opened, deliver, hear)
         venues.append(venue)
         loop = asyncio.get_running_loop()
         keeper = Keeper(
@@ -103,6 +104,60 @@ async def _trade(config: Config, company: Company | None, hear: Hear) -> None:
         for keeper in keepers:
             keeper.close()
         writer.close()
+
+
+def venue_of(
+    config: Config, opened: Opened, deliver: Deliver, hear: Hear
+) -> BtcturkVenue | PaperVenue:
+    """Return where orders go: to the exchange, or to the model of one in this process.
+
+    Raises ConfigError where the model's account cannot be gone on with.
+    """
+    clock = SystemClock()
+    if opened.keys is None:
+        return paper_of(config, deliver, clock)
+    key, secret = opened.keys
+    return BtcturkVenue(
+        addresses=(config.addresses.rest, config.addresses.ws),
+        credentials=(key.reveal(), secret.reveal()),
+        deliver=deliver,
+        kill_file=config.run / "KILL",
+        clock=clock,
+        hear=hear,
+    )
+
+
+def paper_of(config: Config, deliver: Deliver, clock: SystemClock) -> PaperVenue:
+    """Return the paper exchange on the running event loop. Raises ConfigError."""
+    loop = asyncio.get_running_loop()
+    way_ns = config.paper.latency_ms * MILLISECOND_NS
+
+    def call_at(at_ns: int, call: Callable[[], None]) -> None:
+        loop.call_later(max(at_ns - clock.now_ns(), 0) / SECOND_NS, _or_end, call)
+
+    try:
+        venue = PaperVenue(
+            StateFile(config.home / "paper"),
+            {Asset(asset): amount for asset, amount in config.paper.balances.items()},
+            {quote: config.fees(quote) for quote in (Asset("TRY"), Asset("USDT"))},
+            Latency(submit_ns=way_ns, cancel_ns=way_ns, read_ns=way_ns),
+            now=clock.now_ns,
+            call_at=call_at,
+            deliver=deliver,
+        )
+    except StateError as error:
+        raise ConfigError(str(error)) from None
+    loop.call_soon(venue.open)
+    return venue
+
+
+def _or_end(call: Callable[[], None]) -> None:
+    """Call; an exchange that breaks ends the process, where asyncio would only log it."""
+    try:
+        call()
+    except Exception:
+        log.exception("paper_exchange_failed")
+        raise SystemExit(1) from None
 
 
 def disk_of(config: Config) -> Disk:

@@ -10,7 +10,14 @@ from typing import Protocol
 from msgspec import Struct
 
 from btcbot.domain.ids import ClientOrderId, IntentId, OrderId, Pair, TradeId
-from btcbot.domain.messages import AssetBalance, Message
+from btcbot.domain.messages import (
+    AssetBalance,
+    BookDepth,
+    BookTop,
+    InstrumentRules,
+    Message,
+    Trade,
+)
 from btcbot.domain.money import ZERO, Amount, Notional, Price, Quantity
 from btcbot.domain.words import Side
 
@@ -116,8 +123,15 @@ class ReadTime(Struct, frozen=True):
     """Measure the exchange's clock against ours."""
 
 
+class ShowMarket(Struct, frozen=True):
+    """Show a paper exchange what the market just did; a real one knows, and is never told."""
+
+    seen: BookTop | BookDepth | Trade | InstrumentRules
+
+
 VenueEffect = (
-    Submit
+    ShowMarket
+    | Submit
     | Cancel
     | ReadOrder
     | ReadOpenOrders

@@ -1,6 +1,7 @@
 """The closed vocabularies: every enumeration that crosses the bus."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Side(StrEnum):
@@ -49,6 +50,10 @@ class FeedStatus(StrEnum):
 class CandleSource(StrEnum):
     LIVE = "live"  # Made from the trades that market_data heard.
     BACKFILL = "backfill"  # Read from the exchange's charts: for the time we did not listen.
+
+
+# In these the exchange is the model in execution's own process, at the real exchange's prices.
+PAPER_MODES: Final = ("paper", "dry_run")
 
 
 class SocketStatus(StrEnum):
@@ -106,6 +111,7 @@ class Rule(StrEnum):
     CLOCK = "clock"  # The exchange's clock is not known well enough to sign.
     NO_CONNECTION = "no_connection"  # No idle connection to the exchange.
     NOT_ARMED = "not_armed"  # A gate of live trading is shut; which, the detail says by code.
+    DRY_RUN = "dry_run"  # Mode dry_run: it would have been sent; nothing is.
 
 
 class RiskMode(StrEnum):

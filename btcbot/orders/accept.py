@@ -155,6 +155,11 @@ def _arming(desk: Desk, _request: ApprovedOrder, _now_ns: int) -> Refusal:
     return Rule.NOT_ARMED, f"shut: {', '.join(desk.shut_gates)}"
 
 
+def _dry_run(desk: Desk, _request: ApprovedOrder, _now_ns: int) -> Refusal:
+    """Let nothing go, last of all: what is refused by this is what would have been sent."""
+    return (Rule.DRY_RUN, "it would be sent") if desk.setup.mode == "dry_run" else None
+
+
 def _trading_state(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
     if desk.trading not in (TradingState.LIVE, TradingState.REDUCE):
         return Rule.TRADING_STATE, f"{desk.trading}: {desk.trading_reason}"
@@ -389,4 +394,5 @@ _RULES: tuple[Callable[[Desk, ApprovedOrder, int], Refusal], ...] = (
     _price,
     _size,
     _funds,
+    _dry_run,
 )

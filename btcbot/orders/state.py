@@ -26,7 +26,7 @@ from btcbot.domain.messages import (
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.tightening import tightest
 from btcbot.domain.venue import TimeRead, VenueOrder
-from btcbot.domain.words import OrderState, Side, TradingState
+from btcbot.domain.words import PAPER_MODES, OrderState, Side, TradingState
 from btcbot.orders.bounds import OrderBounds
 
 K = TypeVar("K")
@@ -130,6 +130,11 @@ class Setup(Struct, frozen=True, kw_only=True):
     needs_risk_gate: bool = True
     exchange: str = ""  # Which exchange, and whose account there; empty: a simulated one.
     account: str = ""
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether the exchange is the model in our own process, shown the live market."""
+        return self.mode in PAPER_MODES
 
 
 class GateLimits(Struct, frozen=True, kw_only=True):

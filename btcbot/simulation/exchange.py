@@ -65,16 +65,22 @@ class Exchange:
         The delays: until a cancel takes effect; until own trades, and until new orders, are seen
         by those who ask for lists.
         """
-        self.markets = {rules.pair: Market(rules) for rules in instruments}
+        self.markets: dict[Pair, Market] = {}
         self.account = Account(balances, fees)
-        for market in self.markets.values():
-            self.account.balance(market.rules.base)
-            self.account.balance(market.rules.quote)
+        for rules in instruments:
+            self.list_pair(rules)
         self.events: list[Event] = []
         self._cancel_delay_ns = cancel_delay_ns
         self._trades_delay_ns = trades_delay_ns
         self._lists_delay_ns = lists_delay_ns
         self._canceling: list[Order] = []
+
+    def list_pair(self, rules: Instrument) -> None:
+        """Trade a pair by `rules` from now on; orders that were taken stay as they are."""
+        market = self.markets.setdefault(rules.pair, Market(rules))
+        market.rules = rules
+        self.account.balance(rules.base)
+        self.account.balance(rules.quote)
 
     # --- the market moves ---------------------------------------------------------------------
 

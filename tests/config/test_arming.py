@@ -98,12 +98,20 @@ def test_the_kill_switch_is_a_gate(tmp_path: Path) -> None:
     assert refusals(list(settled(config(tmp_path)))) == []  # An actor restarts all the same.
 
 
-@pytest.mark.parametrize("mode", ["dry_run", "paper"])
-def test_a_mode_that_this_version_does_not_trade_in_is_refused(tmp_path: Path, mode: str) -> None:
-    [reason] = refusals(gates(config(tmp_path, mode=mode)))
+@pytest.mark.parametrize(
+    ("mode", "whither"),
+    [
+        ("paper", "a simulated account, at the prices of https://api.btcturk.com"),
+        ("dry_run", "nobody: each is recorded, at the prices of https://api.btcturk.com"),
+    ],
+)
+def test_what_can_reach_no_exchange_needs_no_arming_and_says_where_orders_go(
+    tmp_path: Path, mode: str, whither: str
+) -> None:
+    settings = config(tmp_path, mode=mode, live=Live())
 
-    assert reason == (f"mode: mode = '{mode}'; this version trades in mode 'sandbox' or 'live'")
-    assert withdrawn(config(tmp_path, mode=mode))[0] == "mode"
+    assert refusals(gates(settings)) == []
+    assert headline(settings, gates(settings)).startswith(f"ARMED: orders go to {whither} [")
 
 
 def test_the_headline_names_all_gates_and_which_are_shut(tmp_path: Path) -> None:

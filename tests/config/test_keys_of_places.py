@@ -1,26 +1,31 @@
 """Proofs that keys of files, ports, addresses and capture change what is opened and written."""
 
+import asyncio
 import io
 import json
 import logging
 import socket
+import time
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from actors import strategy
 from btcbot import logs
 from btcbot.cli import exits, fleet
-from btcbot.cli.life import disk_of
+from btcbot.cli.life import disk_of, paper_of
 from btcbot.cli.process import sandbox_of
 from btcbot.domain.ids import Asset
+from btcbot.domain.venue import BalancesRead, ReadBalances
 from btcbot.domain.words import Side
 from btcbot.opening import open_desk
 from btcbot.secret import SecretError, write_secret
 from btcbot.simulation.faults import PRESETS
 from btcbot.store.disk import MIB
 from btcbot.strategies import ema_cross, profit_aware
+from bus.clock import SystemClock
 from tests.builders import BTCTRY
 from tests.config.settled import configured
 from tests.simulation.test_exchange import exchange, limit
@@ -53,10 +58,43 @@ def test_the_key_is_read_from_the_files_that_are_set(tmp_path: Path) -> None:
     opened = open_desk(configured(**files, home=str(tmp_path)), NOW_NS)
     opened.writer.close()
 
-    assert (opened.key.reveal(), opened.secret.reveal()) == ("a-key-of-mine", SECRET)
+    assert opened.keys is not None
+    assert [secret.reveal() for secret in opened.keys] == ["a-key-of-mine", SECRET]
     for name in files:
         with pytest.raises(SecretError, match="no-such"):
             open_desk(configured(**{**files, name: "/tmp/no-such"}, home=str(tmp_path)), NOW_NS)
+
+
+def asked_of_paper(home: Path, **keys: object) -> tuple[dict[str, Decimal], float]:
+    """Return what a fresh paper account holds, and after how many seconds it said so."""
+    config = configured(mode="paper", home=str(home), **keys)
+
+    async def ask() -> tuple[dict[str, Decimal], float]:
+        heard: asyncio.Queue[Struct] = asyncio.Queue()
+        venue = paper_of(config, heard.put_nowait, SystemClock())
+        began = time.monotonic()
+        venue.start(ReadBalances())
+        while not isinstance(said := await heard.get(), BalancesRead):
+            pass
+        took_s = time.monotonic() - began
+        await venue.close()
+        return {str(row.asset): row.total for row in said.balances}, took_s
+
+    return asyncio.run(ask())
+
+
+def test_the_paper_account_is_the_one_that_is_set(tmp_path: Path) -> None:
+    set_to, _ = asked_of_paper(tmp_path / "a", paper__balances__TRY=250, paper__balances__BTC="0.5")
+    usual, _ = asked_of_paper(tmp_path / "b")
+
+    assert set_to == {"TRY": Decimal(250), "BTC": Decimal("0.5")}
+    assert usual == {"TRY": Decimal(100_000)}
+
+
+def test_latency_ms_is_how_long_a_paper_request_takes_each_way(tmp_path: Path) -> None:
+    _, took_s = asked_of_paper(tmp_path / "a", paper__latency_ms=150)
+
+    assert took_s >= 0.3
 
 
 def test_the_sandbox_is_run_with_the_keys_of_its_section(tmp_path: Path) -> None:

@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from actors import execution
 from actors.execution import LOOK_AT_GATES, Performer
-from btcbot.domain.venue import ArmingSeen, Cancel, Submit, VenueEffect
+from btcbot.domain.messages import BookDepth
+from btcbot.domain.venue import ArmingSeen, Cancel, ShowMarket, Submit, VenueEffect
 from btcbot.domain.words import Rule, TradingState
 from btcbot.store.writer import Writer
 from bus.actor import Woken
-from tests.orders.desks import Floor, intent, ready
+from tests import builders as make
+from tests.orders.desks import BTCTRY, Floor, intent, ready
 
 
 def live(**changes: Any) -> Floor:
@@ -118,3 +121,47 @@ def test_sandbox_needs_no_arming() -> None:
 
     assert floor.desk.shut_gates is None
     assert floor.approve(intent()).rule is None
+
+
+def test_a_dry_run_refuses_last_of_all_what_would_be_sent() -> None:
+    floor = ready(mode="dry_run")
+
+    would_go = floor.approve(intent(1))
+    too_much = floor.approve(intent(2, quantity="999"))
+
+    assert (would_go.rule, would_go.detail) == (Rule.DRY_RUN, "it would be sent")
+    assert too_much.rule not in (None, Rule.DRY_RUN)
+    assert sends(floor) == 0
+
+
+@pytest.mark.parametrize("mode", ["paper", "dry_run"])
+def test_the_paper_exchange_is_shown_what_the_market_does(mode: str) -> None:
+    floor = ready(mode=mode)
+    market = (
+        make.book_top(),
+        make.instrument_rules(),
+        BookDepth(pair=BTCTRY, bids=(), asks=(), confirmed_ns=1),
+    )
+
+    for seen in market:
+        floor.hear(seen)
+
+    assert [e.seen for e in floor.asked if isinstance(e, ShowMarket)][-3:] == list(market)
+
+
+def test_a_real_exchange_is_not_told_of_its_own_market() -> None:
+    floor = ready(mode="sandbox")
+    floor.hear(make.book_top())
+    floor.hear(make.instrument_rules())
+
+    assert not any(isinstance(effect, ShowMarket) for effect in floor.asked)
+
+
+def test_execution_hears_trades_and_depth_where_it_is_the_exchange_and_marks_elsewhere() -> None:
+    def topics(mode: str) -> set[str]:
+        floor = ready(mode=mode)
+        made = execution.actor(floor.desk, lambda _: None, floor.writer.reader.facts_after)
+        return {row.topic for row in made.hears}
+
+    assert topics("paper") == topics("dry_run") == {"top.", "depth.", "trade.", "rules"}
+    assert topics("sandbox") == topics("live") == {"mark.", "rules"}

@@ -21,6 +21,7 @@ from btcbot.store.writer import Writer
 from tests.store.facts import START_NS, commit, recorded, started, write
 
 SECRET = "c2VjcmV0IG9mIGEgdGVzdA=="
+KEYS = Secret("a key of some length"), Secret(SECRET)
 
 
 def config(home: Path, key: str = "the-first-key", url: str = "") -> Config:
@@ -90,7 +91,7 @@ def test_another_port_of_our_own_sandbox_is_the_same_exchange(tmp_path: Path) ->
     made = config(tmp_path / "home")
     other = Config(home=made.home, sandbox=type(made.sandbox)(port=12_345))
 
-    one, two = (identity_of(c, Secret("a key of some length")) for c in (made, other))
+    one, two = (identity_of(c, KEYS) for c in (made, other))
 
     assert one == two
 
