@@ -2,11 +2,14 @@
 
 from btcbot.domain.checks import check
 from btcbot.domain.control import CONTROL
+from btcbot.domain.decisions import DECISIONS
 from btcbot.domain.facts import FACTS
 from btcbot.domain.feed import FEED
 from btcbot.domain.messages import REQUESTS, STREAMS
 from btcbot.domain.venue import VENUE
 from bus.envelope import Codec
 
-CODEC = Codec(arrays=STREAMS, maps=(*REQUESTS, *FACTS, *FEED, *VENUE, *CONTROL), check=check)
+CODEC = Codec(
+    arrays=STREAMS, maps=(*REQUESTS, *DECISIONS, *FACTS, *FEED, *VENUE, *CONTROL), check=check
+)
 """Every message that actors exchange or hear from outside."""

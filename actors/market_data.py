@@ -16,6 +16,7 @@ from actors import CODEC
 from btcbot.btcturk.feed import BtcturkFeed
 from btcbot.btcturk.hear import Hear
 from btcbot.catalog.capture import capturing
+from btcbot.chosen import chosen_of
 from btcbot.config import Config
 from btcbot.domain.feed import (
     BookChange,
@@ -42,7 +43,6 @@ from btcbot.market.listing import Listing
 from btcbot.market.quotes import Quotes
 from btcbot.market.say import Again, Complain, Rejoins, Said, Say
 from btcbot.market.tape import Tape
-from btcbot.strategies.registry import find
 from bus.actor import (
     Actor,
     Deliver,
@@ -344,7 +344,8 @@ async def _follow(config: Config, hear: Hear) -> None:
         )
         feeds.append(feed)
         # The paper exchange fills orders from the levels that the market shows.
-        has_depth = find(config.strategy.name).WANTS_DEPTH or config.is_paper
+        wants_depth = any(s.WANTS_DEPTH for s in configured(config).strategies)
+        has_depth = wants_depth or config.is_paper
         return actor(config.pairs, feed.start, has_depth=has_depth)
 
     place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)

@@ -1,40 +1,55 @@
-"""Strategy: from prices and our own fills to wishes.
+"""Strategy: from prices, facts and the clock to intents, for every strategy on the account.
 
-Hears   BookTop on `top.`, BookDepth if it is wanted, InstrumentRules, FeedState, facts,
-        IntentVerdict
-Says    OrderIntent to risk_gate
-Never   orders: a wish is judged by risk_gate and again by execution
+Hears   BookTop on `top.`, BookDepth and Candle if they are wanted, InstrumentRules, FeedState,
+        facts, IntentVerdict, what the policy hears
+Says    OrderIntent to risk_gate, DecisionRecord, Record to execution
+Never   orders: an intent is judged by risk_gate and again by execution
 """
 
-from decimal import Decimal
-from typing import Any, assert_never
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, assert_never
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from actors import CODEC
+from btcbot.chosen import chosen_of
 from btcbot.config import Config
+from btcbot.domain.decisions import Trigger
 from btcbot.domain.facts import (
+    Balances,
     Fill,
+    Opening,
     OrderAbsent,
     OrderClosed,
     OrderNotSent,
     OrderRejected,
     OrderSubmitting,
     PauseChanged,
+    Recorded,
     TradingStateChanged,
 )
-from btcbot.domain.ids import IntentId, Pair, intent_id
+from btcbot.domain.ids import CommandId, Pair
+from btcbot.domain.instruments import FeeRates
 from btcbot.domain.messages import (
     BookDepth,
     BookTop,
+    Candle,
+    CommandDone,
     FeedState,
     InstrumentRules,
     IntentVerdict,
-    OrderIntent,
+    Record,
 )
-from btcbot.domain.words import FeedStatus, Side, TradingState
-from btcbot.strategies.contract import NO_HOLDING, Holding, MarketView, Strategy, Want, slot_of
-from btcbot.strategies.registry import find, parameters
+from btcbot.domain.policy import Policy
+from btcbot.domain.words import TradingState
+from btcbot.pipeline import book, clock, slots
+from btcbot.pipeline.registry import AnyStrategy, find, is_allocator, is_quoted
+from btcbot.pipeline.seats import Setup
+from btcbot.pipeline.state import USABLE, State, learn, opened
+from btcbot.pipeline.turn import Said, Wishes, turn
+from btcbot.portfolio.account import Wish
+from btcbot.portfolio.picture import Allocator
+from btcbot.strategies.contract import Strategy, Want
 from bus.actor import (
     Actor,
     Ask,
@@ -43,125 +58,196 @@ from bus.actor import (
     Hears,
     PeerBack,
     PeerLost,
+    Publish,
     RequestExpired,
     Started,
     Step,
+    Wake,
+    Woken,
 )
 from bus.runtime import PeersView, Place, run
 
 Inbox = (
-    BookTop | BookDepth | FeedState | IntentVerdict | Fill | OrderSubmitting | OrderClosed
-    | OrderRejected | OrderNotSent | OrderAbsent | InstrumentRules | TradingStateChanged
-    | PauseChanged | PeerLost | PeerBack | CaughtUp | RequestExpired | Started
+    BookTop | BookDepth | Candle | FeedState | IntentVerdict | Fill | Balances | Opening
+    | OrderSubmitting | OrderClosed | OrderRejected | OrderNotSent | OrderAbsent | Recorded
+    | InstrumentRules | TradingStateChanged | PauseChanged | PeerLost | PeerBack | CaughtUp
+    | RequestExpired | CommandDone | Woken | Started
 )  # fmt: skip
+Effects = tuple[Struct, ...]
 
-USABLE = (FeedStatus.LIVE, FeedStatus.FALLBACK)
-BACK_OFF_FIRST_NS, BACK_OFF_LAST_NS = 1_000_000_000, 60_000_000_000
-
-
-class Setup(Struct, frozen=True, kw_only=True):
-    """What does not change within a life. `interval_ns` 0: decide on every quote."""
-
-    name: str
-    params: Any
-    interval_ns: int = 250_000_000
+TICK_NS: Final = 1_000_000_000
+KEEP_NS: Final = 250_000_000  # Records wait so long: their commit must not stand before an order's.
 
 
-class State(Struct, kw_only=True):
-    """What the actor remembers; owned, changed in place."""
+class Hosted:
+    """The strategies by seat and the policy: code, which no state holds."""
 
-    setup: Setup
-    inner: Any  # The strategy's own state.
-    view: MarketView
-    epoch: int = 0
-    decisions: int = 0
-    decided_ns: dict[Pair, int] = field(default_factory=dict)
-    slots: dict[IntentId, str] = field(default_factory=dict)  # Wishes that are open or live.
-    refused: dict[str, tuple[int, int]] = field(default_factory=dict)  # Slot: not before, pause.
-    silent: tuple[str, ...] = ("market_data", "risk_gate", "execution")
-    feeds: dict[Pair, FeedStatus] = field(default_factory=dict)
-    trading: TradingState = TradingState.PAUSED  # Fail closed until execution says otherwise.
-    is_caught_up: bool = False
-    may_decide: bool = False
+    def __init__(
+        self, strategies: Sequence[AnyStrategy], setup: Setup, policy: Policy | None
+    ) -> None:
+        self.policy = policy
+        self.on_quotes: list[tuple[str, Strategy]] = []
+        self.by_clock: list[tuple[str, Allocator]] = []
+        for seat, strategy in zip(setup.seats, strategies, strict=True):
+            if is_allocator(strategy):
+                self.by_clock.append((seat.name, strategy))
+            elif is_quoted(strategy):
+                self.on_quotes.append((seat.name, strategy))
 
 
-def make_handle(strategy: Strategy) -> Any:  # noqa: ANN401 - a Handle over this State
-    """Return the pure `handle` of an actor that hosts `strategy`."""
-    decide = strategy.decide
+def make_handle(hosted: Hosted) -> Any:  # noqa: ANN401, C901 - a Handle over State
+    """Return the pure `handle` of an actor that hosts these strategies."""
+    on_quotes = [(name, strategy.decide) for name, strategy in hosted.on_quotes]
 
-    def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:
-        if type(message) is BookTop:
-            pair = message.pair
-            state.view.tops[pair] = message
-            setup = state.setup
-            if not state.may_decide or state.feeds.get(pair) not in USABLE:
-                return Step(state)
+    def handle(state: State, message: Any, now_ns: int) -> Step[State]:  # noqa: ANN401 - Inbox
+        if type(message) is not BookTop:
+            return Step(state, _hear(state, hosted, message, now_ns))
+        pair = message.pair
+        state.tops[pair] = message
+        if not state.may_decide or state.feeds.get(pair) not in USABLE:
+            return Step(state)
+        wanted: list[Wish] | None = None
+        for name, decide in on_quotes:
+            seat = state.seats[name]
+            setup = seat.setup
             if setup.interval_ns:
-                if now_ns - state.decided_ns.get(pair, 0) < setup.interval_ns:
-                    return Step(state)
-                state.decided_ns[pair] = now_ns
-            state.inner, wants = decide(state.inner, setup.params, state.view, message, now_ns)
-            return Step(state, _asks(state, wants, now_ns)) if wants else Step(state)
-        _note(state, message, now_ns)
-        state.may_decide = (
-            state.is_caught_up
-            and not state.silent
-            and state.trading in (TradingState.LIVE, TradingState.REDUCE)
+                if now_ns - seat.decided_ns.get(pair, 0) < setup.interval_ns:
+                    continue
+                seat.decided_ns[pair] = now_ns
+            seat.inner, wants = decide(seat.inner, setup.params, seat.view, message, now_ns)
+            if wants:
+                wanted = [*(wanted or ()), *(_wish(name, want) for want in wants)]
+        if wanted is None:
+            return Step(state)
+        asked = Wishes(tuple(wanted))
+        return Step(
+            state, _said(state, turn(state, hosted.policy, asked, Trigger.QUOTE, now_ns), now_ns)
         )
-        return Step(state)
 
     return handle
 
 
-def _asks(state: State, wants: tuple[Want, ...], now_ns: int) -> tuple[Ask, ...]:
-    """Turn wants into intents, for slots that are free and not resting after a refusal."""
+def _wish(name: str, want: Want) -> Wish:
+    return Wish(
+        strategy=name,
+        pair=want.pair,
+        side=want.side,
+        quantity=want.quantity,
+        limit_price=want.limit_price,
+        life_ns=want.life_ns,
+        reason=want.reason,
+    )
+
+
+def _said(state: State, said: Said, now_ns: int) -> Effects:
+    """Return the effects of a turn; the first record that waits starts the wait."""
+    asks = [Ask("risk_gate", intent, intent.intent_id) for intent in said.intents]
+    tells = [Publish(f"decision.{record.quote}", record) for record in said.records]
+    wakes = () if state.is_keeping or not state.unkept else (Wake("keep", now_ns + KEEP_NS),)
+    state.is_keeping = bool(state.unkept)
+    return (*asks, *said.effects, *tells, *wakes)
+
+
+def _hear(state: State, hosted: Hosted, message: Any, now_ns: int) -> Effects:  # noqa: ANN401
+    """Handle what is no quote."""
+    match message:
+        case Woken():
+            return _woken(state, hosted, message, now_ns)
+        case Started():
+            state.epoch = message.epoch
+            return (Wake("tick", now_ns + TICK_NS),) if hosted.by_clock else ()
+        case Fill():
+            return _filled(state, hosted, message, now_ns)
+        case _ if hosted.policy is not None and isinstance(message, hosted.policy.HEARS):
+            state.policy = hosted.policy.hear(state.policy, message, now_ns)
+        case _:
+            _note(state, message, now_ns)
+            state.may_decide = (
+                state.is_caught_up
+                and not state.silent
+                and state.trading in (TradingState.LIVE, TradingState.REDUCE)
+            )
+    return ()
+
+
+def _woken(state: State, hosted: Hosted, woken: Woken, now_ns: int) -> Effects:
+    if woken.name == "keep":
+        return _keep(state)
+    return (*_look(state, hosted, Trigger.CLOCK, now_ns), Wake("tick", now_ns + TICK_NS))
+
+
+def _look(state: State, hosted: Hosted, trigger: Trigger, now_ns: int) -> Effects:
+    """Let the strategies whose time has come look at the whole account."""
+    if not state.may_decide:
+        return ()
+    found = [
+        clock.look(state, state.seats[name], strategy, state.setup.universe.pairs.quote, now_ns)
+        for name, strategy in hosted.by_clock
+        if clock.is_time(state, state.seats[name], strategy, now_ns)
+    ]
+    asked = Wishes(
+        tuple(wish for one in found for wish in one.wishes),
+        tuple(idle for one in found for idle in one.idle),
+    )
+    if not asked.wishes and not asked.idle:
+        return ()
+    return _said(state, turn(state, hosted.policy, asked, trigger, now_ns), now_ns)
+
+
+def _filled(state: State, hosted: Hosted, fill: Fill, now_ns: int) -> Effects:
+    """Book a fill, and let the strategy it is of decide at once."""
+    seat = book.fill(state.books, state.seats, fill)
+    if seat is None or not state.may_decide:
+        return ()
+    state.looked_ns.pop(seat.setup.name, None)  # A strategy of the clock looks at its next tick.
+    top = state.tops.get(fill.pair)
+    strategy = next((s for name, s in hosted.on_quotes if name == seat.setup.name), None)
+    is_usable = top is not None and state.feeds.get(fill.pair) in USABLE
+    if strategy is None or top is None or not is_usable or not strategy.DECIDES_ON_FILLS:
+        return ()
+    seat.inner, wants = strategy.decide(seat.inner, seat.setup.params, seat.view, top, now_ns)
+    if not wants:
+        return ()
+    asked = Wishes(tuple(_wish(seat.setup.name, want) for want in wants))
+    return _said(state, turn(state, hosted.policy, asked, Trigger.FILL, now_ns), now_ns)
+
+
+def _keep(state: State) -> Effects:
+    """Ask execution to keep what waits: decisions to be explained, transfers to be booked."""
     asks = []
-    for leg, want in enumerate(wants):
-        slot = slot_of(state.setup.name, want.pair, want.side)
-        not_before, _ = state.refused.get(slot, (0, 0))
-        is_allowed = state.trading is TradingState.LIVE or want.side is Side.SELL
-        if slot in state.view.live or now_ns < not_before or not is_allowed:
-            continue
-        state.decisions += 1
-        intent = OrderIntent(
-            intent_id=intent_id(state.setup.name, state.epoch, state.decisions, leg),
-            strategy=state.setup.name,
-            slot=slot,
-            pair=want.pair,
-            side=want.side,
-            quantity=want.quantity,
-            limit_price=want.limit_price,
-            reason=want.reason,
-            seen_ns=state.view.tops[want.pair].confirmed_ns,
-            decided_ns=now_ns,
-            expires_ns=now_ns + want.life_ns,
-        )
-        state.view.live[slot] = want.side
-        state.slots[intent.intent_id] = slot
-        asks.append(Ask("risk_gate", intent, intent.intent_id))
+    for name, payload in state.unkept:
+        kind, _, key = name.partition(" ")
+        state.records += 1
+        command = CommandId(f"{slots.OWNER}-{state.epoch}-{state.records}")
+        record = Record(command_id=command, owner=slots.OWNER, kind=kind, key=key, payload=payload)
+        asks.append(Ask("execution", record, command))
+    state.unkept.clear()
+    state.is_keeping = False
     return tuple(asks)
 
 
 def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR0912 - one line each
     match message:
-        case Fill():
-            _hold(state, message)
         case FeedState():
             state.feeds[message.pair] = message.status
         case InstrumentRules():
-            state.view.rules = {rules.pair: rules for rules in message.instruments}
+            learn(state, message.instruments)
         case IntentVerdict():
             if message.rule is not None:
-                _refuse(state, message.intent_id, now_ns)
+                slots.refuse(state, message.intent_id, now_ns)
         case OrderSubmitting():
-            slot = message.intent.slot
-            state.slots[message.intent.intent_id] = slot
-            state.view.live[slot] = message.intent.side
+            book.rest(state.books, message.intent)
+            seat = state.seats.get(message.intent.strategy)
+            if seat is not None:
+                seat.view.live[message.intent.slot] = message.intent.side
         case OrderClosed() | OrderNotSent() | OrderAbsent():
-            slot = _free(state, message.intent_id)
-            state.refused.pop(slot, None)
+            state.refused.pop(slots.free(state, message.intent_id), None)
         case OrderRejected():
-            _refuse(state, message.intent_id, message.at_ns)  # Perhaps long ago: catching up.
+            slots.reject(state, message)
+        case Balances() | Opening():
+            book.state(state.books, message)
+        case Recorded():
+            slots.recall(state, message)
         case TradingStateChanged():
             state.trading = message.state
         case PeerLost():
@@ -170,92 +256,60 @@ def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR
             state.silent = tuple(name for name in state.silent if name != message.source)
         case CaughtUp():
             state.is_caught_up = True
-        case Started():
-            state.epoch = message.epoch
         case BookDepth():
-            state.view.depths[message.pair] = message
-        case BookTop() | PauseChanged() | RequestExpired():
+            for seat in state.seats.values():
+                seat.view.depths[message.pair] = message
+        case Candle():
+            clock.hear_candle(state, message)
+        case CommandDone() | PauseChanged() | RequestExpired():
             # Late is not refused: the bus goes on asking. Pauses are judged by execution.
             pass
+        case BookTop() | Fill() | Started() | Woken():
+            raise AssertionError(f"handled before: {message}")
         case _:
             assert_never(message)
 
 
-def _hold(state: State, fill: Fill) -> None:
-    """Fold a fill of ours into what is held; the average cost carries the fees of the buys."""
-    if fill.intent_id is None:
-        return
-    held = state.view.holdings.get(fill.pair, NO_HOLDING)
-    if fill.side is Side.BUY:
-        cost = held.quantity * held.average_cost + fill.quantity * fill.price + fill.fee + fill.tax
-        quantity = held.quantity + fill.quantity
-        state.view.holdings[fill.pair] = Holding(quantity, cost / quantity)
-    else:
-        quantity = max(held.quantity - fill.quantity, Decimal(0))
-        state.view.holdings[fill.pair] = Holding(quantity, held.average_cost)
-
-
-def _free(state: State, ended: IntentId) -> str:
-    """Forget a wish that ended; its slot is free unless another order stands in it."""
-    slot = state.slots.pop(ended, "")
-    if slot not in state.slots.values():
-        state.view.live.pop(slot, None)
-    return slot
-
-
-def _refuse(state: State, refused: IntentId, at_ns: int) -> None:
-    """Let a refused slot rest, twice as long each time, so that refusals do not flood the log."""
-    slot = _free(state, refused)
-    if slot:
-        _, pause = state.refused.get(slot, (0, BACK_OFF_FIRST_NS // 2))
-        pause = min(2 * pause, BACK_OFF_LAST_NS)
-        state.refused[slot] = (at_ns + pause, pause)
-
-
-def actor(setup: Setup, fees: dict[Pair, Any], strategy: Strategy | None = None) -> Actor[State]:
-    """Return the actor that hosts `strategy`, or the one of btcbot that `setup` names."""
-    strategy = strategy or find(setup.name)
-    view = MarketView(fees=fees)
-    state = State(setup=setup, inner=strategy.start(setup.params), view=view)
+def actor(
+    setup: Setup,
+    fees: Mapping[Pair, FeeRates],
+    strategies: Sequence[AnyStrategy] | None = None,
+    policy: Policy | None = None,
+) -> Actor[State]:
+    """Return the actor that hosts `strategies`, one a seat, or those that the seats name."""
+    chosen = [find(seat.uses) for seat in setup.seats] if strategies is None else strategies
+    state = opened(setup, chosen, fees)
+    state.policy = None if policy is None else policy.start()
+    wants_day = any(is_allocator(strategy) and strategy.WANTS_DAY for strategy in chosen)
+    wants_depth = any(strategy.WANTS_DEPTH for strategy in chosen)
     return Actor(
         name="strategy",
         state=state,
-        handle=make_handle(strategy),
+        handle=make_handle(Hosted(chosen, setup, policy)),
         hears=(
             Hears(source="market_data", topic="top."),
             Hears(source="market_data", topic="feed."),
             Hears(source="market_data", topic="rules"),
-            *((Hears(source="market_data", topic="depth."),) if strategy.WANTS_DEPTH else ()),
+            *((Hears(source="market_data", topic="depth."),) if wants_depth else ()),
+            *((Hears(source="market_data", topic="candle.", conflate=False),) if wants_day else ()),
             Hears(source="execution", topic="fact", conflate=False),
         ),
         facts=(
-            Fill,
-            OrderSubmitting,
-            OrderClosed,
-            OrderRejected,
-            OrderNotSent,
-            OrderAbsent,
-            TradingStateChanged,
-            PauseChanged,
+            Fill, Balances, Opening, OrderSubmitting, OrderClosed, OrderRejected, OrderNotSent,
+            OrderAbsent, Recorded, TradingStateChanged, PauseChanged,
         ),
-        asks=("risk_gate",),
+        asks=("risk_gate", "execution"),
         needs=("market_data", "risk_gate", "execution"),
-    )
-
-
-def setup_of(config: Config) -> Setup:
-    """Return the configured strategy with its parameters. Raises StrategyError."""
-    strategy = find(config.strategy.name)
-    is_sandbox = config.mode == "sandbox"
-    params = parameters(strategy, config.strategy.params, is_sandbox=is_sandbox)
-    return Setup(name=config.strategy.name, params=params)
+    )  # fmt: skip
 
 
 def main(config: Config) -> None:
-    """Decide until SIGTERM."""
+    """Decide until SIGTERM. Raises StrategyError."""
+    chosen = chosen_of(config)
 
     def make(_deliver: Deliver, _peers: PeersView) -> Actor[State]:
-        return actor(setup_of(config), {pair: config.fees_of(pair) for pair in config.pairs})
+        fees = {pair: config.fees_of(pair) for pair in config.pairs}
+        return actor(chosen.setup, fees, chosen.strategies)
 
     run(
         make,

@@ -27,7 +27,11 @@ from btcbot.orders.accept import live_orders
 from btcbot.orders.bounds import OrderBounds
 from btcbot.orders.recovery import desk_of
 from btcbot.orders.state import GateLimits, Setup
+from btcbot.pipeline.seats import SeatSetup, alone
+from btcbot.pipeline.seats import Setup as StrategySetup
+from btcbot.portfolio.budget import PlanLimits
 from btcbot.risk.limits import RiskLimits
+from btcbot.sections import Plan as PlanCaps
 from btcbot.simulation.defaults import START_PRICES
 from btcbot.simulation.exchange import Exchange
 from btcbot.simulation.feed import SimulatedFeed
@@ -65,6 +69,15 @@ class Plan(Struct, frozen=True, kw_only=True):
     latency: Latency = Latency()
     interval_ns: int = 250_000_000  # Between two decisions; 0: on every quote.
     has_codec: bool = False
+    seats: tuple[SeatSetup, ...] = ()  # Several strategies; else `strategy` alone.
+    caps: PlanLimits = PlanCaps()
+    hosted: tuple[Any, ...] = ()  # The strategies of the seats, where btcbot has none of the name.
+
+    @property
+    def setup(self) -> StrategySetup:
+        """The seats of the strategy actor."""
+        one = alone(self.strategy, self.params, self.interval_ns)
+        return msgspec.structs.replace(one, seats=self.seats or one.seats, limits=self.caps)
 
     @property
     def instrument(self) -> Instrument:
@@ -73,7 +86,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def digest(self) -> str:
         """A hash over everything that decides the result; the codec must not."""
-        parts = msgspec.structs.replace(self, has_codec=False)
+        parts = msgspec.structs.replace(self, has_codec=False, hosted=())
         return _hash(msgspec.json.encode(parts, enc_hook=str, order="deterministic"))
 
 
@@ -171,10 +184,7 @@ class Stage:
                 return accounting.actor()
             case _:
                 assert name == "strategy", f"a backtest has no {name}"
-                setup = strategy.Setup(
-                    name=plan.strategy, params=plan.params, interval_ns=plan.interval_ns
-                )
-                return strategy.actor(setup, rates)
+                return strategy.actor(plan.setup, rates, plan.hosted or None)
 
     def play(self, events: Iterable[Happening]) -> int:
         """Let every event happen at its time, then let open orders settle; return how many."""

@@ -35,7 +35,20 @@ from btcbot.layers import (
 )
 from btcbot.orders.bounds import OrderBounds
 from btcbot.risk.limits import RiskLimits
-from btcbot.sections import Agent, Dashboard, Exchange, Live, Log, Paper, Sandbox, Store, Strategy
+from btcbot.sections import (
+    Agent,
+    Dashboard,
+    Exchange,
+    Live,
+    Log,
+    Paper,
+    Plan,
+    Sandbox,
+    Seat,
+    Store,
+    Strategy,
+    Universe,
+)
 
 Mode = Literal["sandbox", "dry_run", "paper", "live"]
 
@@ -58,6 +71,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     risk: RiskLimits = RiskLimits()
     orders: OrderBounds = OrderBounds()
     strategy: Strategy = field(default_factory=Strategy)
+    strategies: dict[str, Seat] = field(default_factory=dict)  # Several: a table for each by name.
+    plan: Plan = Plan()
+    universe: Universe = Universe()
     agent: Agent = Agent()
     capture: CaptureBounds = CaptureBounds()
     sandbox: Sandbox = Sandbox()
@@ -298,13 +314,9 @@ def _problems_of_capture(bounds: CaptureBounds) -> Iterator[str]:
 
 def _problems_of_strategy(config: Config) -> Iterator[str]:
     # Imported where a person's configuration is judged: six of seven actors have no use for it.
-    from btcbot.strategies.registry import StrategyError, find, parameters  # noqa: PLC0415
+    from btcbot.chosen import problems  # noqa: PLC0415
 
-    try:
-        strategy = find(config.strategy.name)
-        parameters(strategy, config.strategy.params, is_sandbox=config.mode == "sandbox")
-    except StrategyError as error:
-        yield str(error)
+    yield from problems(config.strategy, config.strategies, is_sandbox=config.mode == "sandbox")
 
 
 def _problems_of_pairs(pairs: Sequence[Pair]) -> Iterator[str]:

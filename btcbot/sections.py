@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
+from btcbot.domain.ids import Asset, Pair
+from btcbot.portfolio.bounds import check_amounts
+from btcbot.portfolio.budget import PlanLimits
+from btcbot.portfolio.universe import PairRules, UniverseRules
 from btcbot.simulation import defaults
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -36,6 +41,50 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: str = "profit_aware"  # One of btcbot/strategies/.
     params: dict[str, Any] = field(default_factory=dict)  # A table: [strategy.params].
+
+
+class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of several strategies on the account: a table [strategies.NAME]."""
+
+    uses: str  # A strategy of btcbot, or the absolute path of a file of yours that ends in .py.
+    weight: Annotated[int, Meta(ge=0, le=1_000_000)] = 100  # Its part of the capital.
+    interval_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 250  # Between two decisions of a pair.
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+class Plan(PlanLimits, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Caps of what is ordered at one time, each in the quote asset. A cap of zero means zero."""
+
+    cash_reserve: Decimal = Decimal(1_000)  # Never spent.
+    use_share: Decimal = Decimal(1)  # Of what lies above the reserve, at one time.
+    fee_buffer_bps: Decimal = Decimal(20)  # Kept for fees beside each buy; the taker's at least.
+    position_max: Decimal = Decimal(20_000)  # Held and being bought, of one pair.
+    exposure_max: Decimal = Decimal(50_000)  # Held and being bought, of all pairs.
+    cycle_max: Decimal = Decimal(10_000)  # Bought at one time. Sells are not counted.
+    order_max: Decimal = Decimal(5_000)  # Of one order, buy or sell.
+    notional_min: Decimal = Decimal(10)  # Of one order; the exchange's own if that is more.
+    orders_max: Annotated[int, Meta(ge=0, le=100)] = 10  # At one time; sells come first.
+
+
+class Universe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which pairs a strategy may choose that looks at the whole account; others have `pairs`."""
+
+    quote: Asset = Asset("TRY")  # Its own account's; only these pairs are chosen from.
+    allow: tuple[Pair, ...] = ()  # Empty: every pair of `pairs`.
+    deny: tuple[Pair, ...] = ()  # Never.
+    stables: bool = False  # Whether pairs of two currencies (USDTTRY) are in.
+    spread_max_bps: Decimal = Decimal(200)  # Now, of the middle.
+    size: Annotated[int, Meta(ge=0, le=100)] = 20  # The best by spread, then by turnover.
+
+    @property
+    def rules(self) -> UniverseRules:
+        """The rules without memory. Raises ValueError."""
+        bare = PairRules(quote=self.quote, allow=self.allow, deny=self.deny)
+        pairs = replace(bare, stables=()) if self.stables else bare
+        return UniverseRules(pairs=pairs, spread_max_bps=self.spread_max_bps, size=self.size)
+
+    def __post_init__(self) -> None:
+        check_amounts(self)
 
 
 class Agent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -96,15 +96,15 @@ def command(  # noqa: PLR0913 - one parameter an option
 def _plan(config: Config, name: str, pair: str, chosen: "Chosen", *, has_codec: bool) -> "Plan":
     """Return what is to be run, by the configuration and the flags; exits 78 when it cannot be."""
     from btcbot import backtest
-    from btcbot.strategies.registry import StrategyError, find, parameters
+    from btcbot.chosen import chosen_for
+    from btcbot.pipeline.registry import StrategyError
 
     if pair not in DOCUMENTED and chosen.rules is None:
         known = ", ".join(DOCUMENTED)
         more = "or a pair whose rules the data set states"
         stop(exits.CONFIG, f"btcbot: no rules for --pair {pair!r}; allowed are {known}, {more}")
     try:
-        given = config.strategy.params if config.strategy.name == name else {}
-        params = parameters(find(name), given, is_sandbox=True)
+        runs = chosen_for(config, name)
     except StrategyError as error:
         stop(exits.CONFIG, f"btcbot: {error}")
     fees = {quote: config.fees(quote) for quote in (Asset("TRY"), Asset("USDT"))}
@@ -113,7 +113,10 @@ def _plan(config: Config, name: str, pair: str, chosen: "Chosen", *, has_codec: 
         fees[rules.quote] = chosen.fees
     return backtest.Plan(
         strategy=name,
-        params=params,
+        params=None if len(runs.setup.seats) > 1 else runs.setup.seats[0].params,
+        seats=runs.setup.seats,
+        hosted=runs.strategies,
+        caps=config.plan,
         pair=Pair(pair),
         rules=chosen.rules,
         limits=config.risk,

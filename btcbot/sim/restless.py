@@ -13,10 +13,11 @@ from msgspec import Struct
 from btcbot.domain.messages import BookTop
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.words import Side
-from btcbot.strategies.contract import NO_HOLDING, NO_WANTS, MarketView, Want, slot_of
+from btcbot.strategies.contract import NO_HOLDING, NO_WANTS, MarketView, Want
 
 NAME = "restless"
 WANTS_DEPTH = False
+DECIDES_ON_FILLS = False
 SECOND_NS: Final = 1_000_000_000
 FAR: Final = Decimal(-80) / 10_000
 
@@ -52,7 +53,7 @@ def decide(
     if rules is None or draw[0] < 30:
         return state, NO_WANTS
     side = Side.SELL if held > 0 and draw[1] < 140 else Side.BUY
-    if slot_of(NAME, top.pair, side) in view.live:
+    if view.is_busy(top.pair, side):
         return state, NO_WANTS
     reach = Decimal(draw[2] - 128) / 40_000  # Up to 32 bps before or behind the touch.
     if draw[5] < 64:

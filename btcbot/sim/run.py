@@ -20,6 +20,7 @@ from msgspec import Struct
 from btcbot.domain.words import TradingState
 from btcbot.orders.commands import STOPPED
 from btcbot.orders.recovery import desk_of
+from btcbot.sim import restless
 from btcbot.sim.faults import scheduled
 from btcbot.sim.loop import VirtualLoop
 from btcbot.sim.plan import Plan
@@ -149,10 +150,10 @@ def _judge_hearers(world: World) -> None:
     booked = {a: row.booked for a, row in bus.state("accounting").accounts.items() if row.booked}
     if booked != {asset: total for asset, total in desk.ledger.items() if total}:
         world.watch.broken("I10", f"accounting has {booked}, the books say {desk.ledger}")
-    view, gate = bus.state("strategy"), bus.state("risk_gate")
+    seats, gate = bus.state("strategy").seats, bus.state("risk_gate")
     for pair in desk.setup.pairs:
         ours = desk.positions.get(pair, Decimal(0))
-        wanted = view.view.holdings.get(pair, NO_HOLDING).quantity
+        wanted = seats[restless.NAME].view.holdings.get(pair, NO_HOLDING).quantity
         if wanted != ours or gate.held.get(pair, Decimal(0)) != ours:
             said = f"strategy says {wanted}, risk_gate {gate.held.get(pair)}"
             world.watch.broken("I10", f"{pair}: held are {ours}; {said}")

@@ -8,6 +8,7 @@ from btcbot.domain.ids import Asset, Pair, instance_tag
 from btcbot.domain.instruments import default_fees
 from btcbot.orders.bounds import OrderBounds
 from btcbot.orders.state import GateLimits, Setup
+from btcbot.portfolio.budget import PlanLimits
 from btcbot.risk.limits import RiskLimits
 from btcbot.sim import restless
 
@@ -33,6 +34,12 @@ LOOSE: Final = RiskLimits(
     turnover_per_day_max_try=MANY, fees_per_day_max_try=MANY, daily_loss_max_try=MANY,
     weekly_loss_max_try=MANY, drawdown_max_try=MANY, spread_max_bps=Decimal(20_000),
     price_collar_bps=Decimal(9_000), book_age_max_ms=5_000,
+)  # fmt: skip
+# The plan lets everything pass that there is cash for: what is judged here comes after it.
+WIDE: Final = PlanLimits(
+    cash_reserve=Decimal(0), fee_buffer_bps=Decimal(0), position_max=Decimal(10**9),
+    exposure_max=Decimal(10**9), cycle_max=Decimal(10**9), order_max=Decimal(10**9),
+    notional_min=Decimal(0), orders_max=100,
 )  # fmt: skip
 GREEDY: Final = restless.Settings(notional_max=Decimal(900))
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors import CODEC, accounting, execution, market_data, risk_gate, strategy
 from btcbot.btcturk.feed import BtcturkFeed
@@ -26,6 +27,7 @@ from btcbot.domain.instruments import default_fees
 from btcbot.domain.messages import STREAMS, BookTop, CommandDone
 from btcbot.orders.recovery import desk_of
 from btcbot.orders.state import Desk, Setup
+from btcbot.pipeline.seats import alone
 from btcbot.sim import restless
 from btcbot.sim.host import KEYS, PAIRS, SECRET, Host
 from btcbot.sim.loop import SECOND_NS, VirtualLoop
@@ -52,6 +54,7 @@ from btcbot.sim.setup import (
     PROCESSES,
     RESTART_S,
     TAG,
+    WIDE,
     setup_of,
 )
 from btcbot.sim.watch import Watch
@@ -159,8 +162,8 @@ class World:
                 actor = accounting.actor()
             case _:
                 params = GREEDY if self.plan.loose_gate else restless.Settings()
-                setup = strategy.Setup(name=restless.NAME, params=params)
-                actor = strategy.actor(setup, fees, restless)
+                setup = replace(alone(restless.NAME, params), limits=WIDE)
+                actor = strategy.actor(setup, fees, (restless,))
         self.bus.start(self._guarded(actor))
         self.wake()
 

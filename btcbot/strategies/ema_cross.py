@@ -12,10 +12,11 @@ from btcbot.domain.ids import Pair
 from btcbot.domain.messages import BookTop
 from btcbot.domain.money import BPS_IN_ONE, ZERO, Quantity
 from btcbot.domain.words import Side
-from btcbot.strategies.contract import NO_WANTS, MarketView, Want, amount_in, slot_of
+from btcbot.strategies.contract import NO_WANTS, MarketView, Want, amount_in
 
 NAME: Final = "ema_cross"
 WANTS_DEPTH: Final = False
+DECIDES_ON_FILLS: Final = False  # A mean moves once a quote.
 
 
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,7 +86,7 @@ def decide(
 
 def _cross(params: Params, view: MarketView, top: BookTop, side: Side) -> tuple[Want, ...]:
     rules = view.rules.get(top.pair)
-    if rules is None or slot_of(NAME, top.pair, side) in view.live:
+    if rules is None or view.is_busy(top.pair, side):
         return NO_WANTS
     reach = Decimal(params.cross_bps) / BPS_IN_ONE
     if side is Side.BUY:

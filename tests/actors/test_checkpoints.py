@@ -43,13 +43,13 @@ def test_a_state_is_bytes_and_comes_back_as_it_was(played: Stage, name: str) -> 
 
     frame = msgspec.msgpack.encode(state)
 
-    if name == "strategy":  # Of its own parts only the strategy it hosts knows the types.
+    if name == "strategy":  # Of its own parts only the strategies it hosts know the types.
         found = msgspec.msgpack.decode(frame, type=type(state))
-        setup, inner = state.setup, state.inner
-        found.setup = msgspec.structs.replace(
-            setup, params=msgspec.convert(found.setup.params, type(setup.params))
-        )
-        found.inner = msgspec.convert(found.inner, type(inner))
+        found.setup = state.setup
+        for seat_name, seat in state.seats.items():
+            found.seats[seat_name].setup = seat.setup
+            read = found.seats[seat_name].inner
+            found.seats[seat_name].inner = msgspec.convert(read, type(seat.inner))
     else:
         found = msgspec.msgpack.decode(frame, type=type(state))
     assert found == state

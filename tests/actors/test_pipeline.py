@@ -81,12 +81,14 @@ def assert_all_agree(played: Stage) -> None:
     assert booked == sorted(trade.id for trade in exchange.trades(now_ns, 0))
     assert not bus.state("execution").live
     assert not bus.state("risk_gate").exposure.orders
-    assert not bus.state("strategy").view.live
+    seat = bus.state("strategy").seats["profit_aware"]
+    assert not seat.view.live
+    assert not bus.state("strategy").books.live
     totals = {asset: balance.total for asset, balance in exchange.balances().items()}
     account = bus.heard(AccountSnapshot)[-1]
     assert {row.asset: row.total for row in account.balances} == totals
     [position] = account.positions
-    assert bus.state("strategy").view.holdings[BTCTRY].quantity == position.quantity
+    assert seat.view.holdings[BTCTRY].quantity == position.quantity
     assert bus.state("risk_gate").held.get(BTCTRY, 0) == position.quantity
 
 

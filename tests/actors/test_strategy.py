@@ -1,7 +1,6 @@
 """The strategy actor on the bus: when it wishes, when it must not, and what a wish occupies."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -15,18 +14,24 @@ from btcbot.domain.facts import Fact, Fill
 from btcbot.domain.messages import BookTop, OrderIntent, Scope
 from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
 from btcbot.ledger.positions import Holding, book
+from btcbot.pipeline.seats import Setup, alone
 from btcbot.strategies import profit_aware
 from btcbot.strategies.contract import NO_HOLDING, MarketView, Strategy, Want
-from bus.actor import Ask, CaughtUp, PeerBack, RequestExpired
+from bus.actor import Ask, CaughtUp, PeerBack, Publish, RequestExpired, Wake
 from tests import builders as make
 from tests.builders import BTCTRY, ETHTRY, FEES, SECOND_NS, START_NS
 from tests.hosting import Mischief, Peer, WireBus, fold
 
 # Wants to buy on every quote while it holds less than 2,000 TRY; sells with a profit of 0.3 %.
 EAGER: Final = profit_aware.Params(
-    warm_up_s=0, entry_dip_bps=0, rest_s=0, life_s=60, position_notional_max=Decimal(2_000)
+    warm_up_s=0,
+    entry_dip_bps=0,
+    rest_s=0,
+    sell_share=1,
+    life_s=60,
+    position_notional_max=Decimal(2_000),
 )
-SETUP: Final = strategy.Setup(name="profit_aware", params=EAGER, interval_ns=0)
+SETUP: Final = alone("profit_aware", EAGER, interval_ns=0)
 PEERS: Final = ("market_data", "risk_gate", "execution")
 BUY_SLOT, SELL_SLOT = "profit_aware:BTCTRY:buy", "profit_aware:BTCTRY:sell"
 
@@ -36,6 +41,7 @@ class Greedy:
 
     NAME = "profit_aware"
     WANTS_DEPTH = False
+    DECIDES_ON_FILLS = False
     Params: type[Struct] = profit_aware.Params
 
     def start(self, _params: Any) -> None:
@@ -61,13 +67,12 @@ class Room:
         self.gate = Peer("risk_gate", (OrderIntent,))
         for peer in (Peer("market_data", ()), self.gate, Peer("execution", ())):
             self.bus.start(peer.actor)
+        self.bus.say_fact(make.balances(TRY=100_000, BTC=1))
         self.begin()
 
-    def begin(self, setup: strategy.Setup = SETUP, hosts: Strategy | None = None) -> None:
+    def begin(self, setup: Setup = SETUP, hosts: Strategy | None = None) -> None:
         """Begin a life of the strategy, and let it hear what the market says every second."""
-        actor = strategy.actor(setup, FEES)
-        handle = strategy.make_handle(hosts) if hosts else actor.handle
-        self.bus.start(replace(actor, handle=handle))
+        self.bus.start(strategy.actor(setup, FEES, (hosts,) if hosts else None))
         self.bus.publish("market_data", "rules", make.instrument_rules())
         self.feed(FeedStatus.LIVE)
 
@@ -125,6 +130,7 @@ NEEDED: Final[dict[str, Struct]] = {
     **{peer: PeerBack(source=peer, epoch=1, pid=1) for peer in PEERS},
     "every fact": CaughtUp(head=1),
     "the trading state": make.trading(),
+    "the balances": make.balances(TRY=100_000),
     "the rules": make.instrument_rules(),
     "the feed's state": make.feed_state(),
     "a price": make.book_top(),
@@ -132,16 +138,18 @@ NEEDED: Final[dict[str, Struct]] = {
 
 
 def test_it_wishes_once_it_knows_everything_it_needs() -> None:
-    [asked] = fold(strategy.actor(SETUP, FEES), NEEDED.values())
+    said = fold(strategy.actor(SETUP, FEES), NEEDED.values())
 
-    assert isinstance(asked, Ask)
+    assert [type(effect) for effect in said] == [Ask, Publish, Wake]
 
 
 @pytest.mark.parametrize("missing", NEEDED)
 def test_it_wishes_nothing_while_it_does_not_know(missing: str) -> None:
     heard = [message for name, message in NEEDED.items() if name != missing]
 
-    assert not fold(strategy.actor(SETUP, FEES), heard)
+    assert not [
+        effect for effect in fold(strategy.actor(SETUP, FEES), heard) if type(effect) is Ask
+    ]
 
 
 @pytest.mark.parametrize("status", [FeedStatus.STARTING, FeedStatus.STALE, FeedStatus.DOWN])
@@ -201,7 +209,7 @@ def test_it_only_sells_in_reduce(room: Room) -> None:
     assert not room.wishes
 
     room.bus.say_fact(make.fill(make.intent(), price=2_000_000))
-    sell = room.wish()
+    [sell] = room.wishes
     assert (sell.side, sell.slot, sell.quantity) == (Side.SELL, SELL_SLOT, Decimal("0.001"))
 
 
@@ -222,15 +230,17 @@ def test_it_wishes_nothing_while_its_slot_is_asked_for_or_live(room: Room) -> No
 
 def test_a_strategy_that_wants_ever_more_gets_one_wish_a_slot(room: Room) -> None:
     room.begin(hosts=Greedy())
+    room.bus.say_fact(make.fill(make.intent()))
 
     room.quote()
     room.quote()
 
-    assert [wish.slot for wish in room.wishes] == [BUY_SLOT, SELL_SLOT]
+    assert [wish.slot for wish in room.wishes] == [SELL_SLOT, BUY_SLOT]
 
 
 def test_in_reduce_the_wishes_to_buy_of_a_strategy_are_dropped(room: Room) -> None:
     room.begin(hosts=Greedy())
+    room.bus.say_fact(make.fill(make.intent()))
     room.bus.say_fact(make.trading(TradingState.REDUCE))
 
     room.quote()
@@ -308,7 +318,7 @@ def test_a_refusal_of_one_side_lets_the_other_side_go(room: Room) -> None:
 
     room.bus.say_fact(make.fill(make.intent(), price=2_000_000))
 
-    assert room.wish().side is Side.SELL
+    assert room.wishes[-1].side is Side.SELL
 
 
 def test_a_refusal_leaves_the_slot_to_the_order_that_lives_in_it(room: Room) -> None:
@@ -342,7 +352,7 @@ def test_a_wish_nobody_answered_is_asked_of_the_next_life_of_the_gate(room: Room
 
 
 def test_two_quotes_within_the_interval_are_one_decision(room: Room) -> None:
-    room.begin(strategy.Setup(name="profit_aware", params=EAGER, interval_ns=SECOND_NS))
+    room.begin(alone("profit_aware", EAGER, interval_ns=SECOND_NS))
     wish = room.wish()
     room.bus.say_fact(make.submitting(wish))
     room.bus.say_fact(make.closed(wish))
@@ -361,7 +371,7 @@ def test_the_average_cost_carries_the_fees_of_the_buys(room: Room) -> None:
     sell = make.intent(2, side=Side.SELL)
     room.bus.say_fact(make.fill(sell, 3, quantity="0.5", price=300, fee=9))
 
-    held = room.bus.state("strategy").view.holdings[BTCTRY]
+    held = room.bus.state("strategy").seats["profit_aware"].view.holdings[BTCTRY]
 
     assert (held.quantity, held.average_cost) == (Decimal("1.5"), 152)
 
@@ -369,28 +379,28 @@ def test_the_average_cost_carries_the_fees_of_the_buys(room: Room) -> None:
 def test_what_a_person_traded_is_not_its_own(room: Room) -> None:
     room.bus.say_fact(make.fill(make.intent(), intent_id=None, client_order_id=None))
 
-    assert not room.bus.state("strategy").view.holdings
+    assert not room.bus.state("strategy").seats["profit_aware"].view.holdings
 
 
 def test_a_new_life_holds_what_the_last_one_held_and_respects_its_orders(room: Room) -> None:
     wish = room.wish()
     done = make.intent(2, slot="profit_aware:BTCTRY:sell", side=Side.SELL)
     room.bus.say_fact(make.submitting(wish))
-    room.bus.say_fact(make.fill(wish, 1, quantity="0.0001", price=2_400_000, fee=1))
+    room.bus.say_fact(make.fill(wish, 1, quantity="0.0001", price=2_500_000, fee=1))
     room.bus.say_fact(make.submitting(done))
     room.bus.say_fact(make.fill(done, 2, quantity="0.00005", price=2_500_000, fee=1))
     room.bus.say_fact(make.closed(done))
-    before = room.bus.state("strategy").view.holdings
+    before = room.bus.state("strategy").seats["profit_aware"].view.holdings
 
     room.bus.crash("strategy")
     room.begin()
 
-    assert room.bus.state("strategy").view.holdings == before
-    sell = room.wish()
-    assert sell.side is Side.SELL
+    assert room.bus.state("strategy").seats["profit_aware"].view.holdings == before
+    room.quote(bid=2_600_000, ask=2_600_010)
+    room.quote(bid=2_600_000, ask=2_600_010)
+    [_, sell] = room.wishes
+    assert (sell.side, sell.quantity) == (Side.SELL, Decimal("0.00005"))
     assert sell.intent_id != wish.intent_id
-    room.quote()
-    assert room.wishes == [wish, sell]
 
 
 def test_rejections_of_long_ago_do_not_make_a_new_life_rest(room: Room) -> None:
@@ -469,6 +479,6 @@ def test_it_holds_what_accounting_books(rows: list[tuple[Side, Decimal, Decimal,
     for one in fills:
         booked = book(booked, one).holding
 
-    held = actor.state.view.holdings.get(BTCTRY, NO_HOLDING)
+    held = actor.state.seats["profit_aware"].view.holdings.get(BTCTRY, NO_HOLDING)
     assert held.quantity == booked.quantity
     assert not held.quantity or abs(held.average_cost - booked.average_cost) < Decimal("1e-7")

@@ -149,7 +149,7 @@ def test_the_codec_is_really_used_when_it_is_on(tmp_path: Path) -> None:
         stage = Stage(plan(has_codec=has_codec), first.at_ns)
         stage.play(events(path))
         [said] = [feed.quotes.top for feed in stage.bus.state("market_data").feeds.values()]
-        heard = stage.bus.state("strategy").view.tops[said.pair]
+        heard = stage.bus.state("strategy").tops[said.pair]
 
         assert heard == said
         assert (heard is said) is not has_codec  # Bytes make a copy.

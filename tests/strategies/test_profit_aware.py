@@ -11,14 +11,14 @@ from btcbot.domain.instruments import FEES_TRY
 from btcbot.domain.messages import BookTop
 from btcbot.domain.money import BPS_IN_ONE
 from btcbot.domain.words import Side
-from btcbot.strategies.contract import Holding, MarketView, Want
-from btcbot.strategies.profit_aware import Params, State, decide, gain, start
+from btcbot.strategies.contract import Holding, MarketView, Want, gain
+from btcbot.strategies.profit_aware import Params, State, decide, start
 from tests.strategies.views import BTCTRY, RULES, SECOND, START_NS, top, view
 
 PARAMS = Params(
     order_notional=Decimal(1_000), position_notional_max=Decimal(3_000), entry_dip_bps=50.0,
     profit_bps=20.0, stop_loss_bps=100.0, anchor_s=1_000_000 / 12, warm_up_s=10.0, cross_bps=10.0,
-    rest_s=5.0,
+    rest_s=5.0, sell_share=1.0,
 )  # fmt: skip
 CALM = top("1000000", "1000000")
 DIP = top("994900", "995000")  # 50.5 bps under.

@@ -29,5 +29,6 @@ def view(quantity: str = "0", cost: str = "0", *live: str, **more: Any) -> Marke
     holdings = {BTCTRY: Holding(Decimal(quantity), Decimal(cost))} if Decimal(quantity) else {}
     made = MarketView(rules={BTCTRY: RULES}, fees={BTCTRY: FEES_TRY}, holdings=holdings)
     name = more.pop("name", "profit_aware")
+    made.strategy = name
     made.live = {f"{name}:BTCTRY:{side}": Side(side) for side in live}
     return made

@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from btcbot.domain.ids import Pair
 from btcbot.domain.words import Side
+from btcbot.pipeline.registry import STRATEGIES, StrategyError, find, parameters
 from btcbot.strategies import ema_cross, profit_aware
 from btcbot.strategies.contract import slot_of
-from btcbot.strategies.registry import STRATEGIES, StrategyError, find, parameters
 
 
 def params(strategy: Any, given: dict[str, Any], *, is_sandbox: bool = False) -> Struct:
@@ -29,10 +29,10 @@ def test_every_strategy_keeps_the_contract(name: str) -> None:
 
 
 def test_an_unknown_strategy_is_refused_with_what_there_is_and_a_suggestion() -> None:
-    with pytest.raises(StrategyError, match="allowed are ema_cross, profit_aware") as refused:
+    with pytest.raises(StrategyError, match="allowed are ema_cross, mean_reversion") as refused:
         find("profit_awar")
     assert "did you mean 'profit_aware'?" in str(refused.value)
-    with pytest.raises(StrategyError, match=r"allowed are ema_cross, profit_aware$"):
+    with pytest.raises(StrategyError, match=r"profit_aware, sweep$"):
         find("xyzzy")
 
 

@@ -1,0 +1,1 @@
+"""Between a market event and an intent: strategies, plan, policy, guardrails. Pure."""
