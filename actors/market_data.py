@@ -16,7 +16,7 @@ from actors import CODEC
 from btcbot.btcturk.feed import BtcturkFeed
 from btcbot.btcturk.hear import Hear
 from btcbot.catalog.capture import capturing
-from btcbot.chosen import chosen_of
+from btcbot.chosen import configured
 from btcbot.config import Config
 from btcbot.domain.feed import (
     BookChange,

@@ -12,7 +12,7 @@ from typing import Any, Final, assert_never
 from msgspec import Struct
 
 from actors import CODEC
-from btcbot.chosen import chosen_of
+from btcbot.chosen import configured
 from btcbot.config import Config
 from btcbot.domain.decisions import Trigger
 from btcbot.domain.facts import (
@@ -304,8 +304,8 @@ def actor(
 
 
 def main(config: Config) -> None:
-    """Decide until SIGTERM. Raises StrategyError."""
-    chosen = chosen_of(config)
+    """Decide until SIGTERM. Raises ConfigError."""
+    chosen = configured(config)
 
     def make(_deliver: Deliver, _peers: PeersView) -> Actor[State]:
         fees = {pair: config.fees_of(pair) for pair in config.pairs}

@@ -30,6 +30,7 @@ from btcbot.orders.state import GateLimits, Setup
 from btcbot.pipeline.seats import SeatSetup, alone
 from btcbot.pipeline.seats import Setup as StrategySetup
 from btcbot.portfolio.budget import PlanLimits
+from btcbot.portfolio.universe import UniverseRules
 from btcbot.risk.limits import RiskLimits
 from btcbot.sections import Plan as PlanCaps
 from btcbot.simulation.defaults import START_PRICES
@@ -71,13 +72,16 @@ class Plan(Struct, frozen=True, kw_only=True):
     has_codec: bool = False
     seats: tuple[SeatSetup, ...] = ()  # Several strategies; else `strategy` alone.
     caps: PlanLimits = PlanCaps()
+    universe: UniverseRules = UniverseRules()
     hosted: tuple[Any, ...] = ()  # The strategies of the seats, where btcbot has none of the name.
 
     @property
     def setup(self) -> StrategySetup:
         """The seats of the strategy actor."""
         one = alone(self.strategy, self.params, self.interval_ns)
-        return msgspec.structs.replace(one, seats=self.seats or one.seats, limits=self.caps)
+        return msgspec.structs.replace(
+            one, seats=self.seats or one.seats, limits=self.caps, universe=self.universe
+        )
 
     @property
     def instrument(self) -> Instrument:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import Struct
 
+from btcbot.layers import ConfigError
 from btcbot.pipeline.registry import AnyStrategy, StrategyError, find, is_allocator, parameters
 from btcbot.pipeline.seats import SeatSetup, Setup
 from btcbot.portfolio.selection import SelectionRules
@@ -52,6 +53,14 @@ def chosen_of(config: Named) -> Chosen:
     """Return the strategies of `config` with their parameters. Raises StrategyError."""
     tables = seats_of(config.strategy, config.strategies)
     return _chosen(config, tables, is_sandbox=config.mode == "sandbox")
+
+
+def configured(config: Named) -> Chosen:
+    """Return the strategies of `config`; their files are run. Raises ConfigError."""
+    try:
+        return chosen_of(config)
+    except StrategyError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _chosen(

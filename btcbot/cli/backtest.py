@@ -117,6 +117,7 @@ def _plan(config: Config, name: str, pair: str, chosen: "Chosen", *, has_codec: 
         seats=runs.setup.seats,
         hosted=runs.strategies,
         caps=config.plan,
+        universe=config.universe.rules,
         pair=Pair(pair),
         rules=chosen.rules,
         limits=config.risk,
@@ -131,6 +132,7 @@ def _identity(plan: "Plan", data: str, factor: Decimal, timerange: str) -> dict[
     parts = {
         "strategy": plan.strategy,
         "params": msgspec.to_builtins(plan.params, enc_hook=str),
+        **_files(plan),
         "pair": plan.pair,
         "data": data,
         "timerange": timerange,
@@ -140,6 +142,14 @@ def _identity(plan: "Plan", data: str, factor: Decimal, timerange: str) -> dict[
     }
     run = hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
     return {"run": run, **parts}
+
+
+def _files(plan: "Plan") -> dict[str, str]:
+    """Return a hash over the strategies' own files, where there are any: their text decides too."""
+    texts = [Path(seat.uses).read_bytes() for seat in plan.seats if seat.uses.endswith(".py")]
+    if not texts:
+        return {}
+    return {"files": hashlib.blake2b(b"\0".join(texts), digest_size=16).hexdigest()}
 
 
 def _summary(plan: "Plan", result: "Result") -> dict[str, Any]:

@@ -127,7 +127,7 @@ def steps_of(found: Json, facts: list[Json]) -> list[Json]:
         (intent.get("seen_ns"), "market_data", "the price it was decided on was confirmed"),
         (found["decided_ns"], "strategy", f"decided: {intent.get('reason', '')}"),
         (found["approved_ns"], "risk_gate", "approved"),
-        *((fact["at_ns"], "execution", _told(fact)) for fact in facts),
+        *((fact["at_ns"], _teller(fact), _told(fact)) for fact in facts),
         *(
             (fact["fact"]["event_ns"], "exchange", f"executed trade {fact['fact']['trade_id']}")
             for fact in facts
@@ -144,8 +144,14 @@ def steps_of(found: Json, facts: list[Json]) -> list[Json]:
     return steps
 
 
+def _teller(fact: Json) -> str:
+    return "strategy" if fact["kind"] == "decision" else "execution"
+
+
 def _told(fact: Json) -> str:
     kept = {k: v for k, v in fact["fact"].items() if k not in UNTOLD and not k.endswith("_ns")}
+    if fact["kind"] == "decision":
+        kept["cuts"] = ", ".join(kept["cuts"])
     words = " ".join(f"{k}={v}" for k, v in kept.items() if v not in (None, "", False))
     return f"{fact['kind']} {words}".strip()
 

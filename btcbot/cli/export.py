@@ -28,14 +28,29 @@ COLUMNS: Final = {
         "intent_id", "strategy", "slot", "pair", "side", "quantity", "limit_price", "reason",
         "verdict", "rule", "detail", "client_order_id", "decided_ns", "judged_ns",
     ),
+    "decisions": (
+        "decision", "trigger", "quote", "inputs", "lines", "deploy", "spent", "policy", "unsaid",
+        "left_out", "at_ns",
+    ),
     "events": ("seq", "epoch", "kind", "at_ns", "fact"),
 }  # fmt: skip
 INTEGERS: Final = frozenset(
-    {"trade_id", "order_id", "ts_ns", "created_ns", "closed_ns", "decided_ns", "judged_ns"}
+    {
+        "unsaid",
+        "left_out",
+        "trade_id",
+        "order_id",
+        "ts_ns",
+        "created_ns",
+        "closed_ns",
+        "decided_ns",
+        "judged_ns",
+    }
     | {"seq", "epoch", "at_ns"}
 )
 AMOUNTS: Final = frozenset(
     {"quantity", "price", "fee", "tax", "limit_price", "filled", "average_price"}
+    | {"deploy", "spent"}
 )
 Row = dict[str, Any]
 
@@ -54,7 +69,7 @@ Row = dict[str, Any]
 )
 @common
 def command(options: Options, *, what: str, since: str, until: str, form: str) -> None:
-    """Print fills, orders, intents with their verdicts, or the whole log of events.
+    """Print fills, orders, intents with their verdicts, decisions, or the whole log of events.
 
     Amounts are strings of exact decimals, ids are integers, times are UTC nanoseconds. Fills are
     chosen by when they happened, all else by when it was written. Works without a running fleet;
@@ -86,6 +101,7 @@ def _rows(history: Any, what: str, start: int, end: int) -> Iterator[Row]:  # no
         "fills": history.fills,
         "orders": history.orders,
         "intents": history.intents,
+        "decisions": history.decisions,
         "events": history.events,
     }
     found: Iterator[Row] = choose[what](start, end)
@@ -123,7 +139,7 @@ def _print_parquet(columns: tuple[str, ...], rows: Iterator[Row]) -> None:
 
 def _cell(value: object) -> object:
     """Return a CSV cell: nothing for null, JSON for what has parts."""
-    return msgspec.json.encode(value).decode() if isinstance(value, dict) else value
+    return msgspec.json.encode(value).decode() if isinstance(value, dict | list) else value
 
 
 def _ns(flag: str, given: str) -> int:

@@ -16,11 +16,12 @@ COMMANDS = {
     "config": ("btcbot.cli.config", "Show, check and compare the configuration."),
     "data": ("btcbot.cli.data", "Keep recorded markets: fetch, import, list, verify."),
     "down": ("btcbot.cli.down", "Stop the fleet and wait until nothing is left of it."),
-    "export": ("btcbot.cli.export", "Export fills, orders, intents or events."),
+    "export": ("btcbot.cli.export", "Export fills, orders, intents, decisions or events."),
     "init": ("btcbot.cli.init", "Write a commented btcbot.toml and make the folders."),
     "record": ("btcbot.cli.record", "Keep what the exchange says in public; trade nothing."),
     "sandbox": ("btcbot.cli.sandbox", "Run an exchange on this machine: no money, no network."),
     "sim": ("btcbot.cli.sim", "Run the fleet against a failing world, from a seed."),
+    "strategy": ("btcbot.cli.strategy", "List, begin and check strategies."),
     "up": ("btcbot.cli.up", "Start the fleet under supervisord."),
     "version": ("btcbot.cli.version", "Print the versions."),
 }

@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from btcbot.arming import Gate, gates, headline
+from btcbot.chosen import configured
 from btcbot.cli import exits
 from btcbot.cli.common import Options, common, stop
 from btcbot.cli.fleet import (
@@ -47,6 +48,7 @@ def command(options: Options, *, detach: bool, seconds: float) -> None:
     found = gates(config, time.time_ns())
     say_armed(options, config, found)
     refuse_unarmed(found)
+    configured(config)  # A person's own strategy is run before anything starts.
     os.umask(0o077)
     make_folders(config)
     lock = take_lock(config)

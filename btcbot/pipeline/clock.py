@@ -9,7 +9,7 @@ from btcbot.domain.decisions import Why
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.messages import Candle
 from btcbot.domain.money import ZERO
-from btcbot.pipeline.book import account, parts
+from btcbot.pipeline.book import Market, account, parts
 from btcbot.pipeline.decision import Idleness
 from btcbot.pipeline.seats import Seat
 from btcbot.pipeline.state import State, market
@@ -33,9 +33,15 @@ def is_time(state: State, seat: Seat, strategy: Allocator, now_ns: int) -> bool:
 
 
 def look(state: State, seat: Seat, strategy: Allocator, quote: Asset, now_ns: int) -> Wishes:
-    """Let a seat look at its part of the account; its own state moves on."""
+    """Let a seat look at its part of the account; its own state moves on.
+
+    While no pair has a usable price there is nothing to look at, and it looks again at once.
+    """
+    here = market(state, quote)
+    if not here.middles:
+        return Wishes(())
     state.looked_ns[seat.setup.name] = now_ns
-    picture = _picture(state, seat, strategy, quote, now_ns)
+    picture = _picture(state, seat, strategy, here, now_ns)
     seat.inner, proposal = strategy.propose(seat.inner, seat.setup.params, picture, now_ns)
     name = seat.setup.name
     return Wishes(
@@ -59,8 +65,7 @@ def _memory(state: State, pair: Pair) -> Memory:
     return found
 
 
-def _picture(state: State, seat: Seat, strategy: Allocator, quote: Asset, now_ns: int) -> Picture:
-    here = market(state, quote)
+def _picture(state: State, seat: Seat, strategy: Allocator, here: Market, now_ns: int) -> Picture:
     seats = state.seats.values()
     whole = account(state.books, seats, here, now_ns)
     books = parts(state.books, seats, whole.lines)

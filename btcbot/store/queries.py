@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from btcbot.domain.facts import FACTS, Fact
+from btcbot.domain.decisions import DecisionRecord
+from btcbot.domain.facts import FACTS, Fact, Recorded
 from btcbot.domain.messages import OrderIntent
 from btcbot.domain.money import half_up, text
 from btcbot.store.database import open_reader
@@ -26,6 +27,7 @@ _FILL_COLUMNS: Final = (
     "trade_id", "order_id", "client_order_id", "intent_id", "pair", "side", "quantity", "price",
     "fee", "tax", "fee_asset", "ts_ns", "liquidity",
 )  # fmt: skip
+_DECISION: Final = ("strategy", "decision")
 _intent = msgspec.msgpack.Decoder(OrderIntent).decode
 _DECODERS = {
     str(kind.__struct_config__.tag): msgspec.msgpack.Decoder(kind).decode for kind in FACTS
@@ -91,6 +93,20 @@ class History:
             after = rows[-1]["seq"]
             yield from map(_event, rows)
 
+    def decisions(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[Row]:
+        """Yield each recorded decision of the strategies, oldest first, by when it was decided."""
+        query = (
+            "SELECT seq, epoch, kind, payload FROM events WHERE seq > ? AND kind = 'recorded'"
+            " ORDER BY seq LIMIT ?"
+        )
+        after = 0
+        while rows := list(self._reader.rows(query, (after, PAGE))):
+            after = rows[-1]["seq"]
+            for row in rows:
+                found = _decision(_DECODERS["recorded"](row["payload"]))
+                if found is not None and since_ns <= found["at_ns"] < until_ns:
+                    yield found
+
     def order(self, name: str) -> Row | None:
         """Return the order or refused intent of this client order id, exchange id or intent id."""
         is_number = name.isascii() and name.isdigit() and int(name) <= INT64_MAX
@@ -108,7 +124,8 @@ class History:
             " WHERE instr(payload, CAST(? AS BLOB)) > 0 ORDER BY seq",
             (intent_id,),
         )
-        return [row for row in map(_event, rows) if _is_about(row["fact"], intent_id)]
+        told = (_part_of_story(row, intent_id) for row in rows)
+        return [row for row in told if row is not None]
 
     def is_kill_complete(self) -> bool:
         """Return whether the bot is killed, or HALTED, and every order of it is proven closed."""
@@ -199,6 +216,30 @@ def _event(row: Row) -> Row:
     fields.pop("type")
     head = {"seq": row["seq"], "epoch": row["epoch"], "kind": row["kind"], "at_ns": at_ns}
     return {**head, "fact": fields}
+
+
+def _part_of_story(row: Row, intent_id: str) -> Row | None:
+    """Return what a row tells of an intent; None: it only names it."""
+    event = _event(row)
+    if row["kind"] != "recorded":
+        return event if _is_about(event["fact"], intent_id) else None
+    found = _decision(_DECODERS["recorded"](row["payload"]))
+    lines = [] if found is None else [x for x in found["lines"] if x["intent_id"] == intent_id]
+    if found is None or not lines:
+        return None
+    head = {name: found[name] for name in ("decision", "trigger", "inputs", "policy")}
+    line = {**lines[0], "cuts": [f"{c['why']}: {c['detail']}" for c in lines[0]["cuts"]]}
+    return {**event, "kind": "decision", "at_ns": found["at_ns"], "fact": {**head, **line}}
+
+
+def _decision(fact: Fact) -> Row | None:
+    """Return the decision that a record holds; None: it holds something else."""
+    if not isinstance(fact, Recorded) or (fact.owner, fact.kind) != _DECISION:
+        return None
+    record = msgspec.json.decode(fact.payload, type=DecisionRecord)
+    fields = _plain(msgspec.to_builtins(record, builtin_types=(Decimal,)))
+    fields.pop("type")
+    return dict(fields)
 
 
 def _is_about(fact: Row, intent_id: str) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from btcbot.cli import exits
+from btcbot.cli.strategy import template
 from tests.backtest.conftest import BTCBOT, Backtest
 from tests.backtest.tapes import (
     START_NS,
@@ -186,6 +187,36 @@ def test_an_unknown_strategy_ends_with_78(backtest: Backtest, tmp_path: Path) ->
 
     assert done.returncode == exits.CONFIG
     assert "did you mean 'profit_aware'?" in done.stderr
+
+
+def test_a_file_of_ones_own_is_run_and_its_text_is_a_part_of_the_runs_name(
+    backtest: Backtest, tmp_path: Path
+) -> None:
+    tape, mine = write(tmp_path / "tape.csv", quote_rows(seconds=120)), tmp_path / "mine.py"
+    mine.write_text(template("mine"), encoding="utf-8")
+    first = json.loads(backtest("-s", mine, "--data", tape, "--json").stdout)
+    mine.write_text(template("mine") + "# Changed.\n", encoding="utf-8")
+    other = json.loads(backtest("-s", mine, "--data", tape, "--json").stdout)
+
+    assert (first["orders"], first["fills"]) == (other["orders"], other["fills"])
+    assert first["orders"] > 0
+    assert first["run"] != other["run"]
+
+
+def test_all_that_the_configuration_names_runs_on_one_account(
+    backtest: Backtest, tmp_path: Path
+) -> None:
+    tape, out = write(tmp_path / "tape.csv", quote_rows(seconds=120)), tmp_path / "out"
+    (tmp_path / "more.toml").write_text(
+        '[strategies.one]\nuses = "profit_aware"\n[strategies.two]\nuses = "sweep"\n', "utf-8"
+    )
+
+    done = backtest(
+        "-s", "configured", "-c", tmp_path / "more.toml", "--data", tape, "--out", out, "--json"
+    )
+
+    assert done.returncode == exits.OK, done.stderr
+    assert {row["strategy"] for row in lines(out / "orders.jsonl")} == {"one", "two"}
 
 
 def test_a_failure_leaves_no_summary_and_an_earlier_run_as_it_was(

@@ -1,7 +1,6 @@
 """Every parameter of a strategy changes what it orders: one market, one value against another."""
 
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 import pytest
@@ -11,7 +10,9 @@ from btcbot import backtest
 from btcbot.domain.ids import Asset
 from btcbot.domain.instruments import FeeRates
 from btcbot.domain.money import Bps
-from btcbot.strategies import ema_cross, profit_aware
+from btcbot.portfolio import by_weights, cash_sweep
+from btcbot.strategies import ema_cross, mean_reversion, profit_aware
+from tests.builders import BTCTRY, ETHTRY
 from tests.stages import PLAN, market
 
 MARKET_S = 90
@@ -19,6 +20,7 @@ MARKET_S = 90
 FREE = {Asset("TRY"): FeeRates(maker_bps=Bps(Decimal(0)), taker_bps=Bps(Decimal(0)))}
 # A base on which each parameter matters on this market, and another value for each.
 PROFIT_AWARE = replace(profit_aware.DEMO, rest_s=0.0, profit_bps=8.0, stop_loss_bps=10.0)
+MEAN_REVERSION = replace(mean_reversion.DEMO, rest_s=0.0, stop_loss_bps=5.0)
 EMA_CROSS = ema_cross.Params(fast=3, slow=12, quantity=Decimal("0.0002"))
 OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "profit_aware": (
@@ -27,6 +29,28 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
             "order_notional": Decimal(200), "position_notional_max": Decimal(450),
             "entry_dip_bps": 6.0, "profit_bps": 60.0, "stop_loss_bps": 200.0, "anchor_s": 3.0,
             "warm_up_s": 60.0, "cross_bps": 50.0, "life_s": 1.0, "rest_s": 60.0,
+            "sell_share": 0.5, "spread_max_bps": 0.0,
+        },
+    ),
+    "mean_reversion": (
+        MEAN_REVERSION,
+        {
+            "order_notional": Decimal(200), "position_notional_max": Decimal(450),
+            "threshold_bps": 6.0, "stop_loss_bps": 200.0, "anchor_s": 3.0, "warm_up_s": 60.0,
+            "cross_bps": 50.0, "life_s": 1.0, "rest_s": 60.0, "spread_max_bps": 0.0,
+        },
+    ),
+    "portfolio": (
+        replace(by_weights.DEMO, offset_bps=Decimal(2), life_s=4),
+        {
+            "weights": {BTCTRY: Decimal("0.1"), ETHTRY: Decimal("0.9")}, "band": Decimal("0.9"),
+            "offset_bps": Decimal(3), "life_s": 8, "every_s": 60,
+        },
+    ),
+    "sweep": (
+        cash_sweep.Params(every_s=10, life_s=5, offset_bps=Decimal(1)),
+        {
+            "cash_target": Decimal(99_000), "offset_bps": Decimal(3), "life_s": 3, "every_s": 20,
         },
     ),
     "ema_cross": (
@@ -55,7 +79,6 @@ def test_each_parameter_changes_what_is_ordered(name: str, parameter: str) -> No
     assert ordered(name, replace(params, **{parameter: others[parameter]})) != usual
 
 
-@cache
 def ordered(name: str, params: Any) -> tuple[str, ...]:
     """Return every order of a backtest, with what became of it and when."""
     result, _ = backtest.run(

@@ -3,6 +3,9 @@
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
+
+from btcbot.domain.decisions import DecisionCut, DecisionLine, DecisionRecord, Trigger, Why
 from btcbot.domain.facts import (
     EpochStarted,
     Fact,
@@ -117,7 +120,27 @@ def story() -> list[Fact]:
         ),
         submitting(DOUBTFUL, at + 4 * SECOND),
         OrderUnknown(intent_id=DOUBTFUL, detail="HTTP 504", at_ns=at + 5 * SECOND),
+        Recorded(
+            owner="strategy", kind="decision", key="TRY", payload=msgspec.json.encode(decision()),
+            at_ns=at + 6 * SECOND, command_id=CommandId("strategy-1-1"),
+        ),
     ]  # fmt: skip
+
+
+def decision() -> DecisionRecord:
+    """Return the record of the decision that led to the intent that was refused."""
+    wish = intent(REFUSED)
+    line = DecisionLine(
+        strategy=wish.strategy, pair=wish.pair, side=wish.side, asked=wish.quantity,
+        limit_price=wish.limit_price, reason=wish.reason, ordered=wish.quantity,
+        cuts=(DecisionCut(Why.CASH, wish.quantity, "0.50; allowed 0.40 TRY"),), why=Why.CASH,
+        intent_id=REFUSED,
+    )  # fmt: skip
+    return DecisionRecord(
+        decision="1.1", trigger=Trigger.QUOTE, quote=TRY, inputs="0123456789abcdef", lines=(line,),
+        deploy=Decimal(1), spent=Decimal("0.4"), policy="", unsaid=2, left_out=0,
+        at_ns=wish.decided_ns,
+    )  # fmt: skip
 
 
 def killed(at_ns: int, *, is_complete: bool) -> list[Fact]:

@@ -31,7 +31,7 @@ def walk(
 COMMANDS = dict(pair for name, group in PROGRAMS.items() for pair in walk(group, (name,)))
 # Each reads the database that execution writes, and asks nobody.
 READERS = [
-    *(("btcbot", "export", what) for what in ("fills", "orders", "intents", "events")),
+    *(("btcbot", "export", what) for what in ("fills", "orders", "intents", "events", "decisions")),
     ("btcbot", "account", "show"),
     ("btcbot", "backup", "list"),
     ("btcbot-ctl", "orders", "list"),

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from actors import strategy
 from btcbot import logs
+from btcbot.chosen import chosen_of
 from btcbot.cli import exits, fleet
 from btcbot.cli.life import disk_of, paper_of
 from btcbot.cli.process import sandbox_of
@@ -139,10 +139,10 @@ def test_reserve_mb_is_the_room_that_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_strategy_and_its_parameters_are_those_that_are_set() -> None:
-    usual = strategy.setup_of(configured())
-    other = strategy.setup_of(
+    [usual] = chosen_of(configured()).setup.seats
+    [other] = chosen_of(
         configured(strategy__name="ema_cross", strategy__params__fast=3, strategy__params__slow=9)
-    )
+    ).setup.seats
 
     assert (usual.name, usual.params) == ("profit_aware", profit_aware.DEMO)
     assert other.name == "ema_cross"

@@ -104,6 +104,26 @@ def test_it_sells_by_what_is_left_after_all_fees(gain_bps: float, reason: str) -
         assert bid * Decimal("0.999") - 10 < want.limit_price <= bid * Decimal("0.999")
 
 
+def test_with_a_profit_it_sells_its_share_and_all_where_the_rest_would_be_dust() -> None:
+    quarter = replace(PARAMS, sell_share=0.25)
+    bid = top("1100000", "1100010")
+    [part] = wanted(view("0.001", "1000000"), bid, quarter, after_s=1)
+    [whole] = wanted(view("0.0002", "1000000"), bid, quarter, after_s=1)
+    assert (part.quantity, whole.quantity) == (Decimal("0.00025"), Decimal("0.0002"))
+
+
+def test_a_stop_loss_sells_everything_whatever_the_share() -> None:
+    quarter = replace(PARAMS, sell_share=0.25)
+    [want] = wanted(view(HELD, "1000000"), top("900000", "900010"), quarter, after_s=1)
+    assert want.quantity == Decimal(HELD)
+
+
+@pytest.mark.parametrize(("spread_max_bps", "buys"), [(1_000.0, True), (0.05, False)])
+def test_it_buys_within_its_spread_only(spread_max_bps: float, buys: bool) -> None:
+    params = replace(PARAMS, spread_max_bps=spread_max_bps)
+    assert bool(wanted(view(), DIP, params)) is buys
+
+
 def test_a_price_above_cost_that_only_pays_the_fee_is_no_profit() -> None:
     bid = top("1002000", "1002010")  # 20 bps over cost, and the fee takes 24.
     params = replace(PARAMS, profit_bps=0.0)
