@@ -24,6 +24,7 @@ from btcbot.domain.messages import ApprovedOrder, OrderIntent
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.recorded import Quoted
 from btcbot.domain.words import Side
+from btcbot.portfolio.budget import PlanLimits
 from btcbot.sim.setup import LOOSE
 from btcbot.store.writer import Writer
 from btcbot.strategies import ema_cross
@@ -118,6 +119,10 @@ def quotes_plan(*, has_codec: bool) -> backtest.Plan:
     """Return the run that is measured: every quote is decided on, and no limit is in the way."""
     return backtest.Plan(
         strategy="ema_cross",
+        caps=PlanLimits(
+            cash_reserve=Decimal(0), position_max=Decimal(10**9), exposure_max=Decimal(10**9),
+            cycle_max=Decimal(10**9), order_max=Decimal(10**9),
+        ),
         params=ema_cross.Params(fast=200, slow=1_000, quantity=Decimal("0.1")),
         pair=Pair("BTCTRY"),
         limits=replace(LOOSE, price_collar_bps=Decimal(100), book_age_max_ms=2_000),
