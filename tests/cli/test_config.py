@@ -22,12 +22,8 @@ def test_show_has_every_key_with_its_value_and_where_it_was_set(terminal: Termin
 
     shown = said(terminal, "show", "-c", str(path), BTCBOT__LOG__LEVEL="debug")
 
-<<<<<<< HEAD
-    free = {"strategy.params", "paper.balances"}  # Shown key by key.
+    free = {"strategy.params", "strategies", "paper.balances"}  # Shown key by key.
     assert shown["paper.balances.TRY"]["value"] == "100000"
-=======
-    free = {"strategy.params", "strategies"}
->>>>>>> 03805a6 (Check strategies for looking ahead, take a person's own file, and explain every decision)
     assert {leaf.key for leaf in leaves(Config)} - free <= shown.keys()
     assert shown["mode"] == {"value": "sandbox", "origin": "default", "over": []}
     assert shown["log.level"]["origin"] == "environment BTCBOT__LOG__LEVEL"
