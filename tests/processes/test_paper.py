@@ -62,8 +62,9 @@ def private_calls(fleet: Fleet) -> list[str]:
 
 
 def held(fleet: Fleet) -> dict[str, Decimal]:
+    """Return what is held of each asset; one of which there is nothing may be named or not."""
     rows = fleet.json("balances")["balances"]
-    return {row["asset"]: Decimal(row["total"]) for row in rows}
+    return {row["asset"]: total for row in rows if (total := Decimal(row["total"]))}
 
 
 def booked(fleet: Fleet) -> dict[str, Decimal]:
@@ -74,7 +75,7 @@ def booked(fleet: Fleet) -> dict[str, Decimal]:
         quantity, price = Decimal(row["quantity"]), Decimal(row["price"])
         found[row["pair"].removesuffix("TRY")] += sign * quantity
         found["TRY"] -= sign * quantity * price + Decimal(row["fee"]) + Decimal(row["tax"])
-    return found
+    return {asset: total for asset, total in found.items() if total}
 
 
 def test_a_paper_account_trades_is_killed_and_goes_on_to_the_last_unit(tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_a_dry_run_records_what_it_would_send_and_sends_nothing(tmp_path: Path) 
         until("a wish", lambda: would_go(fleet), 90, every=0.5)
 
         assert fleet.export("orders") == []
-        assert held(fleet) == {"TRY": 50_000, "BTC": Decimal("0.01"), "ETH": 0}
+        assert held(fleet) == {"TRY": 50_000, "BTC": Decimal("0.01")}
         assert private_calls(fleet) == []
 
 
