@@ -20,6 +20,7 @@ from typing import get_args
 from msgspec import Struct
 from msgspec.structs import replace
 
+from btcbot.domain.agent import RecordDecision
 from btcbot.domain.facts import Fact, Posting
 from btcbot.domain.ids import CommandId
 from btcbot.domain.instruments import Instrument
@@ -87,7 +88,7 @@ from bus.actor import (
 
 Request = (
     ApprovedOrder | RefuseIntent | SetTradingState | SetPause | CancelIntent | Record
-    | ResolveOrder | TightenLimit | SetRiskMode
+    | RecordDecision | ResolveOrder | TightenLimit | SetRiskMode
 )  # fmt: skip
 Inbox = (
     BookTop | BookDepth | Trade | TradesGap | Request | Late[Request] | Answered | ReadFailed
@@ -200,6 +201,8 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             commands.cancel(turn, message)
         case Record():
             commands.record(turn, message)
+        case RecordDecision():
+            commands.record_decision(turn, message)
         case ResolveOrder():
             resolve.resolve(turn, message)
         case Late():

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from btcbot.domain.agent import AgentDecision
 from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, OrderId, Pair, TradeId
 from btcbot.domain.messages import AssetBalance, Message, OrderIntent, Scope
 from btcbot.domain.money import Amount, Price, Quantity
@@ -237,10 +238,17 @@ class Recorded(Fact, frozen=True, kw_only=True, tag="recorded"):
     command_id: CommandId
 
 
+class AgentDecided(Fact, frozen=True, kw_only=True, tag="agent_decided"):
+    """A decision of the agent policy, as it was made; `btcbot agent replay` makes it again."""
+
+    decision: AgentDecision
+    command_id: CommandId
+
+
 FACTS: tuple[type[Fact], ...] = (
     EpochStarted, IntentRefused, OrderSubmitting, OrderNotSent, OrderAcked, OrderRejected,
     OrderUnknown, OrderCancelRequested, OrderClosing, OrderClosed, OrderAbsent, OrderZombie, Fill,
     Balances, Opening, Discrepancy, BalancesExplained, TradingStateChanged, KillCompleted,
     PauseChanged, CommandRefused, Recorded, AccountBound, OrderResolved,
-    LimitTightened, RiskModeSet,
+    LimitTightened, RiskModeSet, AgentDecided,
 )  # fmt: skip

@@ -6,7 +6,9 @@ has an id and happens once; asked again, it gets its old answer.
 
 from collections.abc import Callable
 
+from btcbot.domain.agent import AGENT_OWNER, RecordDecision
 from btcbot.domain.facts import (
+    AgentDecided,
     CommandRefused,
     LimitTightened,
     OrderCancelRequested,
@@ -242,6 +244,18 @@ def record(turn: Turn, message: Record) -> None:
         return None
 
     once(turn, message.command_id, message.owner, do)
+
+
+def record_decision(turn: Turn, message: RecordDecision) -> None:
+    """Keep a decision of the agent; it is bounded where it is made, and by the bus."""
+
+    def do() -> None:
+        decided = AgentDecided(
+            decision=message.decision, command_id=message.command_id, at_ns=turn.now_ns
+        )
+        turn.say(decided)
+
+    once(turn, message.command_id, AGENT_OWNER, do)
 
 
 def _note_done(turn: Turn, command: CommandId) -> None:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from btcbot.domain.facts import (
     AccountBound,
+    AgentDecided,
     Balances,
     BalancesExplained,
     CommandRefused,
@@ -304,4 +305,5 @@ _MEANING: dict[type[Fact], Callable[[Desk, Any], None]] = {
     RiskModeSet: _risk_mode,
     CommandRefused: lambda d, f: _done(d, f.command_id, f.detail),
     Recorded: lambda d, f: _done(d, f.command_id, ""),
+    AgentDecided: lambda d, f: _done(d, f.command_id, ""),
 }

@@ -17,6 +17,7 @@ from btcbot.domain.checks import check
 from btcbot.domain.facts import (
     FACTS,
     AccountBound,
+    AgentDecided,
     Balances,
     BalancesExplained,
     CommandRefused,
@@ -324,6 +325,10 @@ class Writer:
     @_project.register
     def _(self, fact: Recorded, seq: int) -> None:
         self._latest(f"record/{fact.owner}/{fact.kind}", fact.key, fact, seq)
+        self._done(fact.command_id, "", seq)
+
+    @_project.register
+    def _(self, fact: AgentDecided, seq: int) -> None:
         self._done(fact.command_id, "", seq)
 
     # --- rows ---------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec import Struct, inspect
 
 from actors import CODEC
+from btcbot.domain.agent import AGENT
 from btcbot.domain.checks import check
 from btcbot.domain.control import CONTROL
 from btcbot.domain.facts import FACTS
@@ -24,7 +25,16 @@ from btcbot.domain.venue import VENUE
 from bus.actor import SYSTEM
 from bus.envelope import FRAME_MAX, WIRE_VERSION, Envelope, Refused
 
-ALL: tuple[type[Struct], ...] = (*STREAMS, *REQUESTS, *FACTS, *FEED, *VENUE, *CONTROL, *SYSTEM)
+ALL: tuple[type[Struct], ...] = (
+    *STREAMS,
+    *REQUESTS,
+    *FACTS,
+    *FEED,
+    *VENUE,
+    *CONTROL,
+    *AGENT,
+    *SYSTEM,
+)
 Tree: TypeAlias = list[Any]
 FUZZED, CORPORA = 10_000, 5  # 50,000 frames; the first corpus hypothesis makes is the plainest.
 FUZZ_SEED = 20_260_926

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from btcbot.domain.facts import (
+    AgentDecided,
     CommandRefused,
     KillCompleted,
     OrderCancelRequested,
@@ -25,6 +26,7 @@ from btcbot.domain.venue import Cancel, Outcome, ReadFailed, ReadTime
 from btcbot.domain.words import OrderState as S
 from btcbot.domain.words import Rule, Side, TradingState
 from btcbot.orders.commands import kill_file_after
+from tests.agent.asking import Bench, reply, said
 from tests.orders.desks import BTCTRY, SECOND, Floor, intent, label, listed, ready
 
 WANTED = intent()
@@ -336,6 +338,20 @@ def test_a_record_has_a_size(size: int, is_kept: bool) -> None:
     floor.hear(Record(command_id=CommandId("r"), owner="o", kind="k", key="y", payload=b"x" * size))
     assert bool(floor.said(Recorded)) is is_kept
     assert bool(done(floor).refused) is not is_kept
+
+
+def test_a_decision_of_the_agent_is_kept_whole_and_once() -> None:
+    bench, floor = Bench(), ready()
+    bench.judge()
+    bench.answer(reply(said(stance="observe")))
+    [record] = bench.records
+
+    floor.hear(record)
+    floor.hear(record)
+
+    [kept] = floor.said(AgentDecided)
+    assert kept.decision == record.decision
+    assert not done(floor).refused
 
 
 def test_a_kill_file_that_was_resumed_from_is_a_leftover() -> None:

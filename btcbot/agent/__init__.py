@@ -1,0 +1,1 @@
+"""The agent policy: a model or fixed rules that may make the bot buy less, and nothing else."""
