@@ -59,6 +59,9 @@ LATE: Final = (
     "execution did not answer within 5 s, so nobody knows; it goes on being asked. "
     "To stop all sending without it: touch run/KILL"
 )
+NO_AGENT: Final = (
+    "this fleet was started with [agent] mode = 'off': set it to 'shadow' or 'advise', start again"
+)
 # The bus asks until answered: what is riskier must not take effect when nobody expects it any more.
 SILENT: Final = "execution is silent: again when it is back (btcbot-ctl status)"
 
@@ -78,6 +81,7 @@ class State(Struct, kw_only=True):
     view: View
     strategy: str
     limits: RiskLimits  # As configured.
+    has_agent: bool
     pids: dict[str, int]
     epoch: int = 0
     commands: int = 0
@@ -145,6 +149,8 @@ def _asked(state: State, asked: ctl.Asked, now_ns: int) -> tuple[Struct, ...]:
         return (Answered(asked.connection, reply),)
     if isinstance(command, ctl.Tighten) and (why := _not_tighter(state, command)):
         return (Answered(asked.connection, why),)
+    if isinstance(command, ctl.SetAgentMode) and not state.has_agent:
+        return (Answered(asked.connection, ctl.no(NO_AGENT)),)
     if ctl.is_riskier(command) and not _hears_execution(state):
         return (Answered(asked.connection, ctl.no(SILENT)),)
     state.commands += 1
@@ -223,6 +229,7 @@ def actor(config: Config, perform: Callable[[Struct], None], pid: int) -> Actor[
         view=View(mode=config.mode, pairs=config.pairs),
         strategy=config.strategy.name,
         limits=config.risk,
+        has_agent=config.agent.mode != "off",
         pids={"control": pid},
     )
     return Actor(

@@ -41,6 +41,23 @@ def problems(mode: str, given: Mapping[str, str]) -> Iterator[str]:
         )
 
 
+def problems_of_model(url: str, *, has_prices: bool) -> Iterator[str]:
+    """Yield what would send the model's key in the clear, or leave its cost uncounted."""
+    parts = urlsplit(url)
+    if parts.scheme not in HTTP or not parts.hostname or "@" in parts.netloc:
+        yield f"agent.url = {_shown(url)!r}: expected http:// or https://HOST/PATH, without a user"
+        return
+    if _is_loopback(url):
+        return
+    if parts.scheme != "https":
+        yield f"agent.url = {url!r}: expected https:// for a host that is not this one"
+    if not has_prices:
+        yield (
+            f"agent.url = {url!r}: a model elsewhere costs money; set what a million tokens cost: "
+            "agent.money_per_mtok_in and agent.money_per_mtok_out"
+        )
+
+
 def _wrong(mode: str, address: str, schemes: tuple[str, str]) -> str:
     """Return what is wrong with one address; "" when nothing is."""
     plain, encrypted = schemes

@@ -58,6 +58,7 @@ HOME_DEFAULT = Path("~/.local/state/btcbot")
 SOCKET_PATH_MAX = 100
 LONGEST_SOCKET = "market_data.pub"
 SPEED_MAX = 1_000
+MONEY_MAX = 1_000_000
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -274,6 +275,7 @@ def _problems(config: Config) -> Iterator[str]:
     yield from _problems_of_capture(config.capture)
     yield from _problems_of_sandbox(config)
     yield from _problems_of_paper(config.paper.balances)
+    yield from _problems_of_agent(config.agent)
 
 
 def _problems_of_sandbox(config: Config) -> Iterator[str]:
@@ -296,6 +298,18 @@ def _problems_of_paper(balances: Mapping[str, Decimal]) -> Iterator[str]:
             yield f"paper.balances.{asset}: expected an asset's name, such as TRY or BTC"
         elif amount < 0:
             yield f"paper.balances.{asset} = {amount}: expected 0 or more"
+
+
+def _problems_of_agent(agent: Agent) -> Iterator[str]:
+    for name in ("money_per_day_max", "money_per_mtok_in", "money_per_mtok_out"):
+        amount = getattr(agent, name)
+        if not 0 <= amount <= MONEY_MAX:
+            yield f"agent.{name} = {amount}: expected 0 to {MONEY_MAX}"
+    if bool(agent.url) is not bool(agent.model):
+        yield f"agent.model = {agent.model!r}: set agent.url and agent.model, or neither"
+    if agent.url:
+        has_prices = bool(agent.money_per_mtok_in and agent.money_per_mtok_out)
+        yield from addresses.problems_of_model(agent.url, has_prices=has_prices)
 
 
 def _problems_of_capture(bounds: CaptureBounds) -> Iterator[str]:

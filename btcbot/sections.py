@@ -88,9 +88,29 @@ class Universe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Agent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The language model's policy; this version has none, and says so instead of ignoring it."""
+    """The agent policy: rules, and a language model if one is named, that let the bot buy less.
 
-    mode: Literal["off"] = "off"  # "shadow" and "advise" are refused in this version.
+    Money is in the currency the model is paid in. `btcbot-ctl agent mode` changes the mode of a
+    fleet that was started with anything but "off".
+    """
+
+    mode: Literal["off", "shadow", "advise"] = "off"  # shadow: asked and recorded, no influence.
+    url: str = ""  # OpenAI-compatible base, such as http://127.0.0.1:8080/v1. Empty: rules alone.
+    model: str = ""  # The server's name for it; wanted with agent.url.
+    key_file: Path | None = None  # 0600, yours; sent as a bearer token. Empty: none is sent.
+    interval_s: Annotated[int, Meta(ge=10, le=86_400)] = 300  # At least, between two questions.
+    timeout_s: Annotated[int, Meta(ge=1, le=120)] = 10  # Of one question; it is not repeated.
+    tokens_per_day_max: Annotated[int, Meta(ge=0)] = 1_000_000  # Read and written, in a UTC day.
+    money_per_day_max: Decimal = Decimal(1)  # In a UTC day.
+    money_per_mtok_in: Decimal = Decimal(0)  # Of a million tokens read.
+    money_per_mtok_out: Decimal = Decimal(0)  # Of a million written.
+    spread_max_bps: Annotated[int, Meta(ge=0, le=10_000)] = 120  # Rule: nothing is bought above.
+    drawdown_max_bps: Annotated[int, Meta(ge=0, le=10_000)] = 1_000  # Rule: nor from here on.
+
+    @property
+    def has_model(self) -> bool:
+        """Whether anybody is asked."""
+        return self.mode != "off" and bool(self.url)
 
 
 class Sandbox(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from btcbot.cli.common import LazyGroup, common, run
 
 COMMANDS = {
     "actors": ("btcbot.cli.ctl_actors:actors", "List and restart actors."),
+    "agent": ("btcbot.cli.ctl_agent:agent", "How the agent policy does, and what it may do."),
     "balances": ("btcbot.cli.ctl_money:balances", "Show what the account holds."),
     "degrade": ("btcbot.cli.ctl_degrade:degrade", "Show and hold the risk mode."),
     "kill": ("btcbot.cli.ctl_steer:kill", "Stop sending and cancel every order."),

@@ -9,6 +9,7 @@ from btcbot.cli.common import LazyGroup, common, run
 COMMANDS = {
     "account": ("btcbot.cli.account", "Which account the journal belongs to."),
     "actor": ("btcbot.cli.actor", "Run one actor: what supervisord calls."),
+    "agent": ("btcbot.cli.agent:agent", "Decision records of the agent policy."),
     "backtest": ("btcbot.cli.backtest", "Run the same actors over recorded or made-up data."),
     "backup": ("btcbot.cli.backup", "Copies of the database, proven and restored."),
     "bench": ("btcbot.cli.bench", "Measure this machine against btcbot's own figures."),

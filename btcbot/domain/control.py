@@ -6,14 +6,17 @@ nothing of it can end a log line, steer a terminal or fill a disk.
 
 import difflib
 from collections.abc import Container, Sequence
-from typing import Annotated, TypeAlias, assert_never
+from typing import Annotated, Final, TypeAlias, assert_never
 
+import msgspec
 from msgspec import Meta, Struct
 
+from btcbot.domain.agent import AGENT_MODE, AGENT_OWNER, AgentMode, ModeOrdered
 from btcbot.domain.ids import ClientOrderId, CommandId, Pair
 from btcbot.domain.messages import (
     CancelIntent,
     Message,
+    Record,
     ResolveOrder,
     Scope,
     SetPause,
@@ -94,18 +97,25 @@ class Override(Command, frozen=True, kw_only=True, tag="override"):
     reason: Line = ""
 
 
+class SetAgentMode(Command, frozen=True, kw_only=True, tag="agent_mode"):
+    """Change what follows from the agent policy's answers; it survives every restart."""
+
+    mode: AgentMode
+    reason: Line = ""
+
+
 class Restart(Command, frozen=True, kw_only=True, tag="restart"):
     """End one actor's process; supervisord starts it again."""
 
     actor: Word
 
 
-Steering: TypeAlias = Pause | Resume | Kill | Cancel | Resolve | Tighten | Override
+Steering: TypeAlias = Pause | Resume | Kill | Cancel | Resolve | Tighten | Override | SetAgentMode
 AnyCommand: TypeAlias = Status | Steering | Restart
 
 
 Asking: TypeAlias = (
-    SetTradingState | SetPause | CancelIntent | ResolveOrder | TightenLimit | SetRiskMode
+    SetTradingState | SetPause | CancelIntent | ResolveOrder | TightenLimit | SetRiskMode | Record
 )
 """What execution is asked for it."""
 
@@ -140,6 +150,11 @@ CONTROL: tuple[type[Message], ...] = (Asked,)
 # --- from a command to what execution is asked --------------------------------------------------
 
 
+_WORDS: Final[dict[type[Command], str]] = {
+    Resume: "resume", Resolve: "resolve", Override: "clear", SetAgentMode: "agent mode",
+}  # fmt: skip
+
+
 def refusal(command: Steering, pairs: Sequence[Pair], strategy: str) -> Reply | None:
     """Return why `command` is not passed on; None: it is. Execution has its own reasons.
 
@@ -150,17 +165,13 @@ def refusal(command: Steering, pairs: Sequence[Pair], strategy: str) -> Reply | 
             return not_found("pair", pair, pairs)
         case Pause(strategy=name) if name is not None and name != strategy:
             return not_found("strategy", name, (strategy,))
-        case Resume(reason=reason) if not reason.strip():
-            return no("resume needs a reason")
-        case Resolve(reason=reason) if not reason.strip():
-            return no("resolve needs a reason")
-        case Override(mode=RiskMode.NORMAL, reason=reason) if not reason.strip():
-            return no("clear needs a reason")
+        case _ if is_riskier(command) and not command.reason.strip():
+            return no(f"{_WORDS[type(command)]} needs a reason")
         case _:
             return None
 
 
-def requests(  # noqa: C901 - one line each
+def requests(  # noqa: C901, PLR0911 - one line each
     command: Steering, first: CommandId, who: str, pauses: Container[Scope]
 ) -> tuple[Asking, ...]:
     """Return what execution is asked; `first` is the id of the first, the rest derive from it.
@@ -178,6 +189,8 @@ def requests(  # noqa: C901 - one line each
             return (_tighten(first, who, command),)
         case Override():
             return (_override(first, who, command),)
+        case SetAgentMode():
+            return (_agent_mode(first, who, command),)
         case Pause(reason=reason):
             if _scope(command) == Scope() and command.until_ns is None:
                 return (_state(first, TradingState.PAUSED, who, reason),)
@@ -226,7 +239,18 @@ def _override(command_id: CommandId, who: str, command: Override) -> SetRiskMode
 def is_riskier(command: Steering) -> bool:
     """Return whether `command` may let more happen: not to be taken when nobody expects it."""
     is_clear = isinstance(command, Override) and command.mode is RiskMode.NORMAL
-    return is_clear or isinstance(command, Resume | Resolve)
+    return is_clear or isinstance(command, Resume | Resolve | SetAgentMode)
+
+
+def _agent_mode(command_id: CommandId, who: str, command: SetAgentMode) -> Record:
+    ordered = ModeOrdered(mode=command.mode, by=who, reason=command.reason)
+    return Record(
+        command_id=command_id,
+        owner=AGENT_OWNER,
+        kind=AGENT_MODE,
+        key=AGENT_MODE,
+        payload=msgspec.json.encode(ordered),
+    )
 
 
 def first_of(command_id: CommandId) -> CommandId:

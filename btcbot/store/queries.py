@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
+from btcbot.domain.agent import AGENT_MODE, AGENT_OWNER, ModeOrdered
 from btcbot.domain.decisions import DecisionRecord
-from btcbot.domain.facts import FACTS, Fact, Recorded
+from btcbot.domain.facts import FACTS, AgentDecided, Fact, Recorded
 from btcbot.domain.messages import OrderIntent
 from btcbot.domain.money import half_up, text
 from btcbot.store.database import open_reader
@@ -21,6 +22,7 @@ from btcbot.store.reader import Reader
 Row = dict[str, Any]
 FOREVER: Final = 1 << 62
 PAGE: Final = 1_000
+PAGE_OF_DECISIONS: Final = 100  # Up to 40 KiB each.
 INT64_MAX: Final = (1 << 63) - 1
 OVER: Final = "('REJECTED', 'NOT_SENT', 'ABSENT', 'CLOSED')"
 _FILL_COLUMNS: Final = (
@@ -29,6 +31,7 @@ _FILL_COLUMNS: Final = (
 )  # fmt: skip
 _DECISION: Final = ("strategy", "decision")
 _intent = msgspec.msgpack.Decoder(OrderIntent).decode
+_decided = msgspec.msgpack.Decoder(AgentDecided).decode
 _DECODERS = {
     str(kind.__struct_config__.tag): msgspec.msgpack.Decoder(kind).decode for kind in FACTS
 }
@@ -106,6 +109,33 @@ class History:
                 found = _decision(_DECODERS["recorded"](row["payload"]))
                 if found is not None and since_ns <= found["at_ns"] < until_ns:
                     yield found
+
+    def agent_decisions(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[AgentDecided]:
+        """Yield the agent's decisions by when they were recorded, oldest first."""
+        query = (
+            "SELECT seq, payload FROM events WHERE kind = 'agent_decided' AND seq > ?"
+            " AND at_ns >= ? AND at_ns < ? ORDER BY seq LIMIT ?"
+        )
+        after = 0
+        while rows := list(
+            self._reader.rows(query, (after, since_ns, until_ns, PAGE_OF_DECISIONS))
+        ):
+            after = rows[-1]["seq"]
+            yield from (_decided(row["payload"]) for row in rows)
+
+    def recent_agent_decisions(self, limit: int) -> list[AgentDecided]:
+        """Return the agent's newest decisions, newest first."""
+        query = "SELECT payload FROM events WHERE kind = 'agent_decided' ORDER BY seq DESC LIMIT ?"
+        return [_decided(row["payload"]) for row in self._reader.rows(query, (limit,))]
+
+    def agent_order(self) -> tuple[ModeOrdered, int] | None:
+        """Return the mode a person ordered last and when; None: nobody did."""
+        query = "SELECT payload FROM latest WHERE kind = ? AND key = ?"
+        found = self._reader.rows(query, (f"record/{AGENT_OWNER}/{AGENT_MODE}", AGENT_MODE))
+        for row in found:
+            fact = msgspec.msgpack.decode(row["payload"], type=Recorded)
+            return msgspec.json.decode(fact.payload, type=ModeOrdered), fact.at_ns
+        return None
 
     def order(self, name: str) -> Row | None:
         """Return the order or refused intent of this client order id, exchange id or intent id."""
