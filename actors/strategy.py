@@ -6,14 +6,17 @@ Says    OrderIntent to risk_gate, DecisionRecord, Record to execution
 Never   orders: an intent is judged by risk_gate and again by execution
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, assert_never
 
 from msgspec import Struct
 
 from actors import CODEC
-from btcbot.chosen import configured
+from btcbot.agent.contracts import AskModel
+from btcbot.agent.policy import AgentPolicy
+from btcbot.chosen import agent_setup, configured
 from btcbot.config import Config
+from btcbot.domain.agent import ModelAnswered
 from btcbot.domain.decisions import Trigger
 from btcbot.domain.facts import (
     Balances,
@@ -31,6 +34,7 @@ from btcbot.domain.facts import (
 from btcbot.domain.ids import CommandId, Pair
 from btcbot.domain.instruments import FeeRates
 from btcbot.domain.messages import (
+    AccountSnapshot,
     BookDepth,
     BookTop,
     Candle,
@@ -38,6 +42,7 @@ from btcbot.domain.messages import (
     FeedState,
     InstrumentRules,
     IntentVerdict,
+    PnlReport,
     Record,
 )
 from btcbot.domain.policy import Policy
@@ -49,6 +54,8 @@ from btcbot.pipeline.state import USABLE, State, learn, opened
 from btcbot.pipeline.turn import Said, Wishes, turn
 from btcbot.portfolio.account import Wish
 from btcbot.portfolio.picture import Allocator
+from btcbot.secret import leaks, read_secret
+from btcbot.sections import Agent
 from btcbot.strategies.contract import Strategy, Want
 from bus.actor import (
     Actor,
@@ -65,17 +72,18 @@ from bus.actor import (
     Wake,
     Woken,
 )
-from bus.runtime import PeersView, Place, run
+from bus.runtime import PeersView, Place, run, run_on_loop, serve
 
 Inbox = (
     BookTop | BookDepth | Candle | FeedState | IntentVerdict | Fill | Balances | Opening
     | OrderSubmitting | OrderClosed | OrderRejected | OrderNotSent | OrderAbsent | Recorded
     | InstrumentRules | TradingStateChanged | PauseChanged | PeerLost | PeerBack | CaughtUp
-    | RequestExpired | CommandDone | Woken | Started
+    | RequestExpired | CommandDone | AccountSnapshot | PnlReport | ModelAnswered | Woken | Started
 )  # fmt: skip
 Effects = tuple[Struct, ...]
 
 TICK_NS: Final = 1_000_000_000
+ACCOUNT, PNL = (Hears(source="accounting", topic=name) for name in ("account", "pnl"))
 KEEP_NS: Final = 250_000_000  # Records wait so long: their commit must not stand before an order's.
 
 
@@ -145,7 +153,13 @@ def _said(state: State, said: Said, now_ns: int) -> Effects:
     tells = [Publish(f"decision.{record.quote}", record) for record in said.records]
     wakes = () if state.is_keeping or not state.unkept else (Wake("keep", now_ns + KEEP_NS),)
     state.is_keeping = bool(state.unkept)
-    return (*asks, *said.effects, *tells, *wakes)
+    return (*asks, *map(_effect, said.effects), *tells, *wakes)
+
+
+def _effect(of_policy: Struct) -> Struct:
+    """Return what the policy wants done: its records are execution's to keep."""
+    request_id = getattr(of_policy, "request_id", None)
+    return of_policy if request_id is None else Ask("execution", of_policy, request_id)
 
 
 def _hear(state: State, hosted: Hosted, message: Any, now_ns: int) -> Effects:  # noqa: ANN401
@@ -158,8 +172,8 @@ def _hear(state: State, hosted: Hosted, message: Any, now_ns: int) -> Effects:  
             return (Wake("tick", now_ns + TICK_NS),) if hosted.by_clock else ()
         case Fill():
             return _filled(state, hosted, message, now_ns)
-        case _ if hosted.policy is not None and isinstance(message, hosted.policy.HEARS):
-            state.policy = hosted.policy.hear(state.policy, message, now_ns)
+        case AccountSnapshot() | PnlReport() | ModelAnswered():
+            return _heard_by_policy(state, hosted.policy, message, now_ns)
         case _:
             _note(state, message, now_ns)
             state.may_decide = (
@@ -167,7 +181,15 @@ def _hear(state: State, hosted: Hosted, message: Any, now_ns: int) -> Effects:  
                 and not state.silent
                 and state.trading in (TradingState.LIVE, TradingState.REDUCE)
             )
-    return ()
+    return _heard_by_policy(state, hosted.policy, message, now_ns)
+
+
+def _heard_by_policy(state: State, policy: Policy | None, message: Struct, now_ns: int) -> Effects:
+    """Let the policy take in what it hears; others may have heard the same."""
+    if policy is None or not isinstance(message, policy.HEARS):
+        return ()
+    state.policy = policy.hear(state.policy, message, now_ns)
+    return tuple(map(_effect, policy.due(state.policy)))
 
 
 def _woken(state: State, hosted: Hosted, woken: Woken, now_ns: int) -> Effects:
@@ -264,7 +286,15 @@ def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR
         case CommandDone() | PauseChanged() | RequestExpired():
             # Late is not refused: the bus goes on asking. Pauses are judged by execution.
             pass
-        case BookTop() | Fill() | Started() | Woken():
+        case (
+            BookTop()
+            | Fill()
+            | Started()
+            | Woken()
+            | AccountSnapshot()
+            | PnlReport()
+            | (ModelAnswered())
+        ):
             raise AssertionError(f"handled before: {message}")
         case _:
             assert_never(message)
@@ -275,8 +305,12 @@ def actor(
     fees: Mapping[Pair, FeeRates],
     strategies: Sequence[AnyStrategy] | None = None,
     policy: Policy | None = None,
+    perform: Callable[[Struct], None] | None = None,
 ) -> Actor[State]:
-    """Return the actor that hosts `strategies`, one a seat, or those that the seats name."""
+    """Return the actor that hosts `strategies`, one a seat, or those that the seats name.
+
+    `perform` starts the policy's effects; one that asks nobody has none.
+    """
     chosen = [find(seat.uses) for seat in setup.seats] if strategies is None else strategies
     state = opened(setup, chosen, fees)
     state.policy = None if policy is None else policy.start()
@@ -293,6 +327,7 @@ def actor(
             *((Hears(source="market_data", topic="depth."),) if wants_depth else ()),
             *((Hears(source="market_data", topic="candle.", conflate=False),) if wants_day else ()),
             Hears(source="execution", topic="fact", conflate=False),
+            *((ACCOUNT, PNL) if policy is not None else ()),
         ),
         facts=(
             Fill, Balances, Opening, OrderSubmitting, OrderClosed, OrderRejected, OrderNotSent,
@@ -300,18 +335,47 @@ def actor(
         ),
         asks=("risk_gate", "execution"),
         needs=("market_data", "risk_gate", "execution"),
+        perform=perform,
     )  # fmt: skip
 
 
 def main(config: Config) -> None:
     """Decide until SIGTERM. Raises ConfigError."""
     chosen = configured(config)
+    fees = {pair: config.fees_of(pair) for pair in config.pairs}
+    place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
 
-    def make(_deliver: Deliver, _peers: PeersView) -> Actor[State]:
-        fees = {pair: config.fees_of(pair) for pair in config.pairs}
-        return actor(chosen.setup, fees, chosen.strategies)
+    def make(perform: Callable[[Struct], None] | None = None) -> Actor[State]:
+        policy = None if config.agent.mode == "off" else AgentPolicy(agent_setup(config.agent))
+        return actor(chosen.setup, fees, chosen.strategies, policy, perform)
 
-    run(
-        make,
-        Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC),
-    )
+    if config.agent.has_model:
+        run_on_loop(_with_model(config.agent, make, place))
+    else:
+        run(lambda _deliver, _peers: make(), place)
+
+
+async def _with_model(
+    agent: Agent, make: Callable[[Callable[[Struct], None]], Actor[State]], place: Place
+) -> None:
+    """Decide beside a client that asks the model: nobody waits for its answer."""
+    from btcbot.agent.client import ModelClient  # noqa: PLC0415 - its library costs 6 MB
+
+    key = None if agent.key_file is None else read_secret(agent.key_file).reveal()
+    clients: list[ModelClient] = []
+
+    def with_client(deliver: Deliver, _peers: PeersView) -> Actor[State]:
+        client = ModelClient(agent.url, key, deliver, leaks)
+        clients.append(client)
+
+        def start(effect: Struct) -> None:
+            assert isinstance(effect, AskModel), f"nobody performs {effect}"
+            client.start(effect)
+
+        return make(start)
+
+    try:
+        await serve(with_client, place)
+    finally:
+        for client in clients:
+            await client.close()

@@ -15,16 +15,19 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import Struct
 
+from btcbot.agent.contracts import AgentSetup
+from btcbot.domain.agent import AgentMode
 from btcbot.layers import ConfigError
 from btcbot.pipeline.registry import AnyStrategy, StrategyError, find, is_allocator, parameters
 from btcbot.pipeline.seats import SeatSetup, Setup
 from btcbot.portfolio.selection import SelectionRules
-from btcbot.sections import Plan, Seat, Strategy, Universe
+from btcbot.sections import Agent, Plan, Seat, Strategy, Universe
 
 NAMES: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 ALWAYS: Final = ("NAME", "WANTS_DEPTH", "Params", "start")
 ALL: Final = "configured"
 MILLISECOND_NS: Final = 1_000_000
+SECOND_NS: Final = 1_000_000_000
 
 
 class Chosen(Struct, frozen=True):
@@ -61,6 +64,22 @@ def configured(config: Named) -> Chosen:
         return chosen_of(config)
     except StrategyError as error:
         raise ConfigError(str(error)) from None
+
+
+def agent_setup(agent: Agent) -> AgentSetup:
+    """Return how `[agent]` sets the policy up."""
+    return AgentSetup(
+        mode=AgentMode(agent.mode),
+        model=agent.model,
+        interval_ns=agent.interval_s * SECOND_NS,
+        timeout_ns=agent.timeout_s * SECOND_NS,
+        tokens_per_day_max=agent.tokens_per_day_max,
+        money_per_day_max=agent.money_per_day_max,
+        money_per_mtok_in=agent.money_per_mtok_in,
+        money_per_mtok_out=agent.money_per_mtok_out,
+        spread_max_bps=agent.spread_max_bps,
+        drawdown_max_bps=agent.drawdown_max_bps,
+    )
 
 
 def _chosen(

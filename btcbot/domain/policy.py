@@ -64,8 +64,9 @@ class Ruling(Struct, frozen=True):
 class Judgement(Struct, frozen=True, kw_only=True):
     """The policy's next state, a ruling for each planned order in their order, and its effects.
 
-    `effects` (to ask a model, say) go to the `perform` of the actor that hosts the policy; they are
-    only started, and what comes of them is a later message.
+    An effect with a `request_id` is asked of execution. Any other (to ask a model, say) goes to
+    the `perform` of the actor that hosts the policy: it is only started, and what comes of it is a
+    later message.
     """
 
     state: Any
@@ -88,6 +89,9 @@ class Policy(Protocol):
 
     def hear(self, state: Any, message: Struct, now_ns: int) -> Any:  # noqa: ANN401
         """Return the state after a message of `HEARS`."""
+
+    def due(self, state: Any) -> tuple[Struct, ...]:  # noqa: ANN401
+        """Return what follows from what was heard, each effect once; asked after every `hear`."""
 
     def judge(
         self,

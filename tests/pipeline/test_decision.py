@@ -44,6 +44,9 @@ class Says:
     def hear(self, state: int, message: msgspec.Struct, now_ns: int) -> int:  # noqa: ARG002
         return state
 
+    def due(self, state: int) -> tuple[msgspec.Struct, ...]:  # noqa: ARG002
+        return ()
+
     def judge(self, state: int, context: PolicyContext, planned: tuple[Planned, ...]) -> Judgement:
         assert context.decision
         rulings = [Ruling(self.rule(order), "because") for order in planned]
