@@ -79,7 +79,7 @@ class State(Struct, kw_only=True):
     """What control has heard; owned, changed in place."""
 
     view: View
-    strategy: str
+    strategies: tuple[str, ...]  # As they are named on the account.
     limits: RiskLimits  # As configured.
     has_agent: bool
     pids: dict[str, int]
@@ -145,7 +145,7 @@ def _asked(state: State, asked: ctl.Asked, now_ns: int) -> tuple[Struct, ...]:
         return (ShowStatus(asked.connection),)
     if isinstance(command, ctl.Restart):
         return _restart(state, asked.connection, command.actor)
-    if reply := ctl.refusal(command, state.view.pairs, state.strategy):
+    if reply := ctl.refusal(command, state.view.pairs, state.strategies):
         return (Answered(asked.connection, reply),)
     if isinstance(command, ctl.Tighten) and (why := _not_tighter(state, command)):
         return (Answered(asked.connection, why),)
@@ -227,7 +227,7 @@ def actor(config: Config, perform: Callable[[Struct], None], pid: int) -> Actor[
     """Return control, living in process `pid`; `perform` answers people and ends processes."""
     state = State(
         view=View(mode=config.mode, pairs=config.pairs),
-        strategy=config.strategy.name,
+        strategies=config.strategy_names,
         limits=config.risk,
         has_agent=config.agent.mode != "off",
         pids={"control": pid},

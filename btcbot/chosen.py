@@ -21,7 +21,7 @@ from btcbot.layers import ConfigError
 from btcbot.pipeline.registry import AnyStrategy, StrategyError, find, is_allocator, parameters
 from btcbot.pipeline.seats import SeatSetup, Setup
 from btcbot.portfolio.selection import SelectionRules
-from btcbot.sections import Agent, Plan, Seat, Strategy, Universe
+from btcbot.sections import Agent, Plan, Seat, Strategy, Universe, seats_of
 
 NAMES: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 ALWAYS: Final = ("NAME", "WANTS_DEPTH", "Params", "start")
@@ -117,21 +117,6 @@ def chosen_for(config: Named, name: str) -> Chosen:
         found = seats.get(name) or by_use.get(name) or Seat(uses=name)
         tables = ((Path(name).stem, "strategy", found),)
     return _chosen(config, tables, is_sandbox=True)
-
-
-def seats_of(
-    strategy: Strategy, strategies: Mapping[str, Seat]
-) -> tuple[tuple[str, str, Seat], ...]:
-    """Return (name, its table, seat): those of [strategies], else [strategy] alone.
-
-    The heaviest first, then by name: the order in which they are served.
-    """
-    if not strategies:
-        path = Path(strategy.name)
-        name = path.stem if path.suffix == ".py" else strategy.name
-        return ((name, "strategy", Seat(uses=strategy.name, params=strategy.params)),)
-    named = sorted(strategies.items(), key=lambda row: (-row[1].weight, row[0]))
-    return tuple((name, f"strategies.{name}", seat) for name, seat in named)
 
 
 def strategy_of(uses: str) -> AnyStrategy:

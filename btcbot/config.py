@@ -48,6 +48,7 @@ from btcbot.sections import (
     Store,
     Strategy,
     Universe,
+    seats_of,
 )
 
 Mode = Literal["sandbox", "dry_run", "paper", "live"]
@@ -133,6 +134,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return Addresses(rest or BTCTURK.rest, graph or BTCTURK.graph, ws or BTCTURK.ws)
         rest = (rest or f"http://127.0.0.1:{self.sandbox.port}").rstrip("/")
         return Addresses(rest, graph or rest, ws or rest.replace("http", "ws", 1) + "/ws")
+
+    @property
+    def strategy_names(self) -> tuple[str, ...]:
+        """What each strategy's orders and profit are booked under, in the order they are served."""
+        return tuple(name for name, _, _ in seats_of(self.strategy, self.strategies))
 
     @property
     def is_paper(self) -> bool:

@@ -1,5 +1,6 @@
 """The sections of the configuration, one frozen struct each; every default is safe."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -50,6 +51,21 @@ class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     weight: Annotated[int, Meta(ge=0, le=1_000_000)] = 100  # Its part of the capital.
     interval_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 250  # Between two decisions of a pair.
     params: dict[str, Any] = field(default_factory=dict)
+
+
+def seats_of(
+    strategy: Strategy, strategies: Mapping[str, Seat]
+) -> tuple[tuple[str, str, Seat], ...]:
+    """Return (name, its table, seat): those of [strategies], else [strategy] alone.
+
+    The heaviest first, then by name: the order in which they are served.
+    """
+    if not strategies:
+        path = Path(strategy.name)
+        name = path.stem if path.suffix == ".py" else strategy.name
+        return ((name, "strategy", Seat(uses=strategy.name, params=strategy.params)),)
+    named = sorted(strategies.items(), key=lambda row: (-row[1].weight, row[0]))
+    return tuple((name, f"strategies.{name}", seat) for name, seat in named)
 
 
 class Plan(PlanLimits, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -155,7 +155,7 @@ _WORDS: Final[dict[type[Command], str]] = {
 }  # fmt: skip
 
 
-def refusal(command: Steering, pairs: Sequence[Pair], strategy: str) -> Reply | None:
+def refusal(command: Steering, pairs: Sequence[Pair], strategies: Sequence[str]) -> Reply | None:
     """Return why `command` is not passed on; None: it is. Execution has its own reasons.
 
     A pause that covers nothing would only look like protection: its words must exist.
@@ -163,8 +163,8 @@ def refusal(command: Steering, pairs: Sequence[Pair], strategy: str) -> Reply | 
     match command:
         case Pause(pair=pair) if pair is not None and pair not in pairs:
             return not_found("pair", pair, pairs)
-        case Pause(strategy=name) if name is not None and name != strategy:
-            return not_found("strategy", name, (strategy,))
+        case Pause(strategy=name) if name is not None and name not in strategies:
+            return not_found("strategy", name, strategies)
         case _ if is_riskier(command) and not command.reason.strip():
             return no(f"{_WORDS[type(command)]} needs a reason")
         case _:

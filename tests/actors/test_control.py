@@ -3,24 +3,28 @@
 import signal
 from typing import Any
 
+import msgspec
 import pytest
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from actors import CODEC, control
 from actors.control import Answered, EndProcess, ShowStatus, State
 from btcbot.config import Config
 from btcbot.domain import control as ctl
+from btcbot.domain.agent import AGENT_MODE, AGENT_OWNER, AgentMode, ModeOrdered
 from btcbot.domain.facts import PauseChanged, TradingStateChanged
 from btcbot.domain.ids import ClientOrderId, CommandId, Pair
 from btcbot.domain.messages import (
     CancelIntent,
     CommandDone,
     Message,
+    Record,
     Scope,
     SetPause,
     SetTradingState,
 )
 from btcbot.domain.words import Side, TradingState
+from btcbot.sections import Agent, Seat
 from bus.actor import Actor, Answer, Ask, Late, PeerBack, PeerLost, Step
 from bus.clock import ManualClock
 from bus.memory import MemoryBus
@@ -41,7 +45,7 @@ class Execution:
     def handle(self, state: State, message: Any, _now_ns: int) -> Step[State]:
         if isinstance(message, Late):
             message = message.request
-        if not isinstance(message, SetTradingState | SetPause | CancelIntent):
+        if not isinstance(message, SetTradingState | SetPause | CancelIntent | Record):
             return Step(state)
         self.heard.append(message)
         done = CommandDone(command_id=message.command_id, refused=self.refusal, seq=7)
@@ -51,17 +55,17 @@ class Execution:
 class Room:
     """Control and an execution on a bus that encodes everything; what control performed."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config = CONFIG) -> None:
         self.clock = ManualClock(START_NS)
         self.bus = MemoryBus(self.clock, CODEC)
         self.execution = Execution()
         self.done: list[Struct] = []
-        asked = (SetTradingState, SetPause, CancelIntent)
+        asked = (SetTradingState, SetPause, CancelIntent, Record)
         actor: Actor[Any] = Actor(
             name="execution", state=None, handle=self.execution.handle, receives=asked
         )
         self.bus.start(actor)
-        self.bus.start(control.actor(CONFIG, self.done.append, MY_PID))
+        self.bus.start(control.actor(config, self.done.append, MY_PID))
         self.bus.run()
 
     def ask(self, command: ctl.AnyCommand, connection: int = 1) -> None:
@@ -143,6 +147,36 @@ def test_a_pause_of_what_does_not_exist_would_protect_nothing(
     assert (reply.ok, reply.code) == (False, "not_found")
     assert hint in reply.refused
     assert room.execution.heard == []
+
+
+def test_each_of_several_strategies_can_be_paused_by_its_name() -> None:
+    seats = {"dips": Seat(uses="profit_aware"), "slow": Seat(uses="mean_reversion")}
+    room = Room(structs.replace(CONFIG, strategies=seats))
+
+    assert room.reply(ctl.Pause(strategy="slow")).ok
+    assert room.reply(ctl.Pause(strategy="profit_aware")).code == "not_found"
+
+    [asked] = room.execution.heard
+    assert isinstance(asked, SetPause)
+    assert asked.scope == Scope(strategy="slow")
+
+
+def test_the_mode_of_an_agent_is_changed_by_a_record_and_never_without_a_reason_or_an_agent() -> (
+    None
+):
+    without = Room()
+    command = ctl.SetAgentMode(mode=AgentMode.OFF, reason="enough")
+    assert without.reply(command).code == "refused"
+
+    room = Room(structs.replace(CONFIG, agent=Agent(mode="shadow")))
+    assert room.reply(ctl.SetAgentMode(mode=AgentMode.OFF)).code == "refused"
+    assert room.reply(command).ok
+
+    [asked] = room.execution.heard
+    assert isinstance(asked, Record)
+    assert (asked.owner, asked.kind) == (AGENT_OWNER, AGENT_MODE)
+    ordered = msgspec.json.decode(asked.payload, type=ModeOrdered)
+    assert (ordered.mode, ordered.reason) == (AgentMode.OFF, "enough")
 
 
 def test_a_refusal_of_execution_reaches_the_person(room: Room) -> None:
