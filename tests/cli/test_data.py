@@ -290,7 +290,8 @@ def test_a_fetch_never_replaces_what_was_recorded_live(exchange: str, tmp_path: 
     )
 
     assert done.returncode == exits.OK, done.stderr
-    assert json.loads(done.stdout)["known_already"] >= 45
+    # How many trades fall into those minutes is the market's to say.
+    assert json.loads(done.stdout)["known_already"] > 0
     assert list(Dataset(folder).rows(PAIR, (Channel.TRADES,))) == [live, moment]
 
 
