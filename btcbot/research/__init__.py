@@ -1,0 +1,1 @@
+"""What a run tells afterwards: statistics, reports, and what differs between two runs."""
