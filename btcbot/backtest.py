@@ -3,7 +3,8 @@
 The same input gives the same bytes: time is the recording's, ids are derived, and nothing here
 asks a clock or draws a number. Scope, stated: limit orders of one pair, taker fills against the
 recorded book, maker fills by the queue model of `simulation.exchange`, fixed latencies, the
-exchange's rules and fees. Our orders do not move the recorded market.
+exchange's rules and fees. Our orders do not move the recorded market. Cash, units, fees and
+locked funds are computed a second time after every change of the account (`simulation.audit`).
 """
 
 import hashlib
@@ -19,8 +20,8 @@ from msgspec import Struct, field
 from actors import CODEC, accounting, execution, market_data, risk_gate, strategy
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED, FeeRates, Instrument, default_fees
-from btcbot.domain.messages import AccountSnapshot, BookTop, PnlReport
-from btcbot.domain.money import Price, Quantity
+from btcbot.domain.messages import AccountSnapshot, BookTop, OrderIntent, PnlReport
+from btcbot.domain.money import Price, Quantity, text
 from btcbot.domain.recorded import DatasetError, Happening
 from btcbot.domain.venue import VenueEffect
 from btcbot.orders.accept import live_orders
@@ -33,9 +34,11 @@ from btcbot.portfolio.budget import PlanLimits
 from btcbot.portfolio.universe import UniverseRules
 from btcbot.risk.limits import RiskLimits
 from btcbot.sections import Plan as PlanCaps
+from btcbot.simulation.audit import Audit
 from btcbot.simulation.defaults import START_PRICES
 from btcbot.simulation.exchange import Exchange
 from btcbot.simulation.feed import SimulatedFeed
+from btcbot.simulation.minutes import Minute, sample
 from btcbot.simulation.venue import Latency, SimulatedVenue
 from btcbot.store.queries import History, Row
 from btcbot.store.writer import Writer
@@ -103,7 +106,11 @@ class Point(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """What came of a run."""
+    """What came of a run.
+
+    Rows are those of `btcbot export`; an order has its `arrival_price` too, the middle of the book
+    when it was decided, and a fill says whether it rested.
+    """
 
     orders: list[Row]
     fills: list[Row]
@@ -114,6 +121,8 @@ class Result(Struct, frozen=True, kw_only=True):
     started_ns: int
     ended_ns: int
     events: int
+    balances_first: dict[Asset, Decimal]
+    minutes: list[Minute]  # Of the middle.
 
 
 class Stage:
@@ -141,14 +150,23 @@ class Stage:
             trades_delay_ns=plan.latency.fills_ns,
         )
         self.writer = Writer(database)
+        self.audit = Audit(self.exchange.account, [rules])
         self.venue = SimulatedVenue(
-            self.exchange, plan.latency, clock.now_ns, bus.at, self._to("execution")
+            self.exchange,
+            plan.latency,
+            clock.now_ns,
+            bus.at,
+            self._to("execution"),
+            audit=self.audit,
         )
         self.feed = SimulatedFeed(
             self.exchange, plan.pair, clock.now_ns, bus.at, self._to("market_data")
         )
         self.equity: list[Point] = []
+        self.minutes: list[Minute] = []
         self._account: AccountSnapshot | None = None
+        self._arrivals: dict[str, str] = {}  # Of an intent: the middle when it was decided.
+        bus.tap(OrderIntent, self._note_arrival)
         bus.tap(AccountSnapshot, self._note_account)
         bus.tap(PnlReport, self._note_pnl)
         for name in ACTORS:
@@ -194,6 +212,7 @@ class Stage:
         """Let every event happen at its time, then let open orders settle; return how many."""
         count = self.follow(events)
         self.bus.run_until(self.clock.now_ns() + SETTLE_NS)
+        self.audit()
         return count
 
     def follow(self, events: Iterable[Happening]) -> int:
@@ -234,8 +253,8 @@ class Stage:
                 refusals[row["rule"]] = refusals.get(row["rule"], 0) + 1
         held = sorted(self.exchange.balances().items())
         return Result(
-            orders=list(history.orders()),
-            fills=list(history.fills()),
+            orders=[self._with_arrival(row) for row in history.orders()],
+            fills=[self._with_liquidity(row) for row in history.fills()],
             refusals=dict(sorted(refusals.items())),
             equity=self.equity,
             account=self._account,
@@ -243,10 +262,28 @@ class Stage:
             started_ns=started_ns,
             ended_ns=self.clock.now_ns(),
             events=events,
+            balances_first=dict(self.plan.balances),
+            minutes=self.minutes,
         )
+
+    def _with_arrival(self, row: Row) -> Row:
+        return {**row, "arrival_price": self._arrivals.get(row["intent_id"])}
+
+    def _with_liquidity(self, row: Row) -> Row:
+        is_maker = self.audit.is_maker.get(row["trade_id"])
+        return {**row, "liquidity": _LIQUIDITY[is_maker]}
 
     def _to(self, name: str) -> Callable[[Struct], None]:
         return partial(self.bus.deliver, name)
+
+    def _middle(self) -> Decimal | None:
+        market = self.exchange.markets[self.plan.pair]
+        return (market.bid + market.ask) / 2 if market.bid and market.ask else None
+
+    def _note_arrival(self, intent: OrderIntent) -> None:
+        middle = self._middle()
+        if middle is not None:  # Asked again until it is answered: the first time counts.
+            self._arrivals.setdefault(intent.intent_id, text(middle))
 
     def _note_account(self, message: AccountSnapshot) -> None:
         self._account = message
@@ -254,6 +291,9 @@ class Stage:
     def _note_pnl(self, message: PnlReport) -> None:
         """Keep the account's value where it changed; accounting says both once a second."""
         assert self._account is not None, "a report before any account"
+        middle = self._middle()
+        if middle is not None:
+            sample(self.minutes, message.at_ns, middle)
         point = Point(message.at_ns, self._account.equity, message.drawdown)
         last = self.equity[-1] if self.equity else None
         if last is None or (point.equity, point.drawdown) != (last.equity, last.drawdown):
@@ -272,8 +312,11 @@ def run(
     return stage.result(first.at_ns, count), stage
 
 
-def _hash(text: bytes) -> str:
-    return hashlib.blake2b(text, digest_size=16).hexdigest()
+_LIQUIDITY: Final = {True: "maker", False: "taker", None: None}
+
+
+def _hash(parts: bytes) -> str:
+    return hashlib.blake2b(parts, digest_size=16).hexdigest()
 
 
 class _Performer:

@@ -1,7 +1,7 @@
 """`btcbot backtest`: the same actors over a recording, in virtual time."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib.metadata import version
@@ -67,13 +67,14 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Run a strategy over recorded data and print what came of it.
 
-    The folder gets orders.jsonl, fills.jsonl, equity.csv and, when all is written, summary.json.
-    The same input gives the same bytes.
+    The folder gets orders.jsonl, fills.jsonl, equity.csv, candles.csv and, when all is written,
+    summary.json. The same input gives the same bytes.
     """
     from btcbot import backtest
     from btcbot.catalog.parquet import LibraryMissing
     from btcbot.cli.sources import choose
     from btcbot.domain.recorded import DatasetError
+    from btcbot.research import fingerprint
     from btcbot.simulation.recording import open_recording
 
     config = options.load().config
@@ -88,6 +89,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     except (DatasetError, LibraryMissing) as error:
         stop(exits.CONFIG, f"btcbot: --data: {error}")
     summary = {**identity, "data_gaps": chosen.gaps, **_summary(plan, result)}
+    summary["fingerprint"] = fingerprint.of(run_folder.run_of(result, summary)).whole
     run_folder.write(folder, result, summary)
     options.note(f"btcbot: orders, fills and equity are in {folder}")
     options.show(summary, lambda: _print(options, summary))
@@ -166,8 +168,15 @@ def _summary(plan: "Plan", result: "Result") -> dict[str, Any]:
         "equity_last": _cents(known[-1]) if known else None,
         "drawdown_max": _cents(max((p.drawdown for p in result.equity), default=Decimal(0))),
         "pairs": [_pair(plan, result)],
-        "balances": {asset: text(total) for asset, total in result.balances.items()},
+        "balances": _texts(result.balances),
+        "balances_first": _texts(result.balances_first),
+        "started_ns": result.started_ns,
+        "ended_ns": result.ended_ns,
     }
+
+
+def _texts(amounts: Mapping[Asset, Decimal]) -> dict[str, str]:
+    return {asset: text(total) for asset, total in sorted(amounts.items())}
 
 
 def _pair(plan: "Plan", result: "Result") -> dict[str, Any]:

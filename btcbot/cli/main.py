@@ -19,6 +19,7 @@ COMMANDS = {
     "down": ("btcbot.cli.down", "Stop the fleet and wait until nothing is left of it."),
     "export": ("btcbot.cli.export", "Export fills, orders, intents, decisions or events."),
     "init": ("btcbot.cli.init", "Write a commented btcbot.toml and make the folders."),
+    "parity": ("btcbot.cli.parity", "Compare two runs, to the last unit and nanosecond."),
     "record": ("btcbot.cli.record", "Keep what the exchange says in public; trade nothing."),
     "sandbox": ("btcbot.cli.sandbox", "Run an exchange on this machine: no money, no network."),
     "sim": ("btcbot.cli.sim", "Run the fleet against a failing world, from a seed."),

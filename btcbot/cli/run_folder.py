@@ -20,6 +20,8 @@ from btcbot.domain.money import text
 
 if TYPE_CHECKING:
     from btcbot.backtest import Point, Result
+    from btcbot.research.lines import Run
+    from btcbot.simulation.minutes import Minute
 
 SUMMARY = "summary.json"
 
@@ -48,9 +50,23 @@ def write(folder: Path, result: "Result", summary: dict[str, Any]) -> None:
         _put(folder / "orders.jsonl", _lines(result.orders))
         _put(folder / "fills.jsonl", _lines(result.fills))
         _put(folder / "equity.csv", _table(result.equity))
+        _put(folder / "candles.csv", _candles(result.minutes))
         _put(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
     except OSError as error:
         stop(exits.ERROR, f"btcbot: the results in {folder} are not complete: {error}")
+
+
+def run_of(result: "Result", summary: dict[str, Any]) -> "Run":
+    """Return a run as it is about to be written: what reading it gives again."""
+    from btcbot.research import folder as files
+    from btcbot.research.lines import EquityLine
+
+    return files.run_of(
+        summary,
+        map(files.order_of, result.orders),
+        map(files.fill_of, result.fills),
+        (EquityLine(at_ns=p.at_ns, equity=p.equity, drawdown=p.drawdown) for p in result.equity),
+    )
 
 
 def _put(path: Path, content: bytes) -> None:
@@ -64,6 +80,15 @@ def _put(path: Path, content: bytes) -> None:
 
 def _lines(rows: Iterable[dict[str, Any]]) -> bytes:
     return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
+
+
+def _candles(minutes: "Iterable[Minute]") -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("open_ns", "open", "high", "low", "close"))
+    for row in minutes:
+        writer.writerow((row.open_ns, *map(text, (row.open, row.high, row.low, row.close))))
+    return out.getvalue().encode()
 
 
 def _table(points: "Iterable[Point]") -> bytes:

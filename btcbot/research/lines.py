@@ -12,6 +12,7 @@ from msgspec import Struct
 from btcbot.domain.money import is_sane
 from btcbot.domain.words import Side
 
+BACKTEST: Final = "backtest"
 AMOUNTS: Final = (
     "quantity", "limit_price", "filled", "average_price", "arrival_price", "price", "fee", "tax",
     "equity", "drawdown", "open", "high", "low", "close",
@@ -127,6 +128,7 @@ class Run(Struct, frozen=True, kw_only=True):
     equity: tuple[EquityLine, ...]
     balances_first: Mapping[str, Decimal]
     balances_last: Mapping[str, Decimal]
+    moved_in: Mapping[str, Decimal] = {}  # By people: deposits less withdrawals.
     bars: tuple[Bar, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     gaps: tuple[Gap, ...] = ()

@@ -5,7 +5,7 @@ A closed trade is an order that sold something we had bought: what it realized, 
 average cost (`ledger.positions`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from msgspec import Struct, field
@@ -89,15 +89,14 @@ def profit_factor(closed: Sequence[Closed]) -> Decimal | None:
     return gained / lost if lost else None
 
 
-def flows(fills: Iterable[FillLine], assets: Mapping[str, tuple[str, str]]) -> dict[str, Decimal]:
-    """Return what the fills moved of each asset; `assets` names base and quote of each pair."""
+def flows(fills: Iterable[FillLine]) -> dict[str, Decimal]:
+    """Return what the fills moved of each asset; fees are paid in the quote asset."""
     moved: dict[str, Decimal] = {}
     for line in fills:
-        base, quote = assets[line.pair]
+        base, quote = line.pair.removesuffix(line.fee_asset), line.fee_asset
         sign = 1 if line.side is Side.BUY else -1
         moved[base] = moved.get(base, ZERO) + sign * line.quantity
-        moved[quote] = moved.get(quote, ZERO) - sign * line.notional
-        moved[line.fee_asset] = moved.get(line.fee_asset, ZERO) - line.charges
+        moved[quote] = moved.get(quote, ZERO) - sign * line.notional - line.charges
     return moved
 
 

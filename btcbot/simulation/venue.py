@@ -69,9 +69,11 @@ class SimulatedVenue:
     """Performs venue effects against the exchange model."""
 
     def __init__(
-        self, exchange: Exchange, latency: Latency, now: Now, call_at: CallAt, deliver: Deliver
-    ) -> None:
-        self._exchange, self._latency = exchange, latency
+        self, exchange: Exchange, latency: Latency, now: Now, call_at: CallAt, deliver: Deliver,
+        *, audit: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """`audit` is called after every change of the account."""
+        self._exchange, self._latency, self._audit = exchange, latency, audit
         self._now, self._call_at, self._deliver = now, call_at, deliver
         self._idle = CONNECTIONS
 
@@ -92,7 +94,10 @@ class SimulatedVenue:
 
     def ring(self) -> None:
         """Tell execution what moved since the last call; to be called after every market event."""
-        for event in self._exchange.drain():
+        events = self._exchange.drain()
+        if events:
+            self._audit()
+        for event in events:
             self._later(self._latency.doorbell_ns, Doorbell(order_id=event.order.id))
 
     def _submit(self, effect: Submit) -> None:

@@ -26,7 +26,7 @@ from tests.backtest.tapes import (
     write,
 )
 
-FILES = {"orders.jsonl", "fills.jsonl", "equity.csv", "summary.json"}
+FILES = {"orders.jsonl", "fills.jsonl", "equity.csv", "candles.csv", "summary.json"}
 RSS_MAX_KIB = 300 * 1024
 CPU_MAX_S = 10.0
 

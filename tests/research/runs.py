@@ -90,7 +90,7 @@ def run(
         equity.append(EquityLine(at_ns=at_ns, equity=value, drawdown=peak - value))
     fields: dict[str, Any] = {
         "kind": "backtest",
-        "identity": {"run": "ab12", "pair": "BTCTRY", "assets": {"BTCTRY": ["BTC", "TRY"]}},
+        "identity": {"run": "ab12", "pair": "BTCTRY"},
         "started_ns": START_NS,
         "ended_ns": points[-1][0] if points else START_NS,
         "orders": tuple(orders),

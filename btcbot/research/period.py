@@ -1,0 +1,135 @@
+"""Reads a period of a home as a run: what its database has, and the market as its journal heard it.
+
+What people pay in or take out is told apart from what fills moved: it is nobody's profit.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct, field
+
+from btcbot.domain.money import ZERO
+from btcbot.research import folder
+from btcbot.research.folder import RunError
+from btcbot.research.lines import Doubt, Gap, Run
+from btcbot.research.valuation import bars_of, curve, minutes_heard
+from btcbot.store.database import StoreError
+from btcbot.store.queries import FOREVER, History, Row
+
+ENDS: Final = {
+    "order_acked": "found", "order_absent": "absent", "order_closing": "found",
+    "order_closed": "closed", "order_rejected": "rejected", "order_not_sent": "not sent",
+    "order_zombie": "found",
+}  # fmt: skip
+
+
+class Facts(Struct, kw_only=True):
+    """What the log of facts says of a period."""
+
+    mode: str = ""
+    first: dict[str, Decimal] = field(default_factory=dict)
+    last: dict[str, Decimal] = field(default_factory=dict)
+    moved_in: dict[str, Decimal] = field(default_factory=dict)
+    doubts: dict[str, Doubt] = field(default_factory=dict)  # By intent.
+    lives: list[int] = field(default_factory=list)
+    from_ns: int = 0
+    until_ns: int = 0
+
+
+def read(database: Path, span_ns: tuple[int, int] | None) -> Run:
+    """Return the period `span_ns` of `database`, or all of it. Raises RunError."""
+    since_ns, until_ns = span_ns or (0, FOREVER)
+    try:
+        history = History(database)
+        rows = list(history.orders(since_ns, until_ns))
+        fills = tuple(map(folder.fill_of, history.fills(since_ns, until_ns)))
+        intents = [row["rule"] for row in history.intents(since_ns, until_ns) if row["rule"]]
+        facts = _facts(history.events(), since_ns, until_ns)
+    except (StoreError, ValueError) as error:
+        raise RunError(f"{database}: {error}") from error
+    labels = {row["intent_id"]: row for row in rows}
+    minutes = minutes_heard(
+        database.parent / "journal" / "accounting", facts.from_ns, facts.until_ns
+    )
+    return Run(
+        kind=facts.mode,
+        identity={"database": str(database), "mode": facts.mode, "lives": len(facts.lives)},
+        started_ns=facts.from_ns,
+        ended_ns=facts.until_ns,
+        orders=tuple(map(folder.order_of, rows)),
+        fills=fills,
+        refusals={rule: intents.count(rule) for rule in sorted(set(intents))},
+        equity=tuple(curve(facts.first, fills, minutes)),
+        balances_first=facts.first,
+        balances_last=facts.last,
+        moved_in=facts.moved_in,
+        bars=tuple(bars_of(minutes)),
+        doubts=tuple(_named(facts.doubts, labels)),
+        gaps=tuple(Gap(what="life", from_ns=at_ns, until_ns=at_ns) for at_ns in facts.lives),
+    )
+
+
+def _facts(events: Iterable[Row], since_ns: int, until_ns: int) -> Facts:
+    """Fold the whole log: what was there before a period is part of what is there after it."""
+    found = Facts()
+    for event in events:
+        kind, fact, at_ns = event["kind"], event["fact"], event["at_ns"]
+        if kind == "epoch_started":
+            found.mode = fact["mode"]
+        moved_ns = fact["event_ns"] if kind == "fill" else at_ns
+        if kind in ("opening", "fill", "balances_explained") and moved_ns < until_ns:
+            is_before = moved_ns < since_ns or kind == "opening"
+            _post(found, fact["postings"], is_before=is_before, is_fill=kind == "fill")
+        if not since_ns <= at_ns < until_ns:
+            continue
+        found.from_ns = found.from_ns or at_ns
+        found.until_ns = at_ns
+        if kind == "epoch_started":
+            found.lives.append(at_ns)
+        elif kind == "order_unknown":
+            found.doubts.setdefault(fact["intent_id"], _doubt(fact["intent_id"], at_ns))
+        elif kind in ENDS:
+            _end(found.doubts, fact["intent_id"], at_ns, ENDS[kind])
+    return found
+
+
+def _post(found: Facts, postings: Iterable[Row], *, is_before: bool, is_fill: bool) -> None:
+    for line in postings:
+        if line["account"] != "asset":
+            continue
+        asset, amount = line["asset"], Decimal(line["amount"])
+        found.last[asset] = found.last.get(asset, ZERO) + amount
+        if is_before:
+            found.first[asset] = found.first.get(asset, ZERO) + amount
+        elif not is_fill:
+            found.moved_in[asset] = found.moved_in.get(asset, ZERO) + amount
+
+
+def _doubt(intent_id: str, at_ns: int) -> Doubt:
+    return Doubt(client_order_id=intent_id, pair="", from_ns=at_ns, until_ns=None, ended="")
+
+
+def _end(doubts: dict[str, Doubt], intent_id: str, at_ns: int, how: str) -> None:
+    open_one = doubts.get(intent_id)
+    if open_one is not None and open_one.until_ns is None:
+        doubts[intent_id] = Doubt(
+            client_order_id=open_one.client_order_id,
+            pair=open_one.pair,
+            from_ns=open_one.from_ns,
+            until_ns=at_ns,
+            ended=how,
+        )
+
+
+def _named(doubts: Mapping[str, Doubt], labels: Mapping[str, Row]) -> Iterator[Doubt]:
+    for intent_id, one in doubts.items():
+        row = labels.get(intent_id, {})
+        yield Doubt(
+            client_order_id=row.get("client_order_id") or intent_id,
+            pair=row.get("pair", ""),
+            from_ns=one.from_ns,
+            until_ns=one.until_ns,
+            ended=one.ended,
+        )
