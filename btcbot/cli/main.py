@@ -21,6 +21,7 @@ COMMANDS = {
     "init": ("btcbot.cli.init", "Write a commented btcbot.toml and make the folders."),
     "parity": ("btcbot.cli.parity", "Compare two runs, to the last unit and nanosecond."),
     "record": ("btcbot.cli.record", "Keep what the exchange says in public; trade nothing."),
+    "report": ("btcbot.cli.report", "Tell what a run did: a page, tables, JSON."),
     "sandbox": ("btcbot.cli.sandbox", "Run an exchange on this machine: no money, no network."),
     "sim": ("btcbot.cli.sim", "Run the fleet against a failing world, from a seed."),
     "strategy": ("btcbot.cli.strategy", "List, begin and check strategies."),

@@ -7,7 +7,7 @@ from typing import Final
 from btcbot.domain.money import ZERO, half_up, text
 from btcbot.domain.words import Side
 from btcbot.research import fingerprint
-from btcbot.research.lines import BACKTEST, FillLine, OrderLine, Run
+from btcbot.research.lines import FillLine, OrderLine, Run
 from btcbot.research.trading import flows
 
 SHOWN_MAX: Final = 20
@@ -35,11 +35,22 @@ def _all(run: Run) -> Iterator[str]:
             filled, cost = executed.get(line.client_order_id, (ZERO, ZERO))
             executed[line.client_order_id] = filled + line.quantity, cost + line.notional
     for order in run.orders:
-        yield from _order(order, *executed.get(order.client_order_id, (ZERO, ZERO)))
+        if _is_whole(order, run.span_ns):
+            yield from _order(order, *executed.get(order.client_order_id, (ZERO, ZERO)))
     yield from _balances(run)
     yield from _equity(run)
-    if run.kind == BACKTEST:
+    if "fingerprint" in run.identity:
         yield from _stated(run)
+
+
+def _is_whole(order: OrderLine, span_ns: tuple[int, int] | None) -> bool:
+    """Return whether all fills of an order are in the run."""
+    if span_ns is None:
+        return True
+    since_ns, until_ns = span_ns
+    return (
+        since_ns <= order.created_ns and order.closed_ns is not None and order.closed_ns < until_ns
+    )
 
 
 def _keys(run: Run) -> Iterator[str]:

@@ -16,7 +16,15 @@ from btcbot.domain.money import MoneyError, parse
 from btcbot.research.lines import BACKTEST, Bar, EquityLine, FillLine, OrderLine, Run
 
 SUMMARY: Final = "summary.json"
-NEEDED: Final = ("run", "pair", "balances", "balances_first", "started_ns", "ended_ns")
+NEEDED: Final = (
+    "run",
+    "pair",
+    "balances",
+    "balances_first",
+    "started_ns",
+    "ended_ns",
+    "fingerprint",
+)
 T = TypeVar("T")
 
 

@@ -132,3 +132,4 @@ class Run(Struct, frozen=True, kw_only=True):
     bars: tuple[Bar, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    span_ns: tuple[int, int] | None = None  # A part of a longer life: orders may reach beyond it.

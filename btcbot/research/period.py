@@ -1,6 +1,7 @@
 """Reads a period of a home as a run: what its database has, and the market as its journal heard it.
 
-What people pay in or take out is told apart from what fills moved: it is nobody's profit.
+Orders are those that were alive in the period; fills are of it by the exchange's clock. What people
+pay in or take out is told apart from what fills moved: it is nobody's profit.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,7 @@ from btcbot.research.valuation import bars_of, curve, minutes_heard
 from btcbot.store.database import StoreError
 from btcbot.store.queries import FOREVER, History, Row
 
+MAGIC: Final = b"SQLite format 3\x00"
 ENDS: Final = {
     "order_acked": "found", "order_absent": "absent", "order_closing": "found",
     "order_closed": "closed", "order_rejected": "rejected", "order_not_sent": "not sent",
@@ -41,32 +43,37 @@ class Facts(Struct, kw_only=True):
 def read(database: Path, span_ns: tuple[int, int] | None) -> Run:
     """Return the period `span_ns` of `database`, or all of it. Raises RunError."""
     since_ns, until_ns = span_ns or (0, FOREVER)
+    with database.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise RunError(f"{database}: not a database of SQLite")
     try:
         history = History(database)
-        rows = list(history.orders(since_ns, until_ns))
+        rows = [
+            row for row in history.orders(0, until_ns) if (row["closed_ns"] or FOREVER) >= since_ns
+        ]
         fills = tuple(map(folder.fill_of, history.fills(since_ns, until_ns)))
         intents = [row["rule"] for row in history.intents(since_ns, until_ns) if row["rule"]]
         facts = _facts(history.events(), since_ns, until_ns)
     except (StoreError, ValueError) as error:
         raise RunError(f"{database}: {error}") from error
     labels = {row["intent_id"]: row for row in rows}
-    minutes = minutes_heard(
-        database.parent / "journal" / "accounting", facts.from_ns, facts.until_ns
-    )
+    minutes = minutes_heard(database.parent / "journal" / "accounting", facts.from_ns, until_ns)
+    equity = tuple(curve(facts.first, fills, minutes))
     return Run(
         kind=facts.mode,
         identity={"database": str(database), "mode": facts.mode, "lives": len(facts.lives)},
         started_ns=facts.from_ns,
-        ended_ns=facts.until_ns,
+        ended_ns=max(facts.until_ns, *(line.at_ns for line in equity[-1:]), 0),
         orders=tuple(map(folder.order_of, rows)),
         fills=fills,
         refusals={rule: intents.count(rule) for rule in sorted(set(intents))},
-        equity=tuple(curve(facts.first, fills, minutes)),
+        equity=equity,
         balances_first=facts.first,
         balances_last=facts.last,
         moved_in=facts.moved_in,
         bars=tuple(bars_of(minutes)),
         doubts=tuple(_named(facts.doubts, labels)),
+        span_ns=span_ns,
         gaps=tuple(Gap(what="life", from_ns=at_ns, until_ns=at_ns) for at_ns in facts.lives),
     )
 
