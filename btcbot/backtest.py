@@ -71,6 +71,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     )
     balances: Mapping[Asset, Decimal] = field(default_factory=lambda: BALANCES)
     latency: Latency = Latency()
+    is_first_in_queue: bool = False  # Where our resting orders stand: the best case, or the worst.
     interval_ns: int = 250_000_000  # Between two decisions; 0: on every quote.
     has_codec: bool = False
     seats: tuple[SeatSetup, ...] = ()  # Several strategies; else `strategy` alone.
@@ -148,6 +149,7 @@ class Stage:
             plan.balances,
             cancel_delay_ns=plan.latency.cancel_effect_ns,
             trades_delay_ns=plan.latency.fills_ns,
+            is_first_in_queue=plan.is_first_in_queue,
         )
         self.writer = Writer(database)
         self.audit = Audit(self.exchange.account, [rules])

@@ -17,6 +17,7 @@ from btcbot.config import Config
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import MoneyError, half_up, parse, text
+from btcbot.simulation.venue import MILLISECOND_NS, Latency
 
 if TYPE_CHECKING:
     from btcbot.backtest import Plan, Result
@@ -52,6 +53,20 @@ PAIR_COLUMNS = (
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for orders, fills and equity; default: HOME/backtests/RUN.",
 )
+@click.option(
+    "--latency-ms",
+    type=click.IntRange(0, 60_000),
+    default=25,
+    show_default=True,
+    help="How long a request takes, one way.",
+)
+@click.option(
+    "--queue",
+    type=click.Choice(("back", "front")),
+    default="back",
+    show_default=True,
+    help="Where a resting order stands among those at its price: the worst case, or the best.",
+)
 @click.option("--codec", is_flag=True, help="Encode every message, as between processes.")
 @common
 def command(  # noqa: PLR0913 - one parameter an option
@@ -63,6 +78,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     start_price: str | None,
     timerange: str,
     out: Path | None,
+    latency_ms: int,
+    queue: str,
     codec: bool,
 ) -> None:
     """Run a strategy over recorded data and print what came of it.
@@ -81,7 +98,11 @@ def command(  # noqa: PLR0913 - one parameter an option
     start, span_ns = _price(start_price), span_of(timerange)
     try:
         chosen = choose(given, config.data, Pair(pair))
-        plan = _plan(config, name, pair, chosen, has_codec=codec)
+        plan = msgspec.structs.replace(
+            _plan(config, name, pair, chosen, has_codec=codec),
+            latency=latency_of(latency_ms),
+            is_first_in_queue=queue == "front",
+        )
         data = open_recording(chosen.source, plan.instrument, start, span_ns)
         identity = _identity(plan, chosen.digest(), data.factor, timerange)
         folder = run_folder.prepare(out, config, identity["run"])
@@ -129,6 +150,12 @@ def _plan(config: Config, name: str, pair: str, chosen: "Chosen", *, has_codec: 
     )
 
 
+def latency_of(one_way_ms: int) -> Latency:
+    """Return the latencies of a run: every request and its answer take this long."""
+    one_way_ns = one_way_ms * MILLISECOND_NS
+    return Latency(submit_ns=one_way_ns, cancel_ns=one_way_ns, read_ns=one_way_ns)
+
+
 def _identity(plan: "Plan", data: str, factor: Decimal, timerange: str) -> dict[str, Any]:
     """Return what decides the result: two runs that agree in it agree in every byte."""
     parts = {
@@ -139,6 +166,8 @@ def _identity(plan: "Plan", data: str, factor: Decimal, timerange: str) -> dict[
         "data": data,
         "timerange": timerange,
         "factor": text(half_up(factor, 16)),
+        "latency_ms": plan.latency.submit_ns // MILLISECOND_NS,
+        "queue": "front" if plan.is_first_in_queue else "back",
         "config": plan.digest,
         "code": version("btcbot"),
     }

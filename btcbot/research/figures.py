@@ -61,8 +61,8 @@ def figures(run: Run) -> Json:
 
 
 IDENTITY: Final = (
-    "run", "strategy", "params", "files", "pair", "data", "timerange", "factor", "config", "code",
-    "data_gaps", "events", "database", "mode", "lives",
+    "run", "strategy", "params", "files", "pair", "data", "timerange", "factor", "latency_ms",
+    "queue", "config", "code", "data_gaps", "events", "database", "mode", "lives",
 )  # fmt: skip
 
 

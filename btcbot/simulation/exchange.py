@@ -50,7 +50,7 @@ class Event(Struct, frozen=True):
 class Exchange:
     """Markets and one account; every method returns at once and appends to `events`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what makes one exchange another
         self,
         instruments: Iterable[Instrument],
         fees: Mapping[Asset, FeeRates],
@@ -59,8 +59,12 @@ class Exchange:
         cancel_delay_ns: int = 1_000_000,
         trades_delay_ns: int = 0,
         lists_delay_ns: int = 0,
+        is_first_in_queue: bool = False,
     ) -> None:
         """`balances` are totals.
+
+        `is_first_in_queue`: a resting order stands in front of what is shown at its price, which is
+        the best that can be; without it behind all of it, which is the worst.
 
         The delays: until a cancel takes effect; until own trades, and until new orders, are seen
         by those who ask for lists.
@@ -73,6 +77,7 @@ class Exchange:
         self._cancel_delay_ns = cancel_delay_ns
         self._trades_delay_ns = trades_delay_ns
         self._lists_delay_ns = lists_delay_ns
+        self._is_first_in_queue = is_first_in_queue
         self._canceling: list[Order] = []
 
     def list_pair(self, rules: Instrument) -> None:
@@ -274,7 +279,7 @@ class Exchange:
         takes = plan(market, order.side, order.price, order.left, None)
         self._apply(market, order, takes, now_ns)
         if order.left:
-            order.ahead = market.queue_at(order)
+            order.ahead = ZERO if self._is_first_in_queue else market.queue_at(order)
             market.resting.append(order)
 
     def _apply(self, market: Market, order: Order, takes: list[Take], now_ns: int) -> None:

@@ -305,3 +305,26 @@ def test_a_pair_in_usdt_is_judged_by_the_documented_rate_all_along(
     summary = json.loads(done.stdout)
     # 400 USDT are more TRY than one order may be: judged by the rate, not for want of one.
     assert set(summary["refusals"]) == {"order_notional"}, summary
+
+
+def test_latency_and_queue_decide_the_result_and_are_in_what_names_the_run(
+    backtest: Backtest, tmp_path: Path
+) -> None:
+    tape = write(tmp_path / "tape.jsonl", depth_rows(seed=3))
+    runs = {}
+
+    for name, flags in (
+        ("usual", ()),
+        ("same", ("--latency-ms", "25", "--queue", "back")),
+        ("slow", ("--latency-ms", "400")),
+        ("front", ("--queue", "front")),
+    ):
+        done = backtest("--data", tape, "--out", tmp_path / name, "--json", *flags)
+        runs[name] = json.loads(done.stdout)
+
+    assert runs["usual"] == runs["same"]
+    assert (runs["usual"]["latency_ms"], runs["usual"]["queue"]) == (25, "back")
+    assert len({runs[name]["run"] for name in ("usual", "slow", "front")}) == 3
+    [usual, slow] = (lines(tmp_path / name / "orders.jsonl")[0] for name in ("usual", "slow"))
+    took = [int(row["acked_ns"]) - int(row["created_ns"]) for row in (usual, slow)]
+    assert took == [50_000_000, 800_000_000]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -29,7 +30,7 @@ BIDS = levels((100_000, "1"), (99_990, "2"))
 ASKS = levels((100_010, "1"), (100_020, "2"))
 
 
-def exchange(**knobs: int) -> Exchange:
+def exchange(**knobs: Any) -> Exchange:
     """Return one with a small book of BTCTRY, a million TRY and 10 BTC."""
     made = Exchange(
         [DOCUMENTED[PAIR]],
@@ -169,6 +170,15 @@ def test_an_order_waits_behind_what_stood_at_its_price() -> None:
     assert not fills(made, order)
     assert made.print_trade(PAIR, SELL, d(100_000), d("0.3"), 3) == d("0.2")
     assert fills(made, order) == [("100000", "0.2")]
+
+
+def test_first_in_the_queue_an_order_waits_for_nobody_at_its_price() -> None:
+    made = exchange(is_first_in_queue=True)
+    order = made.submit(limit(BUY, 100_000, "0.5"), 1)
+
+    made.print_trade(PAIR, SELL, d(100_000), d("0.3"), 2)
+
+    assert fills(made, order) == [("100000", "0.3")]
 
 
 def test_the_queue_shrinks_when_the_level_shows_less() -> None:
