@@ -9,16 +9,16 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
+from btcbot import backtest
 from btcbot.backtest import Plan, Result
 from btcbot.domain.messages import BookTop
 from btcbot.domain.money import Quantity
 from btcbot.domain.recorded import BookMoved, BookSet, Happening
 from btcbot.domain.words import Side
-from btcbot.sim.setup import LOOSE
+from btcbot.sim.setup import LOOSE, WIDE
 from btcbot.strategies import ema_cross, profit_aware
 from btcbot.strategies.contract import NO_WANTS, MarketView, Want
 from tests import stages
-from tests.backtest.hosting import Hosting
 from tests.builders import BTCTRY, START_NS
 
 SECOND: Final = 10**9
@@ -31,6 +31,7 @@ PLANS: Final = {
         params=ema_cross.Params(fast=5, slow=15, quantity=Decimal("0.001")),
         pair=BTCTRY,
         limits=LOOSE,
+        caps=WIDE,
         interval_ns=0,
     ),
 }
@@ -56,10 +57,9 @@ def with_another_future() -> list[Happening]:
     return found
 
 
-def played(plan: Plan, events: list[Happening], hosted: Any = None) -> Result:
-    stage = Hosting(plan, events[0].at_ns, hosted)
-    count = stage.play(iter(events))
-    return stage.result(events[0].at_ns, count)
+def played(plan: Plan, events: list[Happening]) -> Result:
+    result, _ = backtest.run(plan, iter(events))
+    return result
 
 
 def past_of(result: Result) -> tuple[list[Any], ...]:
@@ -91,7 +91,8 @@ class NoParams(Struct, frozen=True):
 class Peeking:
     """Knows the recording, and buys whenever the best bid is higher fifteen seconds later."""
 
-    NAME, WANTS_DEPTH, Params = "peeking", False, NoParams
+    NAME, Params = "peeking", NoParams
+    WANTS_DEPTH = DECIDES_ON_FILLS = False
 
     def __init__(self, events: list[Happening]) -> None:
         self.bids = dict(self._bids(events))
@@ -126,7 +127,7 @@ class Peeking:
 def test_a_strategy_that_peeks_is_caught() -> None:
     plan = replace(PLANS["ema_cross"], strategy="peeking", params=NoParams())
     whole, other, short = (
-        past_of(played(plan, events, Peeking(events)))
+        past_of(played(replace(plan, hosted=(Peeking(events),)), events))
         for events in (market(), with_another_future(), cut_short())
     )
 

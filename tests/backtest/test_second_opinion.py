@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from msgspec import Struct
 
+from btcbot import backtest
 from btcbot.backtest import Plan, Result
 from btcbot.cli.sources import source_of_files
 from btcbot.domain.ids import Asset, Pair
@@ -17,13 +17,12 @@ from btcbot.domain.messages import BookTop
 from btcbot.domain.money import Quantity
 from btcbot.domain.recorded import Happening
 from btcbot.domain.words import Side
-from btcbot.sim.setup import LOOSE
+from btcbot.sim.setup import LOOSE, WIDE
 from btcbot.simulation.defaults import START_PRICES
 from btcbot.simulation.recording import open_recording
 from btcbot.strategies import ema_cross
 from btcbot.strategies.contract import NO_WANTS, MarketView, Want
 from tests import stages
-from tests.backtest.hosting import Hosting
 from tests.backtest.naive import BuyAndHold, EmaCross, Fill, Naive, over_candles, over_depth
 from tests.backtest.tapes import candle_rows, l2_recording, recorded, write
 
@@ -40,7 +39,8 @@ class HoldParams(Struct, frozen=True, kw_only=True):
 class Hold:
     """Buys once and holds: a strategy as the actor hosts it."""
 
-    NAME, WANTS_DEPTH, Params = "hold", False, HoldParams
+    NAME, Params = "hold", HoldParams
+    WANTS_DEPTH = DECIDES_ON_FILLS = False
 
     @staticmethod
     def start(_params: Any) -> int:
@@ -65,12 +65,17 @@ class Hold:
 
 def played(name: str, params: Struct, events: Iterator[Happening]) -> Result:
     plan = Plan(
-        strategy=name, params=params, pair=PAIR, limits=LOOSE, interval_ns=0, balances={TRY: CASH}
+        strategy=name,
+        params=params,
+        pair=PAIR,
+        limits=LOOSE,
+        caps=WIDE,
+        interval_ns=0,
+        balances={TRY: CASH},
+        hosted=(Hold,) if name == Hold.NAME else (),
     )
-    first = next(events)
-    stage = Hosting(plan, first.at_ns, Hold if name == Hold.NAME else None)
-    count = stage.play(chain((first,), events))
-    return stage.result(first.at_ns, count)
+    result, _ = backtest.run(plan, events)
+    return result
 
 
 def assert_same(result: Result, naive: Naive) -> None:
