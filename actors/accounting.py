@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from actors import CODEC
 from btcbot.config import Config
-from btcbot.domain.facts import Balances, Fill, Opening, Recorded
+from btcbot.domain.facts import Balances, BalancesExplained, Fill, Opening, Recorded
 from btcbot.domain.ids import Asset, CommandId, Pair
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.messages import (
@@ -53,8 +53,8 @@ from bus.actor import (
 from bus.runtime import PeersView, Place, run
 
 Inbox = (
-    BookTop | Fill | InstrumentRules | Balances | Opening | Recorded | CommandDone | CaughtUp
-    | PeerLost | PeerBack | RequestExpired | Started | Woken
+    BookTop | Fill | InstrumentRules | Balances | Opening | BalancesExplained | Recorded
+    | CommandDone | CaughtUp | PeerLost | PeerBack | RequestExpired | Started | Woken
 )  # fmt: skip
 
 SAY_NS: Final = 1_000_000_000
@@ -106,6 +106,8 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
         case Opening():
             state.accounts = holdings.state(state.accounts, message.balances, message.at_ns)
             state.accounts = holdings.post(state.accounts, message.postings, message.at_ns)
+        case BalancesExplained():
+            state.accounts = holdings.explain(state.accounts, message.postings)
         case InstrumentRules():
             if message.instruments == state.instruments:  # Said again for late hearers.
                 return Step(state)
@@ -280,7 +282,7 @@ def actor() -> Actor[State]:
             Hears(source="market_data", topic="rules"),
             Hears(source="execution", topic="fact", conflate=False),
         ),
-        facts=(Opening, Fill, Balances, Recorded),
+        facts=(Opening, Fill, Balances, BalancesExplained, Recorded),
         asks=("execution",),
         needs=("execution", "market_data"),
         health=health,

@@ -188,6 +188,7 @@ def _note(state: State, message: Rare) -> None:  # noqa: C901, PLR0912 - one lin
             note(state.seen.errors_ns, message.at_ns, degrade.CRITICAL_NS)
         case BalancesExplained():
             result.explain(state.result, message)
+            state.accounts = holdings.explain(state.accounts, message.postings)
         case Recorded():
             _recall(state, message)
         case PeerLost():
@@ -344,10 +345,9 @@ def _records(state: State, now_ns: int) -> tuple[Ask, ...]:
 
 def _record(state: State, kind: str, key: str, kept: Decimal) -> Ask:
     state.records += 1
-    command, payload = f"{OWNER}-{state.epoch}-{state.records}", text(value.fit(kept)).encode()
-    record = Record(
-        command_id=CommandId(command), owner=OWNER, kind=kind, key=key, payload=payload
-    )  # fmt: skip
+    command = CommandId(f"{OWNER}-{state.epoch}-{state.records}")
+    payload = text(value.fit(kept)).encode()
+    record = Record(command_id=command, owner=OWNER, kind=kind, key=key, payload=payload)
     return Ask("execution", record, command)
 
 

@@ -20,6 +20,7 @@ from btcbot.domain.agent import ModelAnswered
 from btcbot.domain.decisions import Trigger
 from btcbot.domain.facts import (
     Balances,
+    BalancesExplained,
     Fill,
     Opening,
     OrderAbsent,
@@ -76,6 +77,7 @@ from bus.runtime import PeersView, Place, run, run_on_loop, serve
 
 Inbox = (
     BookTop | BookDepth | Candle | FeedState | IntentVerdict | Fill | Balances | Opening
+    | BalancesExplained
     | OrderSubmitting | OrderClosed | OrderRejected | OrderNotSent | OrderAbsent | Recorded
     | InstrumentRules | TradingStateChanged | PauseChanged | PeerLost | PeerBack | CaughtUp
     | RequestExpired | CommandDone | AccountSnapshot | PnlReport | ModelAnswered | Woken | Started
@@ -266,7 +268,7 @@ def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR
             state.refused.pop(slots.free(state, message.intent_id), None)
         case OrderRejected():
             slots.reject(state, message)
-        case Balances() | Opening():
+        case Balances() | Opening() | BalancesExplained():
             book.state(state.books, message)
         case Recorded():
             slots.recall(state, message)
@@ -330,8 +332,8 @@ def actor(
             *((ACCOUNT, PNL) if policy is not None else ()),
         ),
         facts=(
-            Fill, Balances, Opening, OrderSubmitting, OrderClosed, OrderRejected, OrderNotSent,
-            OrderAbsent, Recorded, TradingStateChanged, PauseChanged,
+            Fill, Balances, BalancesExplained, Opening, OrderSubmitting, OrderClosed,
+            OrderRejected, OrderNotSent, OrderAbsent, Recorded, TradingStateChanged, PauseChanged,
         ),
         asks=("risk_gate", "execution"),
         needs=("market_data", "risk_gate", "execution"),

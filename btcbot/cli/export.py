@@ -1,17 +1,15 @@
 """`btcbot export`: what the database holds, one row a line."""
 
-import csv
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 import click
-import msgspec
 
 from btcbot.cli import exits
 from btcbot.cli.common import Options, common, stop
+from btcbot.cli.rows import FORMS, Row, print_rows
 
 # Public: additions go to the end, nothing is renamed. A file without rows still has its header.
 COLUMNS: Final = {
@@ -52,7 +50,6 @@ AMOUNTS: Final = frozenset(
     {"quantity", "price", "fee", "tax", "limit_price", "filled", "average_price"}
     | {"deploy", "spent"}
 )
-Row = dict[str, Any]
 
 
 @click.command("export")
@@ -62,7 +59,7 @@ Row = dict[str, Any]
 @click.option(
     "--format",
     "form",
-    type=click.Choice(("jsonl", "csv", "parquet")),
+    type=click.Choice(FORMS),
     default="jsonl",
     show_default=True,
     help="parquet needs the extra research.",
@@ -87,13 +84,8 @@ def command(options: Options, *, what: str, since: str, until: str, form: str) -
         rows = _rows(History(options.load().config.database), what, start, end)
     except StoreError as error:
         stop(exits.NOT_FOUND, f"btcbot: {error}")
-    if form == "parquet":
-        _print_parquet(COLUMNS[what], rows)
-    elif form == "csv":
-        _print_csv(COLUMNS[what], rows)
-    else:
-        _print_jsonl(COLUMNS[what], rows)
-    sys.stdout.flush()
+    integers, amounts = dict.fromkeys(INTEGERS, int), dict.fromkeys(AMOUNTS, Decimal)
+    print_rows(form, COLUMNS[what], rows, {**integers, **amounts})
 
 
 def _rows(history: Any, what: str, start: int, end: int) -> Iterator[Row]:  # noqa: ANN401
@@ -106,40 +98,6 @@ def _rows(history: Any, what: str, start: int, end: int) -> Iterator[Row]:  # no
     }
     found: Iterator[Row] = choose[what](start, end)
     return found
-
-
-def _print_jsonl(columns: tuple[str, ...], rows: Iterator[Row]) -> None:
-    encode = msgspec.json.Encoder().encode
-    for row in rows:
-        line = encode({name: row[name] for name in columns})
-        sys.stdout.write(line.decode() + "\n")
-
-
-def _print_csv(columns: tuple[str, ...], rows: Iterator[Row]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_cell(row[name]) for name in columns])
-
-
-def _print_parquet(columns: tuple[str, ...], rows: Iterator[Row]) -> None:
-    from btcbot.catalog.parquet import LibraryMissing, write_table
-
-    if sys.stdout.isatty():
-        stop(exits.USAGE, "btcbot: Parquet is binary: send it to a file, as in `> fills.parquet`")
-    kinds = {
-        name: int if name in INTEGERS else Decimal if name in AMOUNTS else str for name in columns
-    }
-    table = ([_cell(row[name]) for name in columns] for row in rows)
-    try:
-        write_table(sys.stdout.buffer, kinds, table)
-    except LibraryMissing as error:
-        stop(exits.CONFIG, f"btcbot: {error}")
-
-
-def _cell(value: object) -> object:
-    """Return a CSV cell: nothing for null, JSON for what has parts."""
-    return msgspec.json.encode(value).decode() if isinstance(value, dict | list) else value
 
 
 def _ns(flag: str, given: str) -> int:

@@ -19,6 +19,7 @@ COMMANDS = {
     "down": ("btcbot.cli.down", "Stop the fleet and wait until nothing is left of it."),
     "export": ("btcbot.cli.export", "Export fills, orders, intents, decisions or events."),
     "init": ("btcbot.cli.init", "Write a commented btcbot.toml and make the folders."),
+    "ledger": ("btcbot.cli.ledger", "The books: balances, differences, lots, profit, tax."),
     "parity": ("btcbot.cli.parity", "Compare two runs, to the last unit and nanosecond."),
     "record": ("btcbot.cli.record", "Keep what the exchange says in public; trade nothing."),
     "report": ("btcbot.cli.report", "Tell what a run did: a page, tables, JSON."),

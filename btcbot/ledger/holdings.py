@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from btcbot.domain.facts import Posting
 from btcbot.domain.ids import Asset
@@ -56,6 +57,19 @@ def state(accounts: Accounts, rows: Iterable[AssetBalance], at_ns: int) -> Accou
     for asset in sorted({*accounts, *stated}):
         row, known = stated.get(asset, nothing), accounts.get(asset, Account())
         found[asset] = Account(row.total, row.free, at_ns, known.booked, known.booked_ns)
+    return found
+
+
+def explain(accounts: Accounts, postings: Iterable[Posting]) -> Accounts:
+    """Return `accounts` after a person explained a difference: our books follow the exchange's.
+
+    No book leads for it: the exchange had stated it before anybody explained it.
+    """
+    found = dict(accounts)
+    for line in postings:
+        if line.account == ASSET_ACCOUNT:
+            known = found.get(line.asset, Account())
+            found[line.asset] = replace(known, booked=known.booked + line.amount)
     return found
 
 

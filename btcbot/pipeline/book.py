@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from btcbot.domain.facts import Balances, Fill, Opening
+from btcbot.domain.facts import Balances, BalancesExplained, Fill, Opening
 from btcbot.domain.ids import Asset, IntentId, Pair
 from btcbot.domain.instruments import FeeRates, Instrument
 from btcbot.domain.messages import OrderIntent
@@ -54,8 +54,11 @@ def rest(books: Books, intent: OrderIntent) -> None:
         )  # fmt: skip
 
 
-def state(books: Books, stated: Balances | Opening) -> None:
-    """Take the exchange's word for what the account has."""
+def state(books: Books, stated: Balances | Opening | BalancesExplained) -> None:
+    """Take the exchange's word for what the account has, or a person's for what came or went."""
+    if isinstance(stated, BalancesExplained):
+        books.accounts = holdings.explain(books.accounts, stated.postings)
+        return
     books.accounts = holdings.state(books.accounts, stated.balances, stated.at_ns)
     if isinstance(stated, Opening):
         books.accounts = holdings.post(books.accounts, stated.postings, stated.at_ns)

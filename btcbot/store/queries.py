@@ -96,6 +96,15 @@ class History:
             after = rows[-1]["seq"]
             yield from map(_event, rows)
 
+    def facts(self, kinds: tuple[str, ...]) -> Iterator[tuple[int, Fact]]:
+        """Yield (sequence, fact) of every fact of `kinds`, in order."""
+        after = 0
+        while True:
+            found, after = self._reader.facts_after(after, kinds, PAGE)
+            if not found:
+                return
+            yield from found
+
     def decisions(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[Row]:
         """Yield each recorded decision of the strategies, oldest first, by when it was decided."""
         query = (

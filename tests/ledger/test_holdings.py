@@ -6,7 +6,7 @@ from btcbot.domain.facts import Posting
 from btcbot.domain.ids import Asset
 from btcbot.domain.messages import AssetBalance
 from btcbot.domain.money import Amount
-from btcbot.ledger.holdings import BOOKS_LEAD_NS, Accounts, post, state
+from btcbot.ledger.holdings import BOOKS_LEAD_NS, Accounts, explain, post, state
 
 TRY = Asset("TRY")
 SECOND = 1_000_000_000
@@ -80,3 +80,16 @@ def test_only_lines_of_the_asset_account_move_a_balance() -> None:
     accounts = post(opened(), (Posting("fee", TRY, Amount(Decimal(5))),), 2 * SECOND)
 
     assert shown(accounts, 3 * SECOND) == (100, 100)
+
+
+def test_what_a_person_explained_is_in_our_books_and_leads_nobody() -> None:
+    came = Amount(Decimal(500))
+    known = state(post({}, (Posting("asset", TRY, Amount(Decimal(100))),), 1), stated("600"), 2)
+
+    after = explain(known, (Posting("asset", TRY, came), Posting("external", TRY, Amount(-came))))
+
+    account = after[TRY]
+    assert (account.booked, account.booked_ns) == (600, 1)
+    # The next fill makes our books lead: they have the deposit too.
+    spent = post(after, (Posting("asset", TRY, Amount(Decimal(-40))),), 3)
+    assert spent[TRY].shown(TRY, 3).total == 560
