@@ -89,7 +89,7 @@ def test_what_a_person_explained_is_in_our_books_and_leads_nobody() -> None:
     after = explain(known, (Posting("asset", TRY, came), Posting("external", TRY, Amount(-came))))
 
     account = after[TRY]
-    assert (account.booked, account.booked_ns) == (600, 1)
+    assert [account.booked, account.booked_ns] == [600, 1]
     # The next fill makes our books lead: they have the deposit too.
     spent = post(after, (Posting("asset", TRY, Amount(Decimal(-40))),), 3)
     assert spent[TRY].shown(TRY, 3).total == 560

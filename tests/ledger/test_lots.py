@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from btcbot.domain.facts import Fill
+from btcbot.domain.facts import Fill, Posting
 from btcbot.domain.ids import Asset, IntentId, OrderId, Pair, TradeId
 from btcbot.domain.money import Amount, Price, Quantity
 from btcbot.domain.words import Side
 from btcbot.ledger import lots
 from btcbot.ledger.lots import Closing, Lots, Method
+from btcbot.ledger.statement import Statement, take
 from tests.ledger.walk import Walk
 
 BTCTRY, TRY = Pair("BTCTRY"), Asset("TRY")
@@ -146,3 +148,20 @@ def test_twenty_thousand_fills_are_folded_within_a_second_and_a_half_of_cpu() ->
         lots.fold(held, "b", one)
 
     assert time.process_time() - began < 1.5
+
+
+def test_a_statement_names_what_does_not_add_up() -> None:
+    kept = Statement()
+    one = fill(1, Side.BUY, "1", 100)
+    half = (Posting("asset", TRY, Amount(Decimal(-100))),)
+
+    take(kept, 5, structs.replace(one, postings=half))
+    take(kept, 6, structs.replace(one, postings=half))
+    take(kept, 7, fill(2, Side.BUY, "1", 100))
+
+    assert kept.faults == [
+        "event 5: fill is off by -100 TRY",
+        "event 6: trade 1 is booked twice",
+        "event 6: fill is off by -100 TRY",
+        "event 7: a fill without postings",
+    ]
