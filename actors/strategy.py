@@ -13,8 +13,7 @@ from msgspec import Struct
 
 from actors import CODEC
 from btcbot.agent.contracts import AskModel
-from btcbot.agent.policy import AgentPolicy
-from btcbot.chosen import agent_setup, configured
+from btcbot.chosen import configured, policy_of
 from btcbot.config import Config
 from btcbot.domain.agent import ModelAnswered
 from btcbot.domain.decisions import Trigger
@@ -348,7 +347,7 @@ def main(config: Config) -> None:
     place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
 
     def make(perform: Callable[[Struct], None] | None = None) -> Actor[State]:
-        policy = None if config.agent.mode == "off" else AgentPolicy(agent_setup(config.agent))
+        policy = policy_of(config.agent)
         return actor(chosen.setup, fees, chosen.strategies, policy, perform)
 
     if config.agent.has_model:

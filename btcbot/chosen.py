@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from btcbot.agent.contracts import AgentSetup
+from btcbot.agent.policy import AgentPolicy
 from btcbot.domain.agent import AgentMode
 from btcbot.layers import ConfigError
 from btcbot.pipeline.registry import AnyStrategy, StrategyError, find, is_allocator, parameters
@@ -80,6 +81,11 @@ def agent_setup(agent: Agent) -> AgentSetup:
         spread_max_bps=agent.spread_max_bps,
         drawdown_max_bps=agent.drawdown_max_bps,
     )
+
+
+def policy_of(agent: Agent) -> AgentPolicy | None:
+    """Return the policy that `[agent]` sets up; None: it is off."""
+    return None if agent.mode == "off" else AgentPolicy(agent_setup(agent))
 
 
 def _chosen(

@@ -66,7 +66,7 @@ class AgentSetup(Struct, frozen=True, kw_only=True):
         return min(TTL_MAX_S, max(TTL_MIN_S, 3 * self.interval_ns // SECOND_NS))
 
 
-class AskModel(Struct, frozen=True):
+class AskModel(Struct, frozen=True, tag="ask_model"):
     """Send `body` to the model; its end arrives as ModelAnswered, `timeout_ns` later at most."""
 
     ask_id: CommandId

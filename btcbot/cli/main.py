@@ -22,6 +22,7 @@ COMMANDS = {
     "ledger": ("btcbot.cli.ledger", "The books: balances, differences, lots, profit, tax."),
     "parity": ("btcbot.cli.parity", "Compare two runs, to the last unit and nanosecond."),
     "record": ("btcbot.cli.record", "Keep what the exchange says in public; trade nothing."),
+    "replay": ("btcbot.cli.replay", "Run a recorded day through today's code, and compare."),
     "report": ("btcbot.cli.report", "Tell what a run did: a page, tables, JSON."),
     "sandbox": ("btcbot.cli.sandbox", "Run an exchange on this machine: no money, no network."),
     "sim": ("btcbot.cli.sim", "Run the fleet against a failing world, from a seed."),

@@ -1,0 +1,1 @@
+"""What an actor's journal says, run through today's code, and every message compared."""
