@@ -99,7 +99,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     try:
         chosen = choose(given, config.data, Pair(pair))
         plan = msgspec.structs.replace(
-            _plan(config, name, pair, chosen, has_codec=codec),
+            plan_of(config, name, pair, chosen, has_codec=codec),
             latency=latency_of(latency_ms),
             is_first_in_queue=queue == "front",
         )
@@ -116,7 +116,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     options.show(summary, lambda: _print(options, summary))
 
 
-def _plan(config: Config, name: str, pair: str, chosen: "Chosen", *, has_codec: bool) -> "Plan":
+def plan_of(config: Config, name: str, pair: str, chosen: "Chosen", *, has_codec: bool) -> "Plan":
     """Return what is to be run, by the configuration and the flags; exits 78 when it cannot be."""
     from btcbot import backtest
     from btcbot.chosen import chosen_for

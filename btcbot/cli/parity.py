@@ -17,19 +17,32 @@ COLUMNS = ("section", "row", "at_ns", "name", "field", "a", "b")
 
 
 @click.command("parity")
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", metavar="A|DAY")
+@click.argument("b", required=False)
 @common
-def command(options: Options, *, a: str, b: str) -> None:
-    """Compare two runs: every order, fill and balance, and the whole equity curve.
+def command(options: Options, *, a: str, b: str | None) -> None:
+    """Compare two runs, or a day of this home with a backtest of it.
 
     A and B are folders of backtests, their numbers under HOME/backtests, or a home's database.
-    Exit 0: they did the same. Exit 7: they did not, and where each section parts first is shown,
-    the earliest first. Exit 4: there is no such run.
+    Every order, fill and balance and the whole equity curve are compared. Exit 0: they did the
+    same. Exit 7: they did not, and where each section parts first is shown, the earliest first.
+
+    DAY is a UTC day such as 20260131, of HOME's own database. The market that its journal heard is
+    played to the configured strategies, and what the day brought more or less than that backtest
+    is told order by order, by cause, in TRY and in bps of what was traded. Exit 7: the day does not
+    add up, or its market is not whole.
+
+    Exit 4: there is no such run or day.
     """
     from btcbot.research import fingerprint
 
-    home = options.load().config.home
+    config = options.load().config
+    if b is None:
+        from btcbot.cli.parity_day import compare
+
+        compare(options, config, a)
+        return
+    home = config.home
     runs = [opened(named, home) for named in (a, b)]
     prints = [fingerprint.of(run).whole for run in runs]
     found = fingerprint.differences(*runs)
