@@ -13,6 +13,7 @@ from btcbot.domain.money import ZERO
 from btcbot.domain.words import Side
 from btcbot.research.lines import Bar, FillLine
 from btcbot.research.returns import Curve
+from btcbot.simulation.minutes import MINUTE_NS
 
 WIDTH, HEIGHT = 720, 200
 POINTS_MAX: Final = 1_200
@@ -78,10 +79,11 @@ def candles(given: Sequence[Bar], fills: Iterable[FillLine]) -> str:
     if not rows:
         return ""
     values = [value for bar in rows for value in (bar.low, bar.high)]
-    last_ns = max(given[-1].open_ns, *(line.ts_ns for line in marks), rows[0].open_ns + 1)
+    step_ns = (rows[-1].open_ns - rows[0].open_ns) // max(len(rows) - 1, 1) or MINUTE_NS
+    last_ns = max(rows[-1].open_ns + step_ns, *(line.ts_ns for line in marks), 0)
     scale = _Scale(rows[0].open_ns, last_ns, [*values, *(line.price for line in marks)])
     width = max(Decimal(WIDTH) / (2 * len(rows)), Decimal("0.8"))
-    drawn = [_candle(bar, scale, width) for bar in rows]
+    drawn = [_candle(bar, scale, width, step_ns // 2) for bar in rows]
     return "".join(drawn) + "".join(_mark(line, scale) for line in marks)
 
 
@@ -103,9 +105,9 @@ def merged(given: Sequence[Bar]) -> Sequence[Bar]:
     return found
 
 
-def _candle(bar: Bar, scale: "_Scale", width: Decimal) -> str:
+def _candle(bar: Bar, scale: "_Scale", width: Decimal, half_ns: int) -> str:
     kind = "up" if bar.close >= bar.open else "down"
-    x, top = Decimal(scale.x(bar.open_ns)), Decimal(scale.y(max(bar.open, bar.close)))
+    x, top = Decimal(scale.x(bar.open_ns + half_ns)), Decimal(scale.y(max(bar.open, bar.close)))
     bottom = Decimal(scale.y(min(bar.open, bar.close)))
     wick = f"M{_n(x)} {scale.y(bar.high)}V{scale.y(bar.low)}"
     body = f'x="{_n(x - width / 2)}" y="{_n(top)}" width="{_n(width)}"'

@@ -78,6 +78,7 @@ def _equity(line: Curve, bars: Sequence[Bar]) -> Json:
     period = returns.period_of(line)
     length_ns = returns.PERIODS[period]
     values = [one.value for one in returns.returns(line, length_ns)]
+    judged = values if len(values) >= returns.PERIODS_MIN else []  # Fewer say nothing.
     worst = returns.drawdown(line)
     return {
         "asset": "TRY",
@@ -88,8 +89,8 @@ def _equity(line: Curve, bars: Sequence[Bar]) -> Json:
         "hold_return": ratio(_held(bars)),
         "period": period,
         "periods": len(values),
-        "sharpe": ratio(returns.sharpe(values, length_ns)),
-        "sortino": ratio(returns.sortino(values, length_ns)),
+        "sharpe": ratio(returns.sharpe(judged, length_ns)),
+        "sortino": ratio(returns.sortino(judged, length_ns)),
         "calmar": ratio(returns.calmar(line)),
         "drawdown": None
         if worst is None

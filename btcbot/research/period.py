@@ -15,7 +15,7 @@ from btcbot.domain.money import ZERO
 from btcbot.research import folder
 from btcbot.research.folder import RunError
 from btcbot.research.lines import Doubt, Gap, Run
-from btcbot.research.valuation import bars_of, curve, minutes_heard
+from btcbot.research.valuation import bars_of, curve, heard
 from btcbot.store.database import StoreError
 from btcbot.store.queries import FOREVER, History, Row
 
@@ -48,17 +48,16 @@ def read(database: Path, span_ns: tuple[int, int] | None) -> Run:
             raise RunError(f"{database}: not a database of SQLite")
     try:
         history = History(database)
-        rows = [
-            row for row in history.orders(0, until_ns) if (row["closed_ns"] or FOREVER) >= since_ns
-        ]
-        fills = tuple(map(folder.fill_of, history.fills(since_ns, until_ns)))
-        intents = [row["rule"] for row in history.intents(since_ns, until_ns) if row["rule"]]
-        facts = _facts(history.events(), since_ns, until_ns)
+        with history.one_moment():  # A fleet may be running.
+            rows = _alive(history.orders(0, until_ns), since_ns)
+            fills = tuple(map(folder.fill_of, history.fills(since_ns, until_ns)))
+            intents = [row["rule"] for row in history.intents(since_ns, until_ns) if row["rule"]]
+            facts = _facts(history.events(), since_ns, until_ns)
     except (StoreError, ValueError) as error:
         raise RunError(f"{database}: {error}") from error
     labels = {row["intent_id"]: row for row in rows}
-    minutes = minutes_heard(database.parent / "journal" / "accounting", facts.from_ns, until_ns)
-    equity = tuple(curve(facts.first, fills, minutes))
+    market = heard(database.parent / "journal" / "accounting", facts.from_ns, until_ns)
+    equity = tuple(curve(facts.first, fills, market.marks))
     return Run(
         kind=facts.mode,
         identity={"database": str(database), "mode": facts.mode, "lives": len(facts.lives)},
@@ -71,11 +70,18 @@ def read(database: Path, span_ns: tuple[int, int] | None) -> Run:
         balances_first=facts.first,
         balances_last=facts.last,
         moved_in=facts.moved_in,
-        bars=tuple(bars_of(minutes)),
+        bars=tuple(bars_of(market.minutes)),
         doubts=tuple(_named(facts.doubts, labels)),
         span_ns=span_ns,
-        gaps=tuple(Gap(what="life", from_ns=at_ns, until_ns=at_ns) for at_ns in facts.lives),
+        gaps=tuple(
+            Gap(what="execution began a life", from_ns=at_ns, until_ns=at_ns)
+            for at_ns in facts.lives
+        ),
     )
+
+
+def _alive(orders: Iterable[Row], since_ns: int) -> list[Row]:
+    return [row for row in orders if (row["closed_ns"] or FOREVER) >= since_ns]
 
 
 def _facts(events: Iterable[Row], since_ns: int, until_ns: int) -> Facts:

@@ -5,6 +5,7 @@ write-ahead log from ever being emptied. Amounts are canonical decimal strings.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +47,10 @@ class History:
     def __init__(self, database: Path | Reader) -> None:
         """`database`: a file, or the reader of a writer (a backtest's is in memory)."""
         self._reader = database if isinstance(database, Reader) else Reader(open_reader(database))
+
+    def one_moment(self) -> AbstractContextManager[None]:
+        """Let every query within see the same moment, for as long as somebody may wait."""
+        return self._reader.one_moment()
 
     def fills(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[Row]:
         """Yield every fill of the account in the order it was booked."""

@@ -4,6 +4,7 @@ Works on the writer's own connection (recovery, catch-up) and on read-only ones 
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -81,6 +82,18 @@ class Reader:
         )
         for seq, epoch, kind, payload in rows:
             yield seq, epoch, kind, _DECODERS[kind](payload)
+
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """Let every query within see the same moment.
+
+        Not for long: the write-ahead log is not emptied meanwhile.
+        """
+        self._execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._execute("COMMIT")
 
     def rows(self, query: str, values: tuple[object, ...] = ()) -> Iterator[dict[str, Any]]:
         """Yield each row of a SELECT as a dict of column name to value."""

@@ -182,3 +182,12 @@ def test_long_series_are_thinned_out_and_keep_their_extremes() -> None:
     assert list(found) == sorted(found)
     assert len(drawing.merged(bars(1_000))) <= drawing.BARS_MAX
     assert max(bar.high for bar in drawing.merged(bars(1_000))) == 4_000_999
+
+
+@pytest.mark.parametrize(("minutes", "is_known"), [(29, False), (31, True)])
+def test_ratios_of_less_than_thirty_periods_are_not_known(minutes: int, *, is_known: bool) -> None:
+    found = figures(run(points=curve(minutes + 1, step_ns=MINUTE_NS)))
+
+    assert (found["equity"]["period"], found["equity"]["periods"]) == ("minute", minutes)
+    for name in ("sharpe", "sortino"):
+        assert (found["equity"][name] is not None) is is_known

@@ -14,7 +14,7 @@ from btcbot.domain.money import Amount
 from btcbot.research import checks, fingerprint, folder, period
 from btcbot.research.figures import figures
 from btcbot.research.read import open_run
-from btcbot.store.queries import FOREVER
+from btcbot.store.queries import FOREVER, History
 from btcbot.store.writer import Writer
 from bus.envelope import WIRE_VERSION, Envelope
 from bus.journal import Journal
@@ -100,7 +100,8 @@ def test_the_curve_follows_the_market_that_the_journal_heard(
     assert found.bars[-1].close == 4_000_010 + 1_000 * (SECONDS - 1)
     units, cash = found.balances_last.get("BTC", Decimal(0)), found.balances_last["TRY"]
     last = found.equity[-1]
-    assert last.equity == cash + units * found.bars[-1].close
+    assert last.at_ns == START_NS + 50 * SECOND_NS  # A mark every ten seconds.
+    assert last.equity == cash + units * (4_000_010 + 1_000 * 50)
     assert checks.problems(found) == []
     [segment] = (home / "journal" / "accounting").iterdir()
     segment.write_bytes(b"x" * 64)
@@ -166,6 +167,22 @@ def test_what_people_pay_in_is_neither_profit_nor_a_problem(
     assert after.balances_last["TRY"] == before.balances_last["TRY"] + 5_000
     assert after.equity == before.equity
     assert checks.problems(after) == []
+
+
+def test_what_is_written_while_a_period_is_read_is_no_part_of_it(tmp_path: Path) -> None:
+    story = books.story()
+    path = written(tmp_path / "btcbot.db", story[:-2])
+    history, writer = History(path), Writer(str(path))
+
+    with history.one_moment():
+        before = [list(history.orders()), list(history.events())]
+        writer.commit(tuple(story[-2:]), writer.head + 1)
+        within = [list(history.orders()), list(history.events())]
+    writer.close()
+
+    assert within == before
+    assert len(before[1]) == len(story) - 2
+    assert len(list(history.events())) == len(story)
 
 
 def test_what_is_no_database_is_an_error_and_no_empty_run(tmp_path: Path) -> None:
