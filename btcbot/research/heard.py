@@ -1,10 +1,11 @@
 """The market of a day as market_data's journal heard it: what a backtest of that day plays."""
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import msgspec
 
@@ -14,10 +15,12 @@ from btcbot.domain.ids import Pair
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.recorded import BookMoved, BookSet, Happening, Quoted, RecordedLevels, Traded
 from btcbot.research.folder import RunError
+from btcbot.research.lines import OrderLine
 from btcbot.simulation.recording import between
 from bus.envelope import Refused
 from bus.journal import Entry, JournalError, read, segments
 
+LAST_NS: Final = 1 << 62
 Market = dict[Pair, list[Happening]]
 _levels = msgspec.json.Decoder(list[WireLevel]).decode
 
@@ -28,14 +31,13 @@ def market_of(journal: Path, since_ns: int, until_ns: int) -> Market:
     Raises RunError for a journal that is not what was written, or has nothing of that time.
     """
     whole: Market = {}
-    for path in segments(journal):
-        try:
-            for entry in read(path):
-                if isinstance(entry, Entry) and entry.handled_ns < until_ns:
-                    for pair, event in _happened(entry):
-                        _add(whole.setdefault(pair, []), event)
-        except (JournalError, OSError, Refused) as error:
-            raise RunError(f"the market of that time is not whole: {error}") from error
+    try:
+        for entry in _entries(journal):
+            if entry.handled_ns < until_ns:
+                for pair, event in _happened(entry):
+                    _add(whole.setdefault(pair, []), event)
+    except (JournalError, OSError, Refused) as error:
+        raise RunError(f"the market of that time is not whole: {error}") from error
     found = {pair: list(between(rows, since_ns, until_ns)) for pair, rows in whole.items()}
     found = {pair: rows for pair, rows in found.items() if rows}
     if not found:
@@ -78,6 +80,74 @@ def _quote(seen: QuoteSeen) -> tuple[Price, Quantity, Price, Quantity]:
     return seen.bid, seen.bid_quantity, seen.ask, seen.ask_quantity
 
 
+def arrivals(journal: Path, orders: Iterable[OrderLine]) -> dict[str, Decimal]:
+    """Return the middle of the book when each order was decided, by client order id.
+
+    Orders of a time that the journal does not reach, or in which it is damaged, are not in it.
+    """
+    waiting: dict[str, deque[OrderLine]] = {}
+    for line in sorted(orders, key=lambda line: line.decided_ns):
+        waiting.setdefault(line.pair, deque()).append(line)
+    books = {pair: Book() for pair in waiting}
+    found: dict[str, Decimal] = {}
+    try:
+        for entry in _entries(journal if waiting else None):
+            for pair, event in _happened(entry):
+                if pair in books:
+                    found |= books[pair].arrived(waiting[pair], event.at_ns)
+                    books[pair].move(event)
+    except (JournalError, OSError, Refused):
+        return found
+    for name, book in books.items():
+        found |= book.arrived(waiting[name], LAST_NS)
+    return found
+
+
+def _entries(journal: Path | None) -> Iterator[Entry]:
+    for path in segments(journal) if journal is not None else ():
+        for entry in read(path):
+            if isinstance(entry, Entry):
+                yield entry
+
+
+class Book:
+    """One pair's levels as they were heard."""
+
+    def __init__(self) -> None:
+        self.bids: dict[Decimal, Decimal] = {}
+        self.asks: dict[Decimal, Decimal] = {}
+
+    @property
+    def middle(self) -> Decimal | None:
+        return (max(self.bids) + min(self.asks)) / 2 if self.bids and self.asks else None
+
+    def move(self, event: Happening) -> None:
+        if isinstance(event, Quoted):
+            self.bids, self.asks = {event.bid: event.bid_quantity}, {event.ask: event.ask_quantity}
+        elif isinstance(event, BookSet | BookMoved):
+            for side, levels in ((self.bids, event.bids), (self.asks, event.asks)):
+                if isinstance(event, BookSet):
+                    side.clear()
+                _update(side, levels)
+
+    def arrived(self, waiting: deque[OrderLine], until_ns: int) -> dict[str, Decimal]:
+        """Return the middle for the orders that were decided before `until_ns`."""
+        found = {}
+        while waiting and waiting[0].decided_ns < until_ns:
+            line, middle = waiting.popleft(), self.middle
+            if middle is not None:
+                found[line.client_order_id] = middle
+        return found
+
+
+def _update(side: dict[Decimal, Decimal], levels: RecordedLevels) -> None:
+    for price, quantity in levels:
+        if quantity:
+            side[price] = quantity
+        else:
+            side.pop(price, None)
+
+
 class Middles:
     """The middle of the book of every pair at any time."""
 
@@ -99,23 +169,9 @@ class Middles:
 
 
 def _middles(rows: Iterable[Happening]) -> Iterator[tuple[int, Decimal]]:
-    book: dict[str, dict[Decimal, Decimal]] = {"bids": {}, "asks": {}}
+    book = Book()
     for event in rows:
-        if isinstance(event, Quoted):
-            yield event.at_ns, (event.bid + event.ask) / 2
-        elif isinstance(event, BookSet | BookMoved):
-            for name, side in book.items():
-                _move(side, event, name)
-            if book["bids"] and book["asks"]:
-                yield event.at_ns, (max(book["bids"]) + min(book["asks"])) / 2
-
-
-def _move(side: dict[Decimal, Decimal], event: BookSet | BookMoved, name: str) -> None:
-    if isinstance(event, BookSet):
-        side.clear()
-    levels: Any = getattr(event, name)
-    for price, quantity in levels:
-        if quantity:
-            side[price] = quantity
-        else:
-            side.pop(price, None)
+        book.move(event)
+        middle = None if isinstance(event, Traded) else book.middle
+        if middle is not None:
+            yield event.at_ns, middle

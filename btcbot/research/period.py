@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from btcbot.domain.money import ZERO
 from btcbot.research import folder
 from btcbot.research.folder import RunError
-from btcbot.research.lines import Doubt, Gap, Run
+from btcbot.research.heard import arrivals
+from btcbot.research.lines import Doubt, Gap, OrderLine, Run
 from btcbot.research.valuation import bars_of, curve, heard
 from btcbot.store.database import StoreError
 from btcbot.store.queries import FOREVER, History, Row
@@ -63,7 +65,7 @@ def read(database: Path, span_ns: tuple[int, int] | None) -> Run:
         identity={"database": str(database), "mode": facts.mode, "lives": len(facts.lives)},
         started_ns=facts.from_ns,
         ended_ns=max(facts.until_ns, *(line.at_ns for line in equity[-1:]), 0),
-        orders=tuple(map(folder.order_of, rows)),
+        orders=tuple(_with_arrivals(database, map(folder.order_of, rows))),
         fills=fills,
         refusals={rule: intents.count(rule) for rule in sorted(set(intents))},
         equity=equity,
@@ -78,6 +80,13 @@ def read(database: Path, span_ns: tuple[int, int] | None) -> Run:
             for at_ns in facts.lives
         ),
     )
+
+
+def _with_arrivals(database: Path, orders: Iterable[OrderLine]) -> Iterator[OrderLine]:
+    lines = list(orders)
+    found = arrivals(database.parent / "journal" / "market_data", lines)
+    for line in lines:
+        yield replace(line, arrival_price=found.get(line.client_order_id))
 
 
 def _alive(orders: Iterable[Row], since_ns: int) -> list[Row]:

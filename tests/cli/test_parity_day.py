@@ -117,3 +117,19 @@ def test_a_day_without_orders_or_without_its_market_is_not_compared(terminal: Te
     assert (missing.code, missing.out) == (exits.PROBLEM, "")
     assert "has heard no market" in missing.err
     assert wrong.code == exits.USAGE
+
+
+def test_a_report_of_a_home_measures_slippage_against_the_middle_its_journal_heard(
+    terminal: Terminal,
+) -> None:
+    home = live(terminal)
+
+    known = json.loads(terminal.btcbot("report", "home", "--json").out)["quality"]
+    [segment] = (home / "journal" / "market_data").iterdir()
+    segment.unlink()
+    blind = json.loads(terminal.btcbot("report", "home", "--json").out)["quality"]
+
+    assert known["slippage_unknown_fills"] == 0
+    # The made market's spread is some bps wide, and these orders reach across it.
+    assert 0 < Decimal(known["slippage_bps"]) < 10
+    assert (blind["slippage_bps"], blind["slippage_fills"]) == (None, 0)
