@@ -154,3 +154,16 @@ def test_the_causes_add_up_to_the_difference_whatever_the_runs(
     assert [sorted(names) for names in named] == [
         sorted(one.line.client_order_id for one in orders) for orders in (first, second)
     ]
+
+
+def test_orders_are_paired_with_the_nearest_within_ten_seconds() -> None:
+    def at(*seconds: float) -> list[Traded]:
+        lines = [order(n, at_ns=START_NS + round(s * SECOND)) for n, s in enumerate(seconds)]
+        return traded_of(run(lines))
+
+    def pairs(a: list[Traded], b: list[Traded]) -> list[tuple[str, str]]:
+        return [(one.a, one.b) for one in explained(a, b, NONE, NONE, MARKS, middle)]
+
+    assert pairs(at(20), at(30)) == pairs(at(20), at(10)) == [("b1-0", "b1-0")]
+    assert sorted(pairs(at(20), at(30.1))) == [("", "b1-0"), ("b1-0", "")]
+    assert pairs(at(20, 24), at(23)) == [("b1-0", ""), ("b1-1", "b1-0")]

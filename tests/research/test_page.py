@@ -191,3 +191,11 @@ def test_ratios_of_less_than_thirty_periods_are_not_known(minutes: int, *, is_kn
     assert (found["equity"]["period"], found["equity"]["periods"]) == ("minute", minutes)
     for name in ("sharpe", "sortino"):
         assert (found["equity"][name] is not None) is is_known
+
+
+def test_what_is_said_last_holds_until_the_run_ends() -> None:
+    made = run(points=curve(3), ended_ns=START_NS + 40 * DAY_NS)
+
+    found = figures(made)["equity"]
+
+    assert (found["period"], found["periods"]) == ("day", 40)

@@ -103,6 +103,11 @@ def test_the_curve_follows_the_market_that_the_journal_heard(
     assert last.at_ns == START_NS + 50 * SECOND_NS  # A mark every ten seconds.
     assert last.equity == cash + units * (4_000_010 + 1_000 * 50)
     assert checks.problems(found) == []
+    first = found.fills[0]
+    [then] = [line for line in found.equity if line.at_ns == first.ts_ns]
+    heard = 4_000_010 + (first.ts_ns - START_NS) // (10 * SECOND_NS) * 10_000
+    spent = first.notional + first.charges
+    assert then.equity == found.balances_first["TRY"] - spent + first.quantity * heard
     [segment] = (home / "journal" / "accounting").iterdir()
     segment.write_bytes(b"x" * 64)
     assert open_run(str(home), home).bars == ()
