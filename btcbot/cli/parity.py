@@ -27,22 +27,21 @@ def command(options: Options, *, a: str, b: str | None) -> None:
     Every order, fill and balance and the whole equity curve are compared. Exit 0: they did the
     same. Exit 7: they did not, and where each section parts first is shown, the earliest first.
 
-    DAY is a UTC day such as 20260131, of HOME's own database. The market that its journal heard is
-    played to the configured strategies, and what the day brought more or less than that backtest
-    is told order by order, by cause, in TRY and in bps of what was traded. Exit 7: the day does not
-    add up, or its market is not whole.
+    DAY is a UTC day of HOME's own database, such as 2026-11-24. The market that its journal heard
+    is played to the configured strategies, and what the day brought more or less than that backtest
+    is told order by order, by cause, in TRY and in bps of what was traded. Every inbox of the day
+    is replayed too. Exit 7: the day does not add up, its market is not whole, or the replay differs.
 
     Exit 4: there is no such run or day.
     """
     from btcbot.research import fingerprint
 
-    config = options.load().config
     if b is None:
         from btcbot.cli.parity_day import compare
 
-        compare(options, config, a)
+        compare(options, a)
         return
-    home = config.home
+    home = options.load().config.home
     runs = [opened(named, home) for named in (a, b)]
     prints = [fingerprint.of(run).whole for run in runs]
     found = fingerprint.differences(*runs)

@@ -1,4 +1,4 @@
-"""`btcbot parity DAY`: what a day brought beside a backtest of the market it heard, and why."""
+"""`btcbot parity DAY`: what a day brought beside a backtest of its market, and why; its replay."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -8,14 +8,16 @@ from msgspec.structs import replace
 
 from btcbot.chosen import ALL
 from btcbot.cli import exits
-from btcbot.cli.backtest import plan_of, span_of
+from btcbot.cli.backtest import plan_of
 from btcbot.cli.common import Options, print_table, stop
 from btcbot.cli.parity import opened
+from btcbot.cli.replay import as_row, config_of, facts_of, span_of
 from btcbot.cli.sources import Chosen
 from btcbot.config import Config
 from btcbot.domain.money import BPS_IN_ONE, half_up, text
 from btcbot.simulation.recording import Source
 from btcbot.simulation.venue import Latency
+from bus.journal import JournalError
 
 if TYPE_CHECKING:
     from btcbot.domain.ids import Pair
@@ -28,13 +30,13 @@ ORDER_COLUMNS = ("at_ns", "pair", "side", "day", "backtest", "TRY", "causes")
 CENTS, BPS_SCALE = 2, 2
 
 
-def compare(options: Options, config: Config, day: str) -> None:
+def compare(options: Options, day: str) -> None:
     """Show what `day` brought more than its backtest; ends the command when it cannot."""
     from btcbot.research import explain
     from btcbot.research.folder import RunError
     from btcbot.research.heard import Middles, market_of
 
-    span_ns = _span(day)
+    config, span_ns = config_of(options), span_of(day)
     run = _in_try(options, opened(str(config.database), config.home, span_ns))
     if not run.orders and not run.refusals:
         stop(exits.NOT_FOUND, f"btcbot: nothing was ordered or refused on {day}")
@@ -49,8 +51,30 @@ def compare(options: Options, config: Config, day: str) -> None:
     found = explain.explained(
         mine, orders, _refused(config, span_ns), refused, middles.last(), middles
     )
-    shown = _shown(run, mine, orders, found)
+    shown = {**_shown(run, mine, orders, found), "replay": _replayed(config, span_ns)}
     options.show(shown, lambda: _print(options, shown))
+    if shown["replay"]["differences"]:
+        first = shown["replay"]["first"]
+        stop(exits.PROBLEM, f"btcbot: replayed, {first['actor']} differs: {first['what']}")
+
+
+def _replayed(config: Config, span_ns: tuple[int, int]) -> dict[str, Any]:
+    """Return what came of every actor's recorded inbox in today's code."""
+    from btcbot.replay.lives import ACTORS
+    from btcbot.replay.verify import first_of, replay
+
+    facts = facts_of(config)
+    try:
+        found = [replay(name, config, *span_ns, facts)[0] for name in ACTORS]
+    except JournalError as error:
+        stop(exits.PROBLEM, f"btcbot: {error}")
+    first = first_of(iter(found))
+    return {
+        "handled": sum(told.handled for told in found),
+        "compared": sum(told.compared for told in found),
+        "differences": sum(len(told.differences) for told in found),
+        "first": None if first is None else as_row(first),
+    }
 
 
 def _in_try(options: Options, run: "Run") -> "Run":
@@ -68,12 +92,6 @@ def _in_try(options: Options, run: "Run") -> "Run":
         orders=tuple(line for line in run.orders if line.pair not in others),
         fills=tuple(line for line in run.fills if line.pair not in others),
     )
-
-
-def _span(day: str) -> tuple[int, int]:
-    span_ns = span_of(f"{day}-")
-    assert span_ns is not None, "a day has a begin"
-    return span_ns[0], span_ns[0] + 86_400 * 10**9
 
 
 def _refused(config: Config, span_ns: tuple[int, int]) -> "Intents":
@@ -170,7 +188,7 @@ def _bps(amount: Decimal, value: Decimal) -> str | None:
 
 
 def _print(options: Options, shown: dict[str, Any]) -> None:
-    orders = shown["orders"]
+    orders, replay = shown["orders"], shown["replay"]
     rows: list[tuple[str, object]] = [
         ("day", shown["kind"]),
         ("orders of the day, of the backtest", f"{orders['day']}, {orders['backtest']}"),
@@ -179,6 +197,8 @@ def _print(options: Options, shown: dict[str, Any]) -> None:
         ("turnover of the day", shown["turnover"]),
         ("the day brought more, TRY", shown["difference"]["TRY"]),
         ("in bps of its turnover", shown["difference"]["bps"]),
+        ("replayed messages, of them compared", f"{replay['handled']}, {replay['compared']}"),
+        ("differences of the replay", replay["differences"]),
     ]
     print_table(options, ("", ""), rows)
     causes = [[row[name] for name in CAUSE_COLUMNS] for row in shown["causes"]]

@@ -37,11 +37,11 @@ def command(options: Options, *, day: str, verify: bool, only: str | None, until
 
     With --verify, exit 7: something differs, and the first of it with what led to it.
     """
-    config = _config(options)
-    from_ns, until_ns = _span(day, until)
+    config = config_of(options)
+    from_ns, until_ns = span_of(day, until)
     began_s = time.monotonic()
     try:
-        facts = _facts(config) if only in (None, "execution") else {}
+        facts = facts_of(config) if only in (None, "execution") else {}
         names = ACTORS if only is None else (only,)
         states = {}
         found = []
@@ -62,7 +62,7 @@ def command(options: Options, *, day: str, verify: bool, only: str | None, until
         stop(exits.PROBLEM, f"btcbot: {first.actor} differs: {first.what}")
 
 
-def _config(options: Options) -> Config:
+def config_of(options: Options) -> Config:
     """Return the configuration that the fleet ran with last, else the files'."""
     config = options.load().config
     try:
@@ -71,7 +71,8 @@ def _config(options: Options) -> Config:
         return config
 
 
-def _span(day: str, until: str) -> tuple[int, int]:
+def span_of(day: str, until: str = "") -> tuple[int, int]:
+    """Return the begin of a UTC day and its end, or `until` if that is sooner, in ns."""
     try:
         start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
         end = datetime.fromisoformat(until) if until else None
@@ -84,7 +85,7 @@ def _span(day: str, until: str) -> tuple[int, int]:
     return from_ns, min(int(end.timestamp() * 1_000_000) * 1_000, from_ns + DAY_NS)
 
 
-def _facts(config: Config) -> dict[int, bytes]:
+def facts_of(config: Config) -> dict[int, bytes]:
     """Return a digest of every fact in the log; none where there is no database."""
     from btcbot.domain.facts import FACTS
     from btcbot.store.database import StoreError
@@ -114,12 +115,13 @@ def _show(
         "recorded_s": round(span_s, 1),
         "took_s": round(took_s, 2),
         "times_real_time": round(span_s / took_s, 1) if took_s else None,
-        "first": None if first is None else _difference(first),
+        "first": None if first is None else as_row(first),
     }  # fmt: skip
     options.show(shown, lambda: _print(options, shown))
 
 
-def _difference(first: Difference) -> dict[str, Any]:
+def as_row(first: Difference) -> dict[str, Any]:
+    """Return a difference as the JSON shapes have it."""
     return {
         "actor": first.actor,
         "utc": datetime.fromtimestamp(first.at_ns / 1e9, UTC).isoformat(),

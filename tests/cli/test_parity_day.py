@@ -14,12 +14,12 @@ from btcbot.cli import exits
 from btcbot.simulation.venue import MILLISECOND_NS, Latency
 from bus.actor import Actor
 from bus.envelope import WIRE_VERSION, Envelope
-from bus.journal import Journal
+from bus.journal import Entry, Journal, read
 from tests import stages
 from tests.builders import START_NS
 from tests.cli.terminal import Ended, Terminal
 
-DAY = "20261118"
+DAY = "2026-11-18"
 SECONDS = 120
 CAUSES = ["data", "latency", "queue", "slippage", "fee", "rejection", "risk"]
 
@@ -28,12 +28,15 @@ class Lived(Stage):
     """A stage that leaves what a fleet leaves: a database, and the journal of market_data."""
 
     def __init__(self, home: Path, plan: Any) -> None:
-        self.tape = stages.Tape()
+        self.tape, self.began = stages.Tape(), b""
         super().__init__(plan, START_NS, database=str(home / "btcbot.db"))
 
     def actor(self, name: str) -> Actor[Any]:
         made = super().actor(name)
-        return self.tape.recorded(made) if name == "market_data" else made
+        if name != "market_data":
+            return made
+        self.began = msgspec.msgpack.encode(made.state)
+        return self.tape.recorded(made)
 
 
 def live(terminal: Terminal, latency_ms: int = 25) -> Path:
@@ -46,7 +49,7 @@ def live(terminal: Terminal, latency_ms: int = 25) -> Path:
     stage.play(stages.market(SECONDS))
     stage.writer.close()
     journal = Journal(home / "journal" / "market_data", "market_data", START_NS)
-    journal.open(b"", "code", START_NS)
+    journal.open(stage.began, "code", START_NS)
     for handled_ns, frame in stage.tape.handled:
         message = CODEC.decode_message(frame)
         envelope = Envelope(WIRE_VERSION, "self", 1, "", 0, "", 0, 0, message)
@@ -73,6 +76,8 @@ def test_what_a_day_brought_more_than_its_backtest_has_a_cause_to_the_last_unit(
     assert Decimal(found["latency_ms"]) == latency_ms
     assert found["orders"]["day"] > 3
     assert found["orders"]["paired"] > 0
+    assert found["replay"]["handled"] > 100
+    assert (found["replay"]["differences"], found["replay"]["first"]) == (0, None)
     assert [row["cause"] for row in found["causes"]] == CAUSES
     whole = Decimal(found["difference"]["TRY"])
     assert abs(sum(Decimal(row["TRY"]) for row in found["causes"]) - whole) < Decimal("0.04")
@@ -82,6 +87,26 @@ def test_what_a_day_brought_more_than_its_backtest_has_a_cause_to_the_last_unit(
     assert abs(Decimal(found["difference"]["bps"]) - bps) < Decimal("0.05")
     for word in ("data", "slippage", "latency one way", found["rows"][0]["pair"]):
         assert word in table.out
+
+
+def test_a_day_that_todays_code_does_not_replay_is_shown_and_is_a_problem(
+    terminal: Terminal,
+) -> None:
+    home = live(terminal)
+    [segment] = (home / "journal" / "market_data").iterdir()
+    entries = [entry for entry in read(segment) if isinstance(entry, Entry)]
+    segment.unlink()
+    journal = Journal(home / "journal" / "market_data", "market_data", START_NS)
+    journal.open(b"of other code", "code", START_NS)
+    for entry in entries:
+        journal.append(entry.handled_ns, entry.frame)
+    journal.close()
+
+    done = compared(terminal, DAY, "--json")
+
+    assert done.code == exits.PROBLEM
+    assert "replayed, market_data differs" in done.err
+    assert json.loads(done.out)["replay"]["first"]["actor"] == "market_data"
 
 
 def test_other_fees_than_the_days_are_a_difference_of_fees(terminal: Terminal) -> None:
@@ -101,7 +126,7 @@ def test_other_fees_than_the_days_are_a_difference_of_fees(terminal: Terminal) -
 def test_a_day_without_orders_or_without_its_market_is_not_compared(terminal: Terminal) -> None:
     home = live(terminal)
 
-    before = compared(terminal, "20261117")
+    before = compared(terminal, "2026-11-17")
     [segment] = (home / "journal" / "market_data").iterdir()
     content = segment.read_bytes()
     segment.write_bytes(content[:200] + b"x" + content[201:])
