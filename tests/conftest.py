@@ -1,6 +1,11 @@
 """What holds for every test."""
 
 import pytest
+from hypothesis import settings
+
+# A machine that is busy is slow, and not wrong. All else stays as hypothesis has it, in CI too.
+settings.register_profile("btcbot", parent=settings(), deadline=None)
+settings.load_profile("btcbot")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -30,7 +30,7 @@ def command(options: Options, *, a: str, b: str | None) -> None:
     DAY is a UTC day of HOME's own database, such as 2026-11-24. The market that its journal heard
     is played to the configured strategies, and what the day brought more or less than that backtest
     is told order by order, by cause, in TRY and in bps of what was traded. Every inbox of the day
-    is replayed too. Exit 7: the day does not add up, its market is not whole, or the replay differs.
+    is replayed too. Exit 7: the day does not add up, its market is not whole, the replay differs.
 
     Exit 4: there is no such run or day.
     """
