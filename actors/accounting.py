@@ -31,7 +31,7 @@ from btcbot.domain.messages import (
     Record,
 )
 from btcbot.domain.money import BPS_IN_ONE, ZERO, Amount, Notional, Price, parse, text
-from btcbot.ledger import holdings, pnl, value
+from btcbot.ledger import history, holdings, pnl, value
 from btcbot.ledger.drawdown import Peak
 from btcbot.ledger.positions import Holding, book
 from bus.actor import (
@@ -60,7 +60,7 @@ Inbox = (
 SAY_NS: Final = 1_000_000_000
 RECORD_NS: Final = 60_000_000_000
 RECORD_RISE: Final = 1 + 1 / BPS_IN_ONE  # A smaller rise waits: the log of facts is for ever.
-OWNER, PEAK = "accounting", "peak"
+OWNER, PEAK = history.OWNER, "peak"
 
 
 class State(Struct, kw_only=True):
@@ -86,6 +86,7 @@ class State(Struct, kw_only=True):
     report: PnlReport | None = None
     is_changed: bool = True
     same_until_ns: int = 0
+    point_due_ns: int = 0  # When the account's course is recorded next.
 
 
 def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901, PLR0912 - one line each
@@ -179,8 +180,8 @@ def _say(state: State, now_ns: int) -> tuple[Struct, ...]:
         state.is_changed, state.same_until_ns = False, _same_until_ns(state, now_ns)
     else:
         snapshot, report = replace(snapshot, at_ns=now_ns), replace(report, at_ns=now_ns)
+    records = (*_record_course(state, snapshot, report), *_record_peak(state, now_ns))
     state.snapshot, state.report = snapshot, report
-    records = _record_peak(state, now_ns)
     return (Publish("account", snapshot), Publish("pnl", report), *records, again)
 
 
@@ -254,16 +255,29 @@ def _record_peak(state: State, now_ns: int) -> tuple[Ask, ...]:
     if state.peak.equity <= recorded * RECORD_RISE:
         state.judged = state.peak
         return ()
-    state.records += 1
     state.record_due_ns = now_ns + RECORD_NS
-    record = Record(
-        command_id=CommandId(f"{OWNER}-{state.epoch}-{state.records}"),
-        owner=OWNER,
-        kind=PEAK,
-        key=key,
-        payload=text(state.peak.equity).encode(),
-    )
-    return (Ask("execution", record, record.request_id),)
+    return (_record(state, PEAK, key, text(state.peak.equity).encode()),)
+
+
+def _record_course(state: State, snapshot: AccountSnapshot, report: PnlReport) -> tuple[Ask, ...]:
+    """Ask execution to keep where the account stands now and then, and how a day ended."""
+    asks: tuple[Ask, ...] = ()
+    before, account = state.report, state.snapshot
+    if before is not None and account is not None and before.day != report.day:
+        last = history.payload(history.point_of(account, before))
+        asks = (_record(state, history.DIGEST, before.day, last),)
+    if report.at_ns >= state.point_due_ns and snapshot.equity is not None:
+        state.point_due_ns = report.at_ns + history.EVERY_NS
+        now = history.payload(history.point_of(snapshot, report))
+        asks += (_record(state, history.EQUITY, history.EQUITY, now),)
+    return asks
+
+
+def _record(state: State, kind: str, key: str, payload: bytes) -> Ask:
+    state.records += 1
+    command = CommandId(f"{OWNER}-{state.epoch}-{state.records}")
+    record = Record(command_id=command, owner=OWNER, kind=kind, key=key, payload=payload)
+    return Ask("execution", record, command)
 
 
 def health(state: State) -> Health:

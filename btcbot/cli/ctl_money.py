@@ -81,7 +81,15 @@ def pnl(options: Options, *, day: str) -> None:
     rows = _past_day(options, day)
     columns = tuple(rows[0])
     values = [tuple(row.values()) for row in rows]
-    options.show({"day": day, "sums": rows}, lambda: print_table(options, columns, values))
+    ended = next((row for row in history(options).days() if row["day"] == day), None)
+    shown = {"day": day, "sums": rows, "ended": ended}
+
+    def past() -> None:
+        print_table(options, columns, values)
+        if ended is not None:
+            click.echo(f"the day ended at {ended['equity'] or 'an unknown equity'} TRY")
+
+    options.show(shown, past)
 
 
 def _past_day(options: Options, day: str) -> list[Json]:

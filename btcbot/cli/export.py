@@ -30,6 +30,10 @@ COLUMNS: Final = {
         "decision", "trigger", "quote", "inputs", "lines", "deploy", "spent", "policy", "unsaid",
         "left_out", "at_ns",
     ),
+    "equity": ("at_ns", "day", "equity", "realized", "unrealized", "fees", "turnover", "fills",
+               "drawdown"),
+    "days": ("day", "at_ns", "equity", "realized", "unrealized", "fees", "turnover", "fills",
+             "drawdown"),
     "events": ("seq", "epoch", "kind", "at_ns", "fact"),
 }  # fmt: skip
 INTEGERS: Final = frozenset(
@@ -44,11 +48,11 @@ INTEGERS: Final = frozenset(
         "decided_ns",
         "judged_ns",
     }
-    | {"seq", "epoch", "at_ns"}
+    | {"seq", "epoch", "at_ns", "fills"}
 )
 AMOUNTS: Final = frozenset(
     {"quantity", "price", "fee", "tax", "limit_price", "filled", "average_price"}
-    | {"deploy", "spent"}
+    | {"deploy", "spent", "equity", "realized", "unrealized", "fees", "turnover", "drawdown"}
 )
 
 
@@ -67,6 +71,8 @@ AMOUNTS: Final = frozenset(
 @common
 def command(options: Options, *, what: str, since: str, until: str, form: str) -> None:
     """Print fills, orders, intents with their verdicts, decisions, or the whole log of events.
+
+    equity: where the account stood every five minutes, in TRY; days: how each day (Istanbul) ended.
 
     Amounts are strings of exact decimals, ids are integers, times are UTC nanoseconds. Fills are
     chosen by when they happened, all else by when it was written. Works without a running fleet;
@@ -94,6 +100,8 @@ def _rows(history: Any, what: str, start: int, end: int) -> Iterator[Row]:  # no
         "orders": history.orders,
         "intents": history.intents,
         "decisions": history.decisions,
+        "equity": history.equity,
+        "days": history.days,
         "events": history.events,
     }
     found: Iterator[Row] = choose[what](start, end)

@@ -17,6 +17,7 @@ from btcbot.domain.decisions import DecisionRecord
 from btcbot.domain.facts import FACTS, AgentDecided, Fact, Recorded
 from btcbot.domain.messages import OrderIntent
 from btcbot.domain.money import half_up, text
+from btcbot.ledger import history
 from btcbot.store.database import open_reader
 from btcbot.store.reader import Reader
 
@@ -124,6 +125,21 @@ class History:
                 if found is not None and since_ns <= found["at_ns"] < until_ns:
                     yield found
 
+    def equity(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[Row]:
+        """Yield where the account stood every five minutes, oldest first."""
+        return self._course(history.EQUITY, since_ns, until_ns)
+
+    def days(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[Row]:
+        """Yield how each day ended that accounting lived through, oldest first."""
+        return self._course(history.DIGEST, since_ns, until_ns)
+
+    def _course(self, kind: str, since_ns: int, until_ns: int) -> Iterator[Row]:
+        for _, fact in self.facts(("recorded",)):
+            if isinstance(fact, Recorded) and (fact.owner, fact.kind) == (history.OWNER, kind):
+                point = history.recorded(fact.payload)
+                if since_ns <= point.at_ns < until_ns:
+                    yield _point(point)
+
     def agent_decisions(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[AgentDecided]:
         """Yield the agent's decisions by when they were recorded, oldest first."""
         query = (
@@ -199,6 +215,13 @@ class History:
     def _number(self, query: str) -> int:
         [row] = self._reader.rows(query)
         return int(next(iter(row.values())))
+
+
+def _point(point: history.Point) -> Row:
+    found = msgspec.structs.asdict(point)
+    return {
+        name: text(value) if isinstance(value, Decimal) else value for name, value in found.items()
+    }
 
 
 def _fill(row: Row) -> Row:

@@ -1,6 +1,7 @@
 """Accounting on the bus: what it says follows from facts and prices, and from nothing else."""
 
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -18,7 +19,7 @@ from btcbot.domain.messages import (
 )
 from btcbot.domain.money import Amount, Price, Quantity
 from btcbot.domain.words import Side
-from btcbot.ledger import postings
+from btcbot.ledger import history, postings
 from bus.actor import Health, Woken
 from bus.clock import ManualClock
 from bus.memory import MemoryBus
@@ -250,7 +251,8 @@ def test_the_highest_equity_is_recorded_at_most_once_a_minute(bus: MemoryBus) ->
         mark(bus, BTCTRY, 1000 + second, 1000 + second)
         bus.advance(1)
 
-    asked = {record.command_id: record for record in bus.heard(Record)}
+    peaks = [record for record in bus.heard(Record) if record.kind == "peak"]
+    asked = {record.command_id: record for record in peaks}
 
     assert 2 <= len(asked) <= 3
     assert {(r.owner, r.kind, r.key) for r in asked.values()} == {("accounting", "peak", "BTC,TRY")}
@@ -268,7 +270,7 @@ def test_a_new_life_recalls_the_highest_equity(bus: MemoryBus) -> None:
     day = report(bus)
 
     assert (day.peak_equity, day.drawdown) == (Decimal("500.25"), Decimal("100.25"))
-    assert not bus.heard(Record)
+    assert not [record for record in bus.heard(Record) if record.kind == "peak"]
 
 
 def test_what_others_record_is_none_of_its_business(bus: MemoryBus) -> None:
@@ -306,3 +308,45 @@ def test_a_new_life_says_what_the_old_one_said(bus: MemoryBus) -> None:
     assert after[0].equity == before[0].equity
     assert after[1].realized == before[1].realized
     assert after[1].unrealized == before[1].unrealized
+
+
+def course(bus: MemoryBus, kind: str) -> list[history.Point]:
+    records = [record for record in bus.heard(Record) if record.kind == kind]
+    return [history.recorded(record.payload) for record in records]
+
+
+def known(bus: MemoryBus) -> None:
+    """Let everything be heard that an equity needs."""
+    rules(bus, BTCTRY)
+    mark(bus, BTCTRY, 99, 101)
+    bus.say_fact(opening(row(TRY, "1000"), row(BTC, "1")))
+
+
+def test_where_the_account_stands_is_kept_every_five_minutes(bus: MemoryBus) -> None:
+    known(bus)
+    bus.advance(1_000)
+
+    points = course(bus, history.EQUITY)
+
+    assert len(points) == 4
+    assert {b.at_ns - a.at_ns for a, b in pairwise(points)} == {history.EVERY_NS}
+    assert {point.equity for point in points} == {Decimal(1_100)}
+
+
+def test_nothing_is_kept_of_an_equity_that_nobody_knows(bus: MemoryBus) -> None:
+    bus.advance(1_000)
+
+    assert course(bus, history.EQUITY) == []
+
+
+def test_how_a_day_ended_is_kept_once_when_the_next_begins(bus: MemoryBus) -> None:
+    known(bus)
+    bus.say_fact(fill(1, Side.BUY, "2", "100", fee="3"))
+    bus.advance(20)  # It is 23:59:50.
+    assert course(bus, history.DIGEST) == []
+
+    bus.advance(3_600)
+
+    [ended] = course(bus, history.DIGEST)
+    assert (ended.day, ended.fills) == ("2026-11-18", 1)
+    assert [ended.fees, ended.equity] == [3, 1_097]

@@ -24,7 +24,7 @@ from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, OrderId
 from btcbot.domain.messages import OrderIntent
 from btcbot.domain.money import Amount, Price, Quantity
 from btcbot.domain.words import Rule, Side, TradingState
-from btcbot.ledger import postings
+from btcbot.ledger import history, postings
 from btcbot.store.writer import Writer
 
 START_NS = 1_795_000_000_000_000_000
@@ -124,7 +124,23 @@ def story() -> list[Fact]:
             owner="strategy", kind="decision", key="TRY", payload=msgspec.json.encode(decision()),
             at_ns=at + 6 * SECOND, command_id=CommandId("strategy-1-1"),
         ),
+        *(
+            Recorded(
+                owner="accounting", kind=kind, key=kind, payload=history.payload(stood(at)),
+                at_ns=at + 7 * SECOND, command_id=CommandId(f"accounting-1-{kind}"),
+            )
+            for kind in (history.EQUITY, history.DIGEST)
+        ),
     ]  # fmt: skip
+
+
+def stood(at_ns: int) -> history.Point:
+    """Return where the account stood."""
+    return history.Point(
+        at_ns=at_ns, day="2026-11-18", equity=Decimal("99999.5"), realized=Decimal(0),
+        unrealized=Decimal("-0.5"), fees=Decimal("0.00096"), turnover=Decimal("0.4"), fills=1,
+        drawdown=Decimal("0.5"),
+    )  # fmt: skip
 
 
 def decision() -> DecisionRecord:

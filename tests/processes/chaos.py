@@ -215,6 +215,7 @@ def run(kills: int, seed: int, folder: Path) -> list[str]:
         settle(stack.fleet)
         wrong += differences(stack.fleet)
         wrong += _journal(stack.home)
+        wrong += _books(stack)
         wrong += _late(stack)
         click.echo(json.dumps(_summary(stack, wrong), indent=1))
     finally:
@@ -222,6 +223,23 @@ def run(kills: int, seed: int, folder: Path) -> list[str]:
     if left := stack.fleet.processes():
         wrong.append(f"processes are left: {left}")
     return wrong
+
+
+def _books(stack: Stack) -> list[str]:
+    """Have the bot itself reconcile its books, and those of a copy that is taken and restored."""
+    restored = stack.home.parent / "restored"
+    restored.mkdir(mode=0o700)
+    taken = stack.fleet.run("btcbot", "backup", "take")
+    copies = sorted((stack.home / "backup").glob("*.db"))
+    found = [f"a copy: {taken.stderr.strip()}"] if taken.returncode else []
+    (restored / "btcbot.db").write_bytes(copies[-1].read_bytes())
+    for home in (stack.home, restored):
+        done = stack.fleet.run("btcbot", "ledger", "reconcile", "--home", str(home))
+        if done.returncode:
+            found.append(
+                f"ledger of {home.name}: exit {done.returncode}: {done.stdout} {done.stderr}"
+            )
+    return found
 
 
 def _journal(home: Path) -> list[str]:
