@@ -12,7 +12,7 @@ from btcbot.secret import write_secret
 from tests.processes.fleet import Fleet, Json, running, until
 from tests.processes.models import Model, model
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.fleet]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.fleet]
 KEY = "sk-a-key-that-stands-nowhere-else"
 NOTHING = {
     "stance": "proceed", "ttl_s": 3_600, "confidence": 90,
@@ -44,8 +44,8 @@ def test_a_fleet_asks_the_model_that_is_set_and_buys_what_it_lets_pass(tmp_path:
         model(NOTHING) as asked,
         running(tmp_path / "home", **settings(tmp_path, asked)) as fleet,
     ):
-        until("advice", lambda: outcomes(fleet).count("advised") >= 1, 60, every=0.5)
-        until("a plan cut by it", lambda: cut_by_policy(fleet), 60, every=0.5)
+        until("advice", lambda: outcomes(fleet).count("advised") >= 1, 150, every=0.5)
+        until("a plan cut by it", lambda: cut_by_policy(fleet), 150, every=0.5)
 
         assert asked.asked[0]["model"] == "tiny-7b"
         assert set(asked.keys) == {f"Bearer {KEY}"}
@@ -92,11 +92,11 @@ def stays_off(fleet: Fleet, asked: Model) -> None:
     assert "needs a reason" in refused.stderr
     assert fleet.ctl("agent", "mode", "off", "--reason", "enough").returncode == 0
     before = fleet.signal("strategy", signal.SIGKILL)
-    until("another strategy", lambda: fleet.pid("strategy") != before, 30)
+    until("another strategy", lambda: fleet.pid("strategy") != before, 60)
     asked_before = len(asked.asked)
     bought = len([row for row in fleet.export("intents") if row["side"] == "buy"])
     # It trades again, and nobody is asked though more than an interval has passed.
-    until("it buys", lambda: buys(fleet) > bought, 90, every=0.5)
+    until("it buys", lambda: buys(fleet) > bought, 150, every=0.5)
     newest = said(fleet, "show")[-1]
     assert len(asked.asked) == asked_before, newest
     status = fleet.json("agent", "status")

@@ -14,7 +14,7 @@ import pytest
 from tests.processes.agreement import settle
 from tests.processes.fleet import Exchange, Fleet, until
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.fleet]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.fleet]
 LIVELY = (
     "{order_notional=400, position_notional_max=1500, entry_dip_bps=2.0, profit_bps=1.0,"
     " stop_loss_bps=80.0, anchor_s=5.0, warm_up_s=3.0, life_s=4.0, rest_s=4.0}"
@@ -80,13 +80,13 @@ def booked(fleet: Fleet) -> dict[str, Decimal]:
 
 def test_a_paper_account_trades_is_killed_and_goes_on_to_the_last_unit(tmp_path: Path) -> None:
     with following(tmp_path, "paper") as fleet:
-        until("fills", lambda: len(fleet.export("fills")) >= 2, 60, every=0.5)
+        until("fills", lambda: len(fleet.export("fills")) >= 2, 150, every=0.5)
         for _ in range(3):
             before = fleet.pid("execution")
             os.kill(before, signal.SIGKILL)
-            until("another execution", partial(is_ready, fleet, before), 30, every=0.2)
+            until("another execution", partial(is_ready, fleet, before), 60, every=0.2)
         fills = len(fleet.export("fills"))
-        until("it trades on", lambda: len(fleet.export("fills")) > fills, 90, every=0.5)
+        until("it trades on", lambda: len(fleet.export("fills")) > fills, 150, every=0.5)
         settle(fleet)
 
         until("the books are read again", lambda: held(fleet) == booked(fleet), 60, every=1)
@@ -102,7 +102,7 @@ def is_ready(fleet: Fleet, other_than: int) -> bool:
 
 def test_a_dry_run_records_what_it_would_send_and_sends_nothing(tmp_path: Path) -> None:
     with following(tmp_path, "dry_run") as fleet:
-        until("a wish", lambda: would_go(fleet), 90, every=0.5)
+        until("a wish", lambda: would_go(fleet), 150, every=0.5)
 
         assert fleet.export("orders") == []
         assert held(fleet) == {"TRY": 50_000, "BTC": Decimal("0.01")}

@@ -11,7 +11,7 @@ from btcbot.cli import exits
 from tests.processes.fleet import ACTORS, Fleet, Json, running, until
 from tests.processes.models import model
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.fleet]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.fleet]
 ADVICE = {"stance": "proceed", "ttl_s": 60, "confidence": 90,
           "limits": [{"pair": "BTCTRY", "action": "shrink", "keep_percent": 70}]}  # fmt: skip
 
@@ -24,14 +24,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
         agent = {"MODE": "advise", "URL": asked.url, "MODEL": "tiny", "INTERVAL_S": "10"}
         settings = {f"BTCBOT__AGENT__{name}": value for name, value in agent.items()}
         with running(home, **settings) as fleet:
-            until("a fill", lambda: fleet.export("fills"), 90, every=0.5)
+            until("a fill", lambda: fleet.export("fills"), 150, every=0.5)
             for actor in ACTORS:
                 before = fleet.signal(actor, signal.SIGKILL)
                 until(f"another {actor}", partial(lives_again, fleet, actor, before), 60)
             fleet.ctl("pause", "--reason", "a test")
             fleet.ctl("resume", "--reason", "a test")
             fills = len(fleet.export("fills"))
-            until("another fill", lambda: len(fleet.export("fills")) > fills, 120, every=0.5)
+            until("another fill", lambda: len(fleet.export("fills")) > fills, 150, every=0.5)
             until("a question", lambda: asked.asked, 60, every=0.5)
             assert fleet.down().returncode == 0
     return fleet
