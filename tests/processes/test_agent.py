@@ -49,9 +49,8 @@ def test_a_fleet_asks_the_model_that_is_set_and_buys_what_it_lets_pass(tmp_path:
 
         assert asked.asked[0]["model"] == "tiny-7b"
         assert set(asked.keys) == {f"Bearer {KEY}"}
-        answered_ns = said(fleet, "show")[0]["utc"]
-        assert answered_ns
-        [first, *_] = [whole(fleet, row["decision"]) for row in said(fleet, "show")]
+        advised = [row for row in said(fleet, "show") if row["outcome"] == "advised"]
+        first = whole(fleet, advised[0]["decision"])
         assert first["advice"]["limits"][0]["reason"] == "model"
         bought = [
             row
