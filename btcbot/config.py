@@ -28,6 +28,7 @@ from btcbot.layers import (
     ConfigError,
     Layer,
     convert,
+    expanded,
     merge,
     nest,
     read_environment,
@@ -230,7 +231,7 @@ def _base_file(above: Sequence[Layer]) -> Path | None:
     """Return the btcbot.toml to read first: naming a home names its file."""
     for layer in reversed(above):
         if home := layer.values.get("home"):
-            path = layer.base / Path(str(home)).expanduser() / FILE_NAME
+            path = layer.base / (expanded(str(home)) or str(home)) / FILE_NAME
             return path if path.exists() else None
     for folder in (Path.cwd(), HOME_DEFAULT.expanduser()):
         if (folder / FILE_NAME).exists():

@@ -2,11 +2,10 @@
 
 import difflib
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 
-from btcbot.layers import ConfigError, convert, merge, nest, read_file
+from btcbot.layers import NO_SUCH_USER, ConfigError, convert, expanded, merge, nest, read_file
 from btcbot.simulation.faults import PRESETS, Profile
 
 
@@ -22,7 +21,9 @@ def profile_of(given: str) -> Profile:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         allowed = f"{', '.join(PRESETS)}, or the path of a TOML file"
         raise ConfigError(f"faults = {given!r}: allowed are {allowed}{hint}")
-    path = Path(given).expanduser()
+    path = expanded(given)
+    if path is None:
+        raise ConfigError(f"faults = {given!r}: {NO_SUCH_USER}")
     values, _ = merge([read_file(path)], Profile)
     try:
         found: Profile = convert(nest(values), Profile)

@@ -23,6 +23,9 @@ OWN = frozenset(
 )
 
 
+NO_SUCH_USER = "no user of that name; expected a path from / or ~/ on"
+
+
 class ConfigError(Exception):
     """The configuration may not be used; each problem is one line that says what to do."""
 
@@ -219,6 +222,8 @@ def _wrong(leaf: Leaf, key: str, value: object) -> str | None:
         return None
     if leaf.is_path and (value == "" or not isinstance(value, str)):
         return f"{key} = {value!r}: expected a path, in quotes"
+    if leaf.is_path and expanded(str(value)) is None:
+        return f"{key} = {value!r}: {NO_SUCH_USER}"
     if leaf.is_free:
         return None if key != leaf.key else f"{key} = {value!r}: expected a table"
     if get_origin(leaf.type) is Literal and value not in get_args(leaf.type):
@@ -233,11 +238,19 @@ def _wrong(leaf: Leaf, key: str, value: object) -> str | None:
     return None
 
 
+def expanded(path: str) -> Path | None:
+    """Return `path` with "~" and "~user" expanded; None: nobody is called that."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return None
+
+
 def _placed(leaf: Leaf, value: Any, base: Path) -> Any:  # noqa: ANN401
     """Return `value`; "" of an optional key as None, a path from `base` on with "~" expanded."""
     if value == "" and leaf.is_optional:
         return None
-    return str(base / Path(value).expanduser()) if leaf.is_path else value
+    return str(base / (expanded(value) or value)) if leaf.is_path else value
 
 
 def toml_text(value: object) -> str:

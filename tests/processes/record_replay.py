@@ -1,4 +1,4 @@
-"""Record a fleet that trades and is killed, then replay it."""
+"""Record a fleet that trades and is killed, then replay it.
 
 What is recorded past midnight (UTC) is replayed as two days.
 """
