@@ -62,7 +62,7 @@ def figures(run: Run) -> Json:
 
 IDENTITY: Final = (
     "run", "strategy", "params", "files", "pair", "data", "timerange", "factor", "latency_ms",
-    "queue", "config", "code", "data_gaps", "events", "database", "mode", "lives",
+    "queue", "config", "code", "data_gaps", "events", "database", "mode", "lives", "facts",
 )  # fmt: skip
 
 

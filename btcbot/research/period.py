@@ -4,6 +4,7 @@ Orders are those that were alive in the period; fills are of it by the exchange'
 pay in or take out is told apart from what fills moved: it is nobody's profit.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -55,6 +56,7 @@ def read(database: Path, span_ns: tuple[int, int] | None) -> Run:
             fills = tuple(map(folder.fill_of, history.fills(since_ns, until_ns)))
             intents = [row["rule"] for row in history.intents(since_ns, until_ns) if row["rule"]]
             facts = _facts(history.events(), since_ns, until_ns)
+            count, head = history.head()
     except (StoreError, ValueError) as error:
         raise RunError(f"{database}: {error}") from error
     labels = {row["intent_id"]: row for row in rows}
@@ -62,7 +64,14 @@ def read(database: Path, span_ns: tuple[int, int] | None) -> Run:
     equity = tuple(curve(facts.first, fills, market.marks))
     return Run(
         kind=facts.mode,
-        identity={"database": str(database), "mode": facts.mode, "lives": len(facts.lives)},
+        identity={
+            "database": str(database),
+            "mode": facts.mode,
+            "lives": len(facts.lives),
+            "facts": count,
+            "data": head,
+            "config": _config_of(database.parent / "run" / "config.json"),
+        },
         started_ns=facts.from_ns,
         ended_ns=max(facts.until_ns, *(line.at_ns for line in equity[-1:]), 0),
         orders=tuple(_with_arrivals(database, map(folder.order_of, rows))),
@@ -80,6 +89,14 @@ def read(database: Path, span_ns: tuple[int, int] | None) -> Run:
             for at_ns in facts.lives
         ),
     )
+
+
+def _config_of(path: Path) -> str | None:
+    """Return a hash of the configuration that the last fleet here was started with."""
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    except OSError:
+        return None
 
 
 def _with_arrivals(database: Path, orders: Iterable[OrderLine]) -> Iterator[OrderLine]:

@@ -53,6 +53,13 @@ class History:
         """Let every query within see the same moment, for as long as somebody may wait."""
         return self._reader.one_moment()
 
+    def head(self) -> tuple[int, str]:
+        """Return the newest fact's number and hash, which is over all facts; (0, "") for none."""
+        rows = self._reader.rows(
+            "SELECT seq, lower(hex(hash)) AS hash FROM events ORDER BY seq DESC LIMIT 1"
+        )
+        return next(((row["seq"], row["hash"]) for row in rows), (0, ""))
+
     def fills(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[Row]:
         """Yield every fill of the account in the order it was booked."""
         query = (

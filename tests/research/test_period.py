@@ -56,6 +56,12 @@ def test_a_database_tells_the_same_of_a_run_as_the_run_itself(
     }
     assert checks.problems(found) == []
     assert figures(found)["orders"]["sent"] == len(result.orders)
+    assert found.identity["facts"] > len(result.orders)
+    assert len(found.identity["data"]) == 32
+    assert found.identity["config"] is None
+    (home / "run").mkdir()
+    (home / "run" / "config.json").write_text("{}", encoding="utf-8")
+    assert len(open_run(str(home), home).identity["config"] or "") == 32
     as_file = open_run(str(home / "btcbot.db"), home)
     assert fingerprint.of(found) == fingerprint.of(as_file)
 
