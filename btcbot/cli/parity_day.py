@@ -21,6 +21,7 @@ from bus.journal import JournalError
 
 if TYPE_CHECKING:
     from btcbot.domain.ids import Pair
+    from btcbot.domain.instruments import Instrument
     from btcbot.research.explain import Difference, Intents, Traded
     from btcbot.research.heard import Market
     from btcbot.research.lines import Run
@@ -106,12 +107,18 @@ def _played(config: Config, run: "Run", market: "Market") -> tuple["list[Traded]
     from btcbot import backtest
     from btcbot.research import explain, folder
     from btcbot.research.folder import order_of
+    from btcbot.research.heard import rules_of
     from btcbot.store.queries import History
 
     orders: list[Traded] = []
     verdicts: list[dict[str, Any]] = []
+    known = rules_of(config.journal / "market_data")
     for pair, events in market.items():
-        plan = replace(_plan(config, pair), balances=run.balances_first, latency=latency_of(run))
+        plan = replace(
+            _plan(config, pair, known.get(pair)),
+            balances=run.balances_first,
+            latency=latency_of(run),
+        )
         result, stage = backtest.run(plan, iter(events))
         played = replace(
             run,
@@ -123,9 +130,9 @@ def _played(config: Config, run: "Run", market: "Market") -> tuple["list[Traded]
     return orders, explain.Intents.of(verdicts)
 
 
-def _plan(config: Config, pair: "Pair") -> Any:  # noqa: ANN401 - a Plan
+def _plan(config: Config, pair: "Pair", rules: "Instrument | None") -> Any:  # noqa: ANN401 - a Plan
     source = Source("the journal", lambda: iter(()), has_book=True)
-    chosen = Chosen(source, lambda: "")
+    chosen = Chosen(source, lambda: "", rules)
     return plan_of(config, ALL, pair, chosen, has_codec=False)
 
 

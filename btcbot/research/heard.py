@@ -10,8 +10,17 @@ from typing import Final
 import msgspec
 
 from actors import CODEC
-from btcbot.domain.feed import BookChange, BookSnapshot, QuoteSeen, TextLevel, TradesSeen, WireLevel
+from btcbot.domain.feed import (
+    BookChange,
+    BookSnapshot,
+    QuoteSeen,
+    RulesRead,
+    TextLevel,
+    TradesSeen,
+    WireLevel,
+)
 from btcbot.domain.ids import Pair
+from btcbot.domain.instruments import Instrument
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.recorded import BookMoved, BookSet, Happening, Quoted, RecordedLevels, Traded
 from btcbot.research.folder import RunError
@@ -43,6 +52,23 @@ def market_of(journal: Path, since_ns: int, until_ns: int) -> Market:
     if not found:
         raise RunError(f"{journal} has heard no market at that time: it keeps seven days at most")
     return found
+
+
+def rules_of(journal: Path) -> dict[Pair, Instrument]:
+    """Return the exchange's rules as they were last read by a life; empty: that is not on record.
+
+    Raises RunError for a journal that is not what was written.
+    """
+    try:
+        for path in reversed(segments(journal)):
+            for entry in read(path):
+                if isinstance(entry, Entry):
+                    message = CODEC.decode(entry.frame).message
+                    if isinstance(message, RulesRead):
+                        return {rules.pair: rules for rules in message.instruments}
+    except (JournalError, OSError, Refused) as error:
+        raise RunError(f"the rules of that time cannot be read: {error}") from error
+    return {}
 
 
 def _add(rows: list[Happening], event: Happening) -> None:

@@ -6,13 +6,23 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors import CODEC
-from btcbot.domain.feed import BookChange, BookSnapshot, SeenTrade, TextLevel, TradesSeen, WireLevel
+from btcbot.domain.feed import (
+    BookChange,
+    BookSnapshot,
+    RulesRead,
+    SeenTrade,
+    TextLevel,
+    TradesSeen,
+    WireLevel,
+)
+from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.recorded import BookMoved, BookSet, Traded
 from btcbot.domain.words import Side
-from btcbot.research.heard import Middles, arrivals, market_of
+from btcbot.research.heard import Middles, arrivals, market_of, rules_of
 from bus.envelope import WIRE_VERSION, Envelope
 from bus.journal import Journal
 from tests.builders import BTCTRY
@@ -84,3 +94,16 @@ def test_an_orders_arrival_price_is_the_middle_when_it_was_decided(tmp_path: Pat
     # Decided on what was just heard: the change of the same moment counts.
     assert found == {"b1-2": 105, "b1-3": 107, "b1-0": 109, "b1-4": 109}
     assert arrivals(tmp_path / "nothing", orders) == {}
+
+
+def test_the_rules_are_those_that_a_life_last_read(tmp_path: Path) -> None:
+    old, new = (replace(DOCUMENTED[BTCTRY], tick=Decimal(tick)) for tick in (5, 20))
+    folder = journal(tmp_path, [(0, snapshot(100, 110)), (1, RulesRead(instruments=(old,)))])
+    later = Journal(folder, "market_data", START_NS + SECOND)
+    later.open(b"", "code", START_NS)
+    envelope = Envelope(WIRE_VERSION, "self", 1, "", 0, "", 0, 0, RulesRead(instruments=(new,)))
+    later.append(START_NS, CODEC.encode(envelope))
+    later.close()
+
+    assert rules_of(folder) == {BTCTRY: new}
+    assert rules_of(tmp_path / "nothing") == {}
