@@ -1,5 +1,6 @@
 """One operating-system process per module: State, handle, perform, main."""
 
+from btcbot.config import Config
 from btcbot.domain.agent import AGENT
 from btcbot.domain.checks import check
 from btcbot.domain.control import CONTROL
@@ -8,7 +9,9 @@ from btcbot.domain.facts import FACTS
 from btcbot.domain.feed import FEED
 from btcbot.domain.messages import REQUESTS, STREAMS
 from btcbot.domain.venue import VENUE
+from btcbot.source import code
 from bus.envelope import Codec
+from bus.runtime import Place
 
 CODEC = Codec(
     arrays=STREAMS,
@@ -16,3 +19,14 @@ CODEC = Codec(
     check=check,
 )
 """Every message that actors exchange or hear from outside."""
+
+
+def place_of(config: Config) -> Place:
+    """Return where an actor lives on the home of `config`, and which code it runs."""
+    return Place(
+        run=config.run,
+        journal=config.journal,
+        quarantine=config.quarantine,
+        codec=CODEC,
+        code=code(),
+    )

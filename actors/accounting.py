@@ -16,7 +16,7 @@ from typing import Final, assert_never
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from actors import CODEC
+from actors import place_of
 from btcbot.config import Config
 from btcbot.domain.facts import Balances, BalancesExplained, Fill, Opening, Recorded
 from btcbot.domain.ids import Asset, CommandId, Pair
@@ -50,7 +50,7 @@ from bus.actor import (
     Wake,
     Woken,
 )
-from bus.runtime import PeersView, Place, run
+from bus.runtime import PeersView, run
 
 Inbox = (
     BookTop | Fill | InstrumentRules | Balances | Opening | BalancesExplained | Recorded
@@ -309,7 +309,4 @@ def main(config: Config) -> None:
     def make(_deliver: Deliver, _peers: PeersView) -> Actor[State]:
         return actor()
 
-    run(
-        make,
-        Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC),
-    )
+    run(make, place_of(config))

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from actors import CODEC
+from actors import place_of
 from btcbot import vitals
 from btcbot.config import Config
 from btcbot.domain import control as ctl
@@ -42,7 +42,7 @@ from bus.actor import (
 )
 from bus.clock import SystemClock
 from bus.doorway import Doorway
-from bus.runtime import PeersView, Place, run_on_loop, serve
+from bus.runtime import PeersView, run_on_loop, serve
 from bus.standby import waiting_file
 
 Inbox = (
@@ -314,7 +314,7 @@ async def _serve(config: Config) -> None:
     async def open_door() -> None:
         await doorways[0].open()
 
-    place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
+    place = place_of(config)
     try:
         await serve(make, place, before=open_door)
     finally:

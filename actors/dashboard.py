@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 import btcbot.web
-from actors import CODEC
+from actors import place_of
 from btcbot import vitals
 from btcbot.config import Config
 from btcbot.domain.ids import Pair
@@ -28,7 +28,7 @@ from btcbot.store.database import StoreError
 from btcbot.store.queries import History
 from bus.actor import Actor, CaughtUp, Deliver, Hears, PeerBack, PeerLost, Started, Step
 from bus.clock import SystemClock
-from bus.runtime import PeersView, Place, run_on_loop, serve
+from bus.runtime import PeersView, run_on_loop, serve
 from bus.standby import waiting_file
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ async def _serve(config: Config) -> None:
         else:
             tasks.append(asyncio.create_task(serve_page(shown, door, stop)))
 
-    place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
+    place = place_of(config)
     try:
         await serve(make, place, before=open_page)
     finally:

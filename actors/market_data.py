@@ -12,7 +12,7 @@ from typing import assert_never
 
 from msgspec import Struct, field
 
-from actors import CODEC
+from actors import place_of
 from btcbot.btcturk.feed import BtcturkFeed
 from btcbot.btcturk.hear import Hear
 from btcbot.catalog.capture import capturing
@@ -56,7 +56,7 @@ from bus.actor import (
     Woken,
 )
 from bus.clock import SystemClock
-from bus.runtime import PeersView, Place, run_on_loop, serve
+from bus.runtime import PeersView, run_on_loop, serve
 
 Inbox = (
     QuoteSeen | BookChange | TradesSeen | TickersSeen | FrameSeen | BookSnapshot | BookRead
@@ -348,7 +348,7 @@ async def _follow(config: Config, hear: Hear) -> None:
         has_depth = wants_depth or config.is_paper
         return actor(config.pairs, feed.start, has_depth=has_depth)
 
-    place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
+    place = place_of(config)
     try:
         await serve(make, place)
     finally:

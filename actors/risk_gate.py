@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from actors import CODEC
+from actors import place_of
 from btcbot.config import Config
 from btcbot.domain.facts import (
     Balances,
@@ -80,7 +80,7 @@ from bus.actor import (
     Wake,
     Woken,
 )
-from bus.runtime import PeersView, Place, run
+from bus.runtime import PeersView, run
 
 Rare = (
     InstrumentRules | Discrepancy | OrderZombie | BalancesExplained | Recorded | CommandDone
@@ -394,7 +394,4 @@ def main(config: Config) -> None:
     def make(_deliver: Deliver, _peers: PeersView) -> Actor[State]:
         return actor(config.risk, {pair: config.fees_of(pair) for pair in config.pairs})
 
-    run(
-        make,
-        Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC),
-    )
+    run(make, place_of(config))

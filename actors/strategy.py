@@ -11,7 +11,7 @@ from typing import Any, Final, assert_never
 
 from msgspec import Struct
 
-from actors import CODEC
+from actors import place_of
 from btcbot.agent.contracts import AskModel
 from btcbot.chosen import configured, policy_of
 from btcbot.config import Config
@@ -344,7 +344,7 @@ def main(config: Config) -> None:
     """Decide until SIGTERM. Raises ConfigError."""
     chosen = configured(config)
     fees = {pair: config.fees_of(pair) for pair in config.pairs}
-    place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
+    place = place_of(config)
 
     def make(perform: Callable[[Struct], None] | None = None) -> Actor[State]:
         policy = policy_of(config.agent)

@@ -18,6 +18,7 @@ from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import MoneyError, half_up, parse, text
 from btcbot.simulation.venue import MILLISECOND_NS, Latency
+from btcbot.source import code
 
 if TYPE_CHECKING:
     from btcbot.backtest import Plan, Result
@@ -169,7 +170,7 @@ def _identity(plan: "Plan", data: str, factor: Decimal, timerange: str) -> dict[
         "latency_ms": plan.latency.submit_ns // MILLISECOND_NS,
         "queue": "front" if plan.is_first_in_queue else "back",
         "config": plan.digest,
-        "code": version("btcbot"),
+        "code": f"{version('btcbot')}+{code()}",
     }
     run = hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
     return {"run": run, **parts}

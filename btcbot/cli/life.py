@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from actors import CODEC
+from actors import place_of
 from actors.execution import Performer, actor
 from btcbot.arming import GateWatch
 from btcbot.btcturk.hear import Hear
@@ -29,7 +29,7 @@ from btcbot.store.disk import MIB, Disk
 from btcbot.store.keeper import Copies, Keeper
 from bus.actor import Actor, Deliver
 from bus.clock import SystemClock
-from bus.runtime import PeersView, Place, run_on_loop, serve
+from bus.runtime import PeersView, run_on_loop, serve
 from bus.standby import take
 
 log = logging.getLogger("btcbot.execution")
@@ -93,7 +93,7 @@ async def _trade(config: Config, company: Company | None, hear: Hear) -> None:
             beside.append(asyncio.ensure_future(company(desk, deliver)))
         return actor(desk, performer, writer.reader.facts_after)
 
-    place = Place(run=config.run, journal=config.journal, quarantine=config.quarantine, codec=CODEC)
+    place = place_of(config)
     try:
         await serve(make, place)
     finally:

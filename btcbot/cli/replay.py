@@ -18,7 +18,16 @@ from btcbot.replay.verify import replay as replayed
 from bus.journal import JournalError
 
 DAY_NS: Final = 86_400 * 10**9
-COLUMNS: Final = ("actor", "lives", "handled", "said", "compared", "unrecorded", "differences")
+COLUMNS: Final = (
+    "actor",
+    "lives",
+    "other_code",
+    "handled",
+    "said",
+    "compared",
+    "unrecorded",
+    "differences",
+)
 
 
 @click.command("replay")
@@ -106,7 +115,8 @@ def _show(
         "day": day,
         "actors": [
             {
-                "actor": told.actor, "lives": told.lives, "handled": told.handled,
+                "actor": told.actor, "lives": told.lives, "other_code": told.other_code,
+                "handled": told.handled,
                 "said": told.said, "compared": told.compared, "unrecorded": told.unrecorded,
                 "differences": len(told.differences),
             }

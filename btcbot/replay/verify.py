@@ -16,6 +16,7 @@ from actors import CODEC
 from btcbot.config import Config
 from btcbot.replay.heard import Heard, Key, digest_of, heard_of
 from btcbot.replay.lives import Life, actor_of, lives_of, records, restored
+from btcbot.source import code
 from bus.actor import FACT_TOPIC, Actor, Answer, Ask, Late, Publish, PublishFact
 from bus.envelope import Envelope
 from bus.journal import Checkpoint, Entry, JournalError
@@ -41,6 +42,7 @@ class Replayed(Struct):
     said: int = 0
     compared: int = 0
     unrecorded: int = 0  # Heard by others at a life's end, of a message that is not on record.
+    other_code: int = 0  # Lives of code that is not today's.
     span_ns: int = 0  # From the first message to the last, life by life.
     differences: list[Difference] = field(default_factory=list)
 
@@ -114,6 +116,7 @@ def _run(told: Replayed, run: _Run, until_ns: int) -> None:
 def _begin(told: Replayed, run: _Run, checkpoint: Checkpoint) -> None:
     """Take the first segment's state; hold ours against that of each further one."""
     if run.state is None:
+        told.other_code += checkpoint.code != code()
         run.state = restored(run.actor, checkpoint.state)
         return
     told.compared += 1

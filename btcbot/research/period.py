@@ -21,6 +21,7 @@ from btcbot.research.lines import Doubt, Gap, OrderLine, Run
 from btcbot.research.valuation import bars_of, curve, heard
 from btcbot.store.database import StoreError
 from btcbot.store.queries import FOREVER, History, Row
+from bus import journal
 
 MAGIC: Final = b"SQLite format 3\x00"
 ENDS: Final = {
@@ -71,6 +72,7 @@ def read(database: Path, span_ns: tuple[int, int] | None) -> Run:
             "facts": count,
             "data": head,
             "config": _config_of(database.parent / "run" / "config.json"),
+            "code": _code_of(database.parent / "journal" / "execution"),
         },
         started_ns=facts.from_ns,
         ended_ns=max(facts.until_ns, *(line.at_ns for line in equity[-1:]), 0),
@@ -97,6 +99,15 @@ def _config_of(path: Path) -> str | None:
         return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
     except OSError:
         return None
+
+
+def _code_of(folder: Path) -> str | None:
+    """Return what the newest life of execution ran: the hash that its journal begins with."""
+    try:
+        first = next(iter(journal.read(journal.segments(folder)[-1])), None)
+    except (IndexError, journal.JournalError, OSError):
+        return None
+    return first.code if isinstance(first, journal.Checkpoint) else None
 
 
 def _with_arrivals(database: Path, orders: Iterable[OrderLine]) -> Iterator[OrderLine]:

@@ -69,6 +69,7 @@ def test_every_life_of_every_actor_says_today_what_it_said(recorded: Fleet) -> N
     for name in ("market_data", "strategy", "risk_gate", "execution", "accounting", "control"):
         assert rows[name]["compared"] > 0, rows
     assert sum(row["compared"] for row in rows.values()) > 150
+    assert {row["other_code"] for row in rows.values()} == {0}
     # Only what was under way when an actor was killed is not on record.
     assert sum(row["unrecorded"] for row in rows.values()) < 20
     assert found["times_real_time"] > 20  # Some 500 on a quiet machine.
