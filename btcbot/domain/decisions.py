@@ -52,6 +52,7 @@ class Why(StrEnum):
     ORDER_CAP = "order_cap"
     BELOW_MINIMUM = "below_minimum"
     ORDERS_MAX = "orders_max"
+    NOT_RISING = "not_rising"
     WITHIN_BAND = "within_band"
     SWEEP_OFF = "sweep_off"
     NOTHING_TO_SWEEP = "nothing_to_sweep"

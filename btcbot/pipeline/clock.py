@@ -83,8 +83,14 @@ def _picture(state: State, seat: Seat, strategy: Allocator, here: Market, now_ns
         limits=state.setup.limits,
         universe=screen(state.setup.universe, candidates, rests, now_ns).selected,
         scores=state.scores,
+        rising=tuple(pair for pair in sorted(state.scores) if _is_rising(features.get(pair))),
         size_factor=ONE,
     )
+
+
+def _is_rising(features: Features | None) -> bool:
+    """Return whether a pair costs more than a day ago; what is not known is no rise."""
+    return features is not None and features.momentum is not None and features.momentum > 0
 
 
 def _features(state: State, pair: Pair, now_ns: int) -> Features:

@@ -1,4 +1,8 @@
-"""Spends what may be spent on the pairs that rose over the last day, by their scores; buys only."""
+"""Spends what may be spent on the pairs that rose over the last day, by their scores; buys only.
+
+A score is mostly that of a book: deep and narrow. So a pair has to cost more than a day ago too,
+now and not when it was scored, or a deep book that falls would be bought all the way down.
+"""
 
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -8,7 +12,8 @@ from msgspec import Meta, Struct
 from btcbot.portfolio import rebalance
 from btcbot.portfolio.bounds import check_amounts
 from btcbot.portfolio.picture import Picture
-from btcbot.portfolio.rebalance import Proposal, RebalanceRules
+from btcbot.portfolio.reasons import Reason
+from btcbot.portfolio.rebalance import Idle, Proposal, RebalanceRules
 
 NAME: Final = "momentum"
 WANTS_DEPTH: Final = True
@@ -35,8 +40,11 @@ def every_s(params: Params) -> int:
 
 
 def propose(state: None, params: Params, picture: Picture, _now_ns: int) -> tuple[None, Proposal]:
-    """Return buys that split the budget of the seat by the positive scores."""
+    """Return buys that split the budget of the seat by the positive scores of what rises."""
     rules = RebalanceRules(strategy=NAME, offset_bps=params.offset_bps, life_s=params.life_s)
-    return state, rebalance.by_momentum(
-        picture.account, picture.scores, picture.limits, rules, picture.size_factor
+    scores = {pair: picture.scores[pair] for pair in picture.rising}
+    found = rebalance.by_momentum(
+        picture.account, scores, picture.limits, rules, picture.size_factor
     )
+    falling = (Idle(p, Reason.NOT_RISING) for p in sorted(picture.scores) if p not in scores)
+    return state, Proposal(found.wishes, (*found.idle, *falling))

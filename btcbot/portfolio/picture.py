@@ -23,6 +23,7 @@ class Picture(Struct, frozen=True, kw_only=True):
     limits: PlanLimits
     universe: tuple[Pair, ...]  # Of the screen; best first.
     scores: Mapping[Pair, Decimal]  # Of the pairs that the slow selection chose.
+    rising: tuple[Pair, ...]  # Of those, what costs more now than a day ago; by name.
     size_factor: Decimal
 
 

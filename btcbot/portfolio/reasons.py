@@ -72,6 +72,7 @@ class Reason(StrEnum):
     ORDER_CAP = "order_cap"
     BELOW_MINIMUM = "below_minimum"
     ORDERS_MAX = "orders_max"  # Put off: a later cycle may ask again.
+    NOT_RISING = "not_rising"  # Not above its price of a day ago, as far as is known.
     WITHIN_BAND = "within_band"
     SWEEP_OFF = "sweep_off"
     NOTHING_TO_SWEEP = "nothing_to_sweep"

@@ -18,6 +18,7 @@ class Anchor(Struct, frozen=True):
     since_ns: int
     at_ns: int
     bought_ns: int = 0
+    sold_ns: int = 0
 
     def deviation_bps(self, top: BookTop) -> float:
         """Return how far the middle lies above the anchor; below it, less than 0."""
@@ -29,6 +30,10 @@ class Anchor(Struct, frozen=True):
     def has_rested(self, rest_s: float, now_ns: int) -> bool:
         """Return whether the last buy is long enough ago."""
         return now_ns - self.bought_ns >= rest_s * SECOND_NS
+
+    def may_sell_again(self, rest_s: float, now_ns: int) -> bool:
+        """Return whether the last sale is long enough ago; it is if the clock was set back."""
+        return not 0 <= now_ns - self.sold_ns < rest_s * SECOND_NS
 
 
 def middle(top: BookTop) -> float:

@@ -4,8 +4,10 @@ Per pair: flat or below the position cap, it buys when the middle lies `entry_di
 anchor (an exponential mean of the middle over `anchor_s`) and the spread is no wider than
 `spread_max_bps`. It sells `sell_share` of what is held when what the bid would bring after the
 taker's fee exceeds the average cost, which includes the fees paid, by `profit_bps`; all of it when
-what would be left is too small to sell alone, and when it is `stop_loss_bps` below. Orders reach
-across the spread by `cross_bps`; what is not filled at once is cancelled after `life_s`.
+what would be left is too small to sell alone. `rest_s` pass before the next share: without them a
+price that stays would take one share after the other, and so everything, within seconds. It sells
+all of it at once when it is `stop_loss_bps` below. Orders reach across the spread by `cross_bps`;
+what is not filled at once is cancelled after `life_s`.
 """
 
 from decimal import Decimal
@@ -48,7 +50,7 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     spread_max_bps: Annotated[float, Meta(ge=0, le=10_000)] = 100.0  # A wider one buys nothing.
     cross_bps: Annotated[float, Meta(ge=0, le=100)] = 5.0
     life_s: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
-    rest_s: Annotated[float, Meta(ge=0, le=86_400)] = 30.0  # Between two buys of one pair.
+    rest_s: Annotated[float, Meta(ge=0, le=86_400)] = 30.0  # Between two buys or shares of a pair.
 
     def __post_init__(self) -> None:
         amount_in("order_notional", self.order_notional)
@@ -84,9 +86,10 @@ def decide(
 ) -> tuple[State, tuple[Want, ...]]:
     """Return the next state and what is wanted of `top`'s pair."""
     anchor = moved(state.anchors.get(top.pair), params.anchor_s, middle(top), now_ns)
-    want = _exit(params, view, top) or _entry(params, view, top, anchor, now_ns)
-    if want is not None and want.side is Side.BUY:
-        anchor = replace(anchor, bought_ns=now_ns)
+    want = _exit(params, view, top, anchor, now_ns) or _entry(params, view, top, anchor, now_ns)
+    if want is not None:
+        is_buy = want.side is Side.BUY
+        anchor = replace(anchor, bought_ns=now_ns) if is_buy else replace(anchor, sold_ns=now_ns)
     return State({**state.anchors, top.pair: anchor}), (want,) if want else NO_WANTS
 
 
@@ -106,7 +109,9 @@ def _entry(
     return crossing_buy(rules, top, notional, params, f"{dip_bps:.1f} bps under the anchor")
 
 
-def _exit(params: Params, view: MarketView, top: BookTop) -> Want | None:
+def _exit(
+    params: Params, view: MarketView, top: BookTop, anchor: Anchor, now_ns: int
+) -> Want | None:
     held, rules = view.holdings.get(top.pair, NO_HOLDING), view.rules.get(top.pair)
     if rules is None or held.quantity <= 0 or view.is_busy(top.pair, Side.SELL):
         return None
@@ -114,7 +119,7 @@ def _exit(params: Params, view: MarketView, top: BookTop) -> Want | None:
     if gain_bps <= -params.stop_loss_bps:
         reason = f"stop loss {gain_bps:.1f} bps after fees"
         return crossing_sell(rules, top, held.quantity, params, reason)
-    if gain_bps < params.profit_bps:
+    if gain_bps < params.profit_bps or not anchor.may_sell_again(params.rest_s, now_ns):
         return None
     share = held.quantity * Decimal(repr(params.sell_share))
     reason = f"profit {gain_bps:.1f} bps after fees"

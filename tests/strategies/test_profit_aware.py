@@ -112,6 +112,23 @@ def test_with_a_profit_it_sells_its_share_and_all_where_the_rest_would_be_dust()
     assert (part.quantity, whole.quantity) == (Decimal("0.00025"), Decimal("0.0002"))
 
 
+def test_a_profit_that_stays_sells_one_share_after_a_rest_and_a_stop_loss_waits_for_nothing() -> (
+    None
+):
+    quarter, rich = replace(PARAMS, sell_share=0.25), top("1100000", "1100010")
+    at = view("0.001", "1000000")
+    state, [_] = decide(warm(), quarter, at, rich, START_NS + SECOND)
+
+    _, early = decide(state, quarter, at, rich, START_NS + 6 * SECOND - 1)
+    _, [again] = decide(state, quarter, at, rich, START_NS + 6 * SECOND)
+    _, [stop] = decide(state, quarter, at, top("900000", "900010"), START_NS + SECOND + 1)
+    _, [set_back] = decide(state, quarter, at, rich, START_NS)
+
+    assert early == ()
+    assert again.quantity == set_back.quantity == Decimal("0.00025")
+    assert stop.quantity == Decimal("0.001")
+
+
 def test_a_stop_loss_sells_everything_whatever_the_share() -> None:
     quarter = replace(PARAMS, sell_share=0.25)
     [want] = wanted(view(HELD, "1000000"), top("900000", "900010"), quarter, after_s=1)
