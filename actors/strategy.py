@@ -120,7 +120,8 @@ def make_handle(hosted: Hosted) -> Any:  # noqa: ANN401, C901 - a Handle over St
             seat = state.seats[name]
             setup = seat.setup
             if setup.interval_ns:
-                if now_ns - seat.decided_ns.get(pair, 0) < setup.interval_ns:
+                # A clock that was set back must not keep anybody from getting out.
+                if 0 <= now_ns - seat.decided_ns.get(pair, 0) < setup.interval_ns:
                     continue
                 seat.decided_ns[pair] = now_ns
             seat.inner, wants = decide(seat.inner, setup.params, seat.view, message, now_ns)

@@ -26,10 +26,13 @@ SECOND_NS: Final = 1_000_000_000
 
 
 def is_time(state: State, seat: Seat, strategy: Allocator, now_ns: int) -> bool:
-    """Return whether a seat should look: its period is over, or it was filled since it looked."""
+    """Return whether a seat should look: its period is over, or it was filled since it looked.
+
+    A clock that was set back ends the period too: nobody waits for time that comes twice.
+    """
     looked_ns = state.looked_ns.get(seat.setup.name)
     period_ns = strategy.every_s(seat.setup.params) * SECOND_NS
-    return looked_ns is None or now_ns - looked_ns >= period_ns
+    return looked_ns is None or not 0 <= now_ns - looked_ns < period_ns
 
 
 def look(state: State, seat: Seat, strategy: Allocator, quote: Asset, now_ns: int) -> Wishes:

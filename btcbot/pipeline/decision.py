@@ -17,7 +17,7 @@ from btcbot.portfolio.drafts import Verdict
 from btcbot.portfolio.netting import Transfer
 from btcbot.portfolio.plan import Cycle, Plan, plan
 
-REASON_MAX = 256
+REASON_MAX = 256  # Characters of a reason that are kept, a strategy's or the policy's.
 
 
 class Idleness(Struct, frozen=True):
@@ -115,12 +115,17 @@ def guarded(question: Question, order: Planned, ruling: Ruling) -> Planned | Non
 
 
 def fits(record: DecisionRecord, size_max: int) -> tuple[DecisionRecord, bytes]:
-    """Return the record and its JSON of at most `size_max` bytes: the least lines without."""
+    """Return the record and its JSON of at most `size_max` bytes.
+
+    First lines without an intent go; if intents alone are too much, the words and the cuts of them
+    all: what was ordered, and the last code for why it was no more, are always told.
+    """
     said = msgspec.json.encode(record)
     while len(said) > size_max:
         rest = [line for line in record.lines if line.intent_id is None]
         told = [line for line in record.lines if line.intent_id is not None]
-        assert rest, f"{len(said)} bytes of {len(told)} intents in one decision"
+        if not rest:
+            return _bare(record, size_max)
         kept = rest[: len(rest) // 2]
         record = msgspec.structs.replace(
             record,
@@ -128,6 +133,14 @@ def fits(record: DecisionRecord, size_max: int) -> tuple[DecisionRecord, bytes]:
             left_out=record.left_out + len(rest) - len(kept),
         )
         said = msgspec.json.encode(record)
+    return record, said
+
+
+def _bare(record: DecisionRecord, size_max: int) -> tuple[DecisionRecord, bytes]:
+    lines = tuple(msgspec.structs.replace(line, reason="", cuts=()) for line in record.lines)
+    record = msgspec.structs.replace(record, lines=lines)
+    said = msgspec.json.encode(record)
+    assert len(said) <= size_max, f"{len(said)} bytes of {len(lines)} intents in one decision"
     return record, said
 
 

@@ -13,7 +13,7 @@ from btcbot.domain.money import BPS_IN_ONE, ZERO
 from btcbot.domain.policy import PairFacts, Policy, PolicyContext
 from btcbot.domain.words import Side
 from btcbot.pipeline.book import account, parts, rest
-from btcbot.pipeline.decision import Decision, Idleness, Question, decide, fits
+from btcbot.pipeline.decision import REASON_MAX, Decision, Idleness, Question, decide, fits
 from btcbot.pipeline.state import Quiet, State, market, quote_of
 from btcbot.portfolio.account import Line, Wish
 from btcbot.portfolio.budget import deploy_budget
@@ -81,6 +81,8 @@ def _question(state: State, asked: Wishes, quote: Asset, trigger: Trigger, now_n
             continue
         slot = slot_of(wish.strategy, wish.pair, wish.side)
         why = _bar(state, slot, now_ns)
+        if len(wish.reason) > REASON_MAX:
+            wish = replace(wish, reason=wish.reason[:REASON_MAX])  # noqa: PLW2901
         if slot in open_wishes:
             why = Why.SLOT_BUSY
         if why is None:
@@ -110,11 +112,12 @@ def _question(state: State, asked: Wishes, quote: Asset, trigger: Trigger, now_n
 
 
 def _bar(state: State, slot: str, now_ns: int) -> Why | None:
-    not_before, _ = state.refused.get(slot, (0, 0))
+    not_before, pause = state.refused.get(slot, (0, 0))
     strategy = state.seats[slot.partition(":")[0]]
     if slot in strategy.view.live or any(slot in slots for slots in state.moving.values()):
         return Why.SLOT_BUSY
-    return Why.REFUSED_LATELY if now_ns < not_before else None
+    # Further off than its own pause: the clock was set back since.
+    return Why.REFUSED_LATELY if not_before - pause <= now_ns < not_before else None
 
 
 def _intents(state: State, decision: Decision, now_ns: int) -> Iterator[OrderIntent]:

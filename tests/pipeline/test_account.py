@@ -13,7 +13,7 @@ from btcbot.domain.ids import Asset
 from btcbot.domain.instruments import DOCUMENTED, FEES_TRY
 from btcbot.domain.messages import BookTop, OrderIntent
 from btcbot.domain.money import Price, Quantity
-from btcbot.domain.words import FeedStatus, Side
+from btcbot.domain.words import FeedStatus, Rule, Side
 from btcbot.pipeline import book
 from btcbot.pipeline.book import Books, Market
 from btcbot.pipeline.registry import AnyStrategy
@@ -123,9 +123,11 @@ class Looking:
         return state, Proposal(())
 
 
-def hosting(*strategies: AnyStrategy, weights: tuple[int, ...] = (100,)) -> Actor[Any]:
+def hosting(
+    *strategies: AnyStrategy, weights: tuple[int, ...] = (100,), interval_ns: int = 0
+) -> Actor[Any]:
     seats = tuple(
-        SeatSetup(name=f"s{n}", uses="", params=None, weight=weight, interval_ns=0)
+        SeatSetup(name=f"s{n}", uses="", params=None, weight=weight, interval_ns=interval_ns)
         for n, weight in enumerate(weights)
     )
     actor = strategy.actor(Setup(seats=seats), FEES, strategies)
@@ -199,14 +201,55 @@ def test_without_any_price_a_strategy_of_the_clock_looks_as_soon_as_there_is_one
 class Eager(Alternating):
     """Wants to buy on every quote."""
 
+    reason = ""
+
     def decide(
         self, state: int, _params: Any, _view: MarketView, top: BookTop, _now_ns: int
     ) -> tuple[int, tuple[Want, ...]]:
         want = Want(
             pair=top.pair, side=Side.BUY, quantity=make.intent().quantity, limit_price=top.ask,
-            reason="", life_ns=SECOND_NS,
+            reason=self.reason, life_ns=SECOND_NS,
         )  # fmt: skip
         return state, (want,)
+
+
+class Wordy(Eager):
+    reason = "because " * 10_000
+
+
+def intents(effects: list[Struct]) -> list[OrderIntent]:
+    asked = [e.message for e in effects if isinstance(e, Ask)]
+    return [message for message in asked if isinstance(message, OrderIntent)]
+
+
+def test_a_strategy_that_talks_too_much_trades_and_is_cut_short_in_intent_and_record() -> None:
+    effects = hear(hosting(Wordy()), [make.book_top()])
+
+    [intent], [record] = intents(effects), records(effects)
+    assert [len(intent.reason), *(len(told.reason) for told in record.lines)] == [256, 256]
+
+
+@pytest.mark.parametrize("interval_s", [0, 10])
+def test_a_clock_that_is_set_back_silences_no_seat(interval_s: int) -> None:
+    """After a refusal, and between two decisions, it would for as long as it was set back."""
+    actor = hosting(Eager(), interval_ns=interval_s * SECOND_NS)
+    [intent] = intents(hear(actor, [make.book_top()], 7_200))
+    refused = make.with_changes(make.verdict(rule=Rule.STALE_BOOK), {"intent_id": intent.intent_id})
+    hear(actor, [refused], 7_200)
+    assert not intents(hear(actor, [make.book_top()], 7_200))
+
+    assert intents(hear(actor, [make.book_top()], 3_600))
+
+
+def test_a_clock_that_is_set_back_keeps_no_strategy_of_the_clock_from_looking() -> None:
+    looking = Looking()
+    actor = hosting(looking)
+    hear(actor, [make.book_top()], 7_200)
+    tick(actor, 7_200)
+
+    tick(actor, 3_600)
+
+    assert len(looking.pictures) == 2
 
 
 @pytest.mark.parametrize(("code", "whys"), [("1123", [Why.COOLDOWN]), ("1006", [Why.CYCLE_CAP])])

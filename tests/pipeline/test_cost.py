@@ -22,7 +22,8 @@ WIDE = PlanLimits(
     position_max=Decimal(10**6), exposure_max=Decimal(10**8), cycle_max=Decimal(10**7),
     order_max=Decimal(10**5), orders_max=100,
 )  # fmt: skip
-P99_MAX_S = 0.025  # A machine that does other things as well gets several times what is aimed at.
+P99_MAX_S = 0.005  # Of CPU time.
+ROUNDS = 5  # What else a machine does costs CPU time too, in caches: the calmest round counts.
 
 
 def hundred() -> Actor[Any]:
@@ -46,7 +47,8 @@ def hundred() -> Actor[Any]:
     return actor
 
 
-def test_a_decision_over_a_hundred_pairs_is_a_matter_of_milliseconds_in_99_of_100() -> None:
+def p99_s() -> float:
+    """Return the CPU time that 99 of 100 decisions stay under."""
     taken, actor = [], hundred()
     for number in range(100):
         now_ns = START_NS + (number + 1) * SECOND_NS
@@ -58,4 +60,11 @@ def test_a_decision_over_a_hundred_pairs_is_a_matter_of_milliseconds_in_99_of_10
         for intent in intents:
             assert isinstance(intent, OrderIntent)
             actor.handle(actor.state, make.not_sent(intent), now_ns)
-    assert sorted(taken)[98] < P99_MAX_S, f"{sorted(taken)[98] * 1e3:.1f} ms"
+    return sorted(taken)[98]
+
+
+def test_a_decision_over_a_hundred_pairs_takes_less_than_five_milliseconds_in_99_of_100() -> None:
+    found: list[float] = []
+    while len(found) < ROUNDS and (not found or min(found) >= P99_MAX_S):
+        found.append(p99_s())
+    assert min(found) < P99_MAX_S, f"{min(found) * 1e3:.1f} ms in the calmest of {ROUNDS} rounds"

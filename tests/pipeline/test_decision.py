@@ -174,6 +174,19 @@ def test_a_record_that_is_too_large_loses_lines_without_an_intent_and_counts_the
     assert msgspec.json.decode(said, type=DecisionRecord) == cut
 
 
+def test_a_record_of_intents_alone_that_is_too_large_keeps_each_order_and_loses_words() -> None:
+    wishes = [buy(10, pair=pair, reason="long" * 50) for pair in (A, B, C)]
+    record = decided(question(*wishes, orders_max=9, order_max=D(500))).record
+    assert all(told.intent_id and told.cuts for told in record.lines)
+
+    cut, said = fits(record, 1_100)
+
+    assert len(said) <= 1_100
+    assert cut.left_out == 0
+    kept = [(told.intent_id, told.ordered, told.why) for told in cut.lines]
+    assert kept == [(told.intent_id, told.ordered, told.why) for told in record.lines]
+
+
 @pytest.mark.parametrize("side", Side)
 def test_reduce_lets_sells_alone_pass(side: Side) -> None:
     on = account(100_000, line("A", held="50", free="50"))
