@@ -69,17 +69,21 @@ def seats_of(
 
 
 class Plan(PlanLimits, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Caps of what is ordered at one time, each in the quote asset. A cap of zero means zero."""
+    """Caps of what is ordered at one time, each in the quote asset. A cap of zero means zero.
+
+    They cut what is wished, so that it fits; the limits of [risk] refuse what does not, and hold
+    whatever stands here. Whoever raises one there raises its cap here too.
+    """
 
     cash_reserve: Decimal = Decimal(1_000)  # Never spent.
     use_share: Decimal = Decimal(1)  # Of what lies above the reserve, at one time.
     fee_buffer_bps: Decimal = Decimal(20)  # Kept for fees beside each buy; the taker's at least.
     position_max: Decimal = Decimal(20_000)  # Held and being bought, of one pair.
-    exposure_max: Decimal = Decimal(50_000)  # Held and being bought, of all pairs.
+    exposure_max: Decimal = Decimal(40_000)  # Held and being bought, of all pairs.
     cycle_max: Decimal = Decimal(10_000)  # Bought at one time. Sells are not counted.
     order_max: Decimal = Decimal(5_000)  # Of one order, buy or sell.
     notional_min: Decimal = Decimal(10)  # Of one order; the exchange's own if that is more.
-    orders_max: Annotated[int, Meta(ge=0, le=100)] = 10  # At one time; sells come first.
+    orders_max: Annotated[int, Meta(ge=0, le=100)] = 8  # At one time; sells come first.
 
 
 class Universe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -29,7 +29,6 @@ class Why(StrEnum):
     OUTSIDE_UNIVERSE = "outside_universe"
     # The plan's own.
     TRADING_STATE = "trading_state"
-    SIZE_FACTOR = "size_factor"
     COOLDOWN = "cooldown"
     UNKNOWN_PAIR = "unknown_pair"
     OTHER_QUOTE = "other_quote"

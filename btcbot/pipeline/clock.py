@@ -15,7 +15,7 @@ from btcbot.pipeline.seats import Seat
 from btcbot.pipeline.state import State, market
 from btcbot.pipeline.turn import Wishes
 from btcbot.portfolio.account import Account
-from btcbot.portfolio.budget import ONE, rooms
+from btcbot.portfolio.budget import rooms
 from btcbot.portfolio.features import Features, Memory, read, see_candle, see_depth, see_top
 from btcbot.portfolio.picture import Allocator, Picture
 from btcbot.portfolio.rejects import counts, resting
@@ -87,7 +87,6 @@ def _picture(state: State, seat: Seat, strategy: Allocator, here: Market, now_ns
         universe=screen(state.setup.universe, candidates, rests, now_ns).selected,
         scores=state.scores,
         rising=tuple(pair for pair in sorted(state.scores) if _is_rising(features.get(pair))),
-        size_factor=ONE,
     )
 
 

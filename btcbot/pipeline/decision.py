@@ -255,6 +255,6 @@ def _inputs(question: Question) -> str:
     resting = [(*slot, until_ns) for slot, until_ns in sorted(cycle.resting.items())]
     parts = (
         question.account, question.books, question.wishes, question.barred, question.limits,
-        cycle.now_ns, cycle.trading, cycle.size_factor, resting,
+        cycle.now_ns, cycle.trading, resting,
     )  # fmt: skip
     return hashlib.blake2b(msgspec.msgpack.encode(parts), digest_size=8).hexdigest()

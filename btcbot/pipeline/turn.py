@@ -186,7 +186,7 @@ def _context(state: State, question: Question) -> PolicyContext:
         quote=question.account.quote,
         cash_free=question.account.cash_free,
         exposure=question.account.exposure,
-        deploy=deploy_budget(question.account.cash_free, question.limits, cycle.size_factor),
+        deploy=deploy_budget(question.account.cash_free, question.limits),
         pairs={pair: _facts(state, question, pair, line) for pair, line in lines.items()},
     )
 

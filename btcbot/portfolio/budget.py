@@ -19,7 +19,7 @@ ONE = Decimal(1)
 
 
 class PlanLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Caps of one plan, in the quote asset. Those of a cycle and of an order shrink in trouble."""
+    """Caps of one plan, in the quote asset. What trouble shrinks, the risk gate shrinks."""
 
     cash_reserve: Decimal = Decimal(300)  # Never spent.
     use_share: Decimal = ONE  # Of what lies above the reserve, in one cycle.
@@ -81,14 +81,12 @@ def investable(cash_free: Decimal, limits: PlanLimits) -> Decimal:
     return max(cash_free - limits.cash_reserve, ZERO)
 
 
-def deploy_budget(cash_free: Decimal, limits: PlanLimits, size_factor: Decimal) -> Decimal:
-    """Return what one cycle may spend, fees included. Raises ValueError for a factor out of range.
+def deploy_budget(cash_free: Decimal, limits: PlanLimits) -> Decimal:
+    """Return what one cycle may spend, fees included.
 
-    (cash_free - cash_reserve) x use_share x size_factor, rounded down to a cent.
+    (cash_free - cash_reserve) x use_share, rounded down to a cent.
     """
-    if not (size_factor.is_finite() and 0 <= size_factor <= 1):
-        raise ValueError(f"size_factor = {size_factor}: allowed is 0 to 1")
-    return floor_to(investable(cash_free, limits) * limits.use_share * size_factor, CENT)
+    return floor_to(investable(cash_free, limits) * limits.use_share, CENT)
 
 
 def rooms(account: Account, books: Sequence[Book], limits: PlanLimits) -> dict[str, Decimal] | None:

@@ -43,8 +43,6 @@ def propose(state: None, params: Params, picture: Picture, _now_ns: int) -> tupl
     """Return buys that split the budget of the seat by the positive scores of what rises."""
     rules = RebalanceRules(strategy=NAME, offset_bps=params.offset_bps, life_s=params.life_s)
     scores = {pair: picture.scores[pair] for pair in picture.rising}
-    found = rebalance.by_momentum(
-        picture.account, scores, picture.limits, rules, picture.size_factor
-    )
+    found = rebalance.by_momentum(picture.account, scores, picture.limits, rules)
     falling = (Idle(p, Reason.NOT_RISING) for p in sorted(picture.scores) if p not in scores)
     return state, Proposal(found.wishes, (*found.idle, *falling))

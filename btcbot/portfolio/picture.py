@@ -24,7 +24,6 @@ class Picture(Struct, frozen=True, kw_only=True):
     universe: tuple[Pair, ...]  # Of the screen; best first.
     scores: Mapping[Pair, Decimal]  # Of the pairs that the slow selection chose.
     rising: tuple[Pair, ...]  # Of those, what costs more now than a day ago; by name.
-    size_factor: Decimal
 
 
 class Allocator(Protocol):

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from btcbot.domain.ids import Pair
 from btcbot.domain.words import Side, TradingState
 from btcbot.portfolio.account import Account, Book, Line, Wish, evaluation_order
-from btcbot.portfolio.budget import ONE, PlanLimits
+from btcbot.portfolio.budget import PlanLimits
 from btcbot.portfolio.drafts import Draft, Verdict
 from btcbot.portfolio.netting import Transfer, net
 from btcbot.portfolio.purse import PlannedOrder, Purse, open_purse, settle
@@ -27,7 +27,6 @@ class Cycle(Struct, frozen=True, kw_only=True):
 
     now_ns: int
     trading: TradingState  # LIVE: all; REDUCE: sells; else nothing.
-    size_factor: Decimal = ONE  # 0 to 1, of what may be bought; 0: nothing.
     resting: Mapping[Slot, int] = field(default_factory=dict)  # Until when a pair's side rests.
 
 
@@ -50,7 +49,7 @@ def plan(
 ) -> Plan:
     """Return what to order now, and what became of every wish. Same arguments, same plan."""
     assert len({book.strategy for book in books}) == len(books), "two books of one strategy"
-    purse = open_purse(account, books, limits, cycle.size_factor)
+    purse = open_purse(account, books, limits)
     deploy = purse.cash
     drafts = [_draft(account, cycle, wish) for wish in _in_order(books, wishes)]
     for draft in drafts:
@@ -111,8 +110,6 @@ def _bar(account: Account, cycle: Cycle, wish: Wish) -> Reason | None:
     trading, is_buy = cycle.trading, wish.side is Side.BUY
     if trading is not TradingState.LIVE and (is_buy or trading is not TradingState.REDUCE):
         return Reason.TRADING_STATE
-    if is_buy and not cycle.size_factor:
-        return Reason.SIZE_FACTOR
     if cycle.now_ns < cycle.resting.get((wish.pair, wish.side), 0):
         return Reason.COOLDOWN
     if wish.quantity <= 0 or wish.limit_price <= 0:

@@ -32,7 +32,6 @@ class Purse(Struct):
     parts: Parts
     cash: Decimal
     cycle: Decimal
-    order: Decimal  # Of one buy.
     exposure: Decimal | None  # None: not known, so nothing more may be bought.
     orders: int
     positions: dict[Pair, Decimal]
@@ -40,16 +39,13 @@ class Purse(Struct):
     spent: Decimal = ZERO
 
 
-def open_purse(
-    account: Account, books: Sequence[Book], limits: PlanLimits, size_factor: Decimal
-) -> Purse:
-    """Return what one plan may use. Raises ValueError for a size factor out of range."""
+def open_purse(account: Account, books: Sequence[Book], limits: PlanLimits) -> Purse:
+    """Return what one plan may use."""
     exposure = account.exposure
     return Purse(
         parts=parts(account, books, limits),
-        cash=deploy_budget(account.cash_free, limits, size_factor),
-        cycle=limits.cycle_max * size_factor,
-        order=limits.order_max * size_factor,
+        cash=deploy_budget(account.cash_free, limits),
+        cycle=limits.cycle_max,
         exposure=None if exposure is None else limits.exposure_max - exposure,
         orders=limits.orders_max,
         positions={},
@@ -101,7 +97,7 @@ def _cap_buy(purse: Purse, limits: PlanLimits, draft: Draft) -> None:
         (Reason.POSITION_CAP, position),
         (Reason.EXPOSURE_CAP, purse.exposure),
         (Reason.CYCLE_CAP, purse.cycle),
-        (Reason.ORDER_CAP, purse.order),
+        (Reason.ORDER_CAP, limits.order_max),
     ):
         if notional > most:
             draft.cap_notional(reason, most)

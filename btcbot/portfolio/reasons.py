@@ -49,7 +49,6 @@ class Reason(StrEnum):
 
     OK = "ok"
     TRADING_STATE = "trading_state"
-    SIZE_FACTOR = "size_factor"  # Trouble has cut the size of buys to nothing.
     COOLDOWN = "cooldown"
     UNKNOWN_PAIR = "unknown_pair"
     OTHER_QUOTE = "other_quote"

@@ -119,16 +119,13 @@ def by_momentum(
     scores: Mapping[Pair, Decimal],
     limits: PlanLimits,
     rules: RebalanceRules,
-    size_factor: Decimal,
 ) -> Proposal:
     """Return buys that split what may be spent among the pairs with positive scores.
 
     A pair's part holds its fees. Pairs without a price, and those too small for an order, have
     none: their part goes to the others.
     """
-    return _spread(
-        account, scores, deploy_budget(account.cash_free, limits, size_factor), limits, rules
-    )
+    return _spread(account, scores, deploy_budget(account.cash_free, limits), limits, rules)
 
 
 def sweep(

@@ -24,6 +24,16 @@ PLAN = {
 }
 
 
+def test_by_default_the_plan_asks_for_nothing_that_a_limit_of_risk_would_refuse() -> None:
+    cap, limit = caps(), configured().risk
+    assert cap.order_max <= limit.order_notional_max_try
+    assert cap.position_max <= limit.position_notional_max_try
+    assert cap.exposure_max <= limit.gross_exposure_max_try
+    assert cap.cycle_max <= limit.decision_notional_max_try
+    assert cap.orders_max <= limit.decision_orders_max
+    assert cap.cash_reserve >= limit.cash_reserve_min_try
+
+
 def caps(**keys: Any) -> PlanLimits:
     return chosen_of(configured(**keys)).setup.limits
 

@@ -12,7 +12,7 @@ from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.words import Side, TradingState
 from btcbot.portfolio.account import Account, Book, Wish, evaluation_order
-from btcbot.portfolio.budget import PlanLimits, deploy_budget, fee_part, rooms
+from btcbot.portfolio.budget import PlanLimits, fee_part, rooms
 from btcbot.portfolio.plan import Cycle, plan
 from btcbot.portfolio.reasons import Reason
 from tests.portfolio.accounts import (
@@ -54,8 +54,6 @@ def test_a_wish_inside_every_limit_becomes_its_order() -> None:
         (sell(), HOLDS, {"trading": TradingState.REDUCE}, Reason.OK),
         (sell(), HOLDS, {"trading": TradingState.PAUSED}, Reason.TRADING_STATE),
         (sell(), HOLDS, {"trading": TradingState.HALTED}, Reason.TRADING_STATE),
-        (buy(), account(), {"size_factor": D(0)}, Reason.SIZE_FACTOR),
-        (sell(), HOLDS, {"size_factor": D(0)}, Reason.OK),
         (buy(), account(), {"resting": {(A, Side.BUY): START + 1}}, Reason.COOLDOWN),
         (buy(), account(), {"resting": {(A, Side.BUY): START}}, Reason.OK),
         (buy(), account(), {"resting": {(A, Side.SELL): START + 1}}, Reason.OK),
@@ -104,7 +102,6 @@ def test_something_held_without_a_price_bars_buys_and_no_sells() -> None:
         (buy(), account(1_299), {"cash_reserve": "300"}, D("9.99"), Reason.STRATEGY_BUDGET),
         (buy(), account(300), {"cash_reserve": "300"}, 0, Reason.STRATEGY_BUDGET),
         (buy(), account(2_000), {"use_share": "0.25"}, 5, Reason.CASH),
-        (buy(), account(1_000), {"size_factor": D("0.5")}, 5, Reason.CASH),
         (buy(), account(), {"position_max": "600"}, 6, Reason.POSITION_CAP),
         (buy(), account(99_999, line(held="2", buying="100")), {"position_max": "600"}, 3,
          Reason.POSITION_CAP),
@@ -112,8 +109,6 @@ def test_something_held_without_a_price_bars_buys_and_no_sells() -> None:
         (buy(), account(99_999, line(), line("B", held="2", buying="100")),
          {"exposure_max": "600"}, 3, Reason.EXPOSURE_CAP),
         (buy(), account(), {"cycle_max": "700"}, 7, Reason.CYCLE_CAP),
-        (buy(), account(), {"cycle_max": "700", "size_factor": D("0.5")}, D("3.5"),
-         Reason.CYCLE_CAP),
         (buy(), account(), {"order_max": "800"}, 8, Reason.ORDER_CAP),
         (buy(), account(), {"order_max": "0"}, 0, Reason.ORDER_CAP),
         (buy(), account(), {"cycle_max": "0"}, 0, Reason.CYCLE_CAP),
@@ -143,19 +138,12 @@ def test_the_fees_of_a_buy_are_kept_beside_it() -> None:
     assert found.spent == 1_005  # The buffer is more than the taker's fee.
 
 
-def test_a_cap_of_zero_means_zero_whatever_the_size_factor() -> None:
-    """Halting halves, quarters and then stops buys; it never lifts a cap."""
-    sizes = [
-        sum((o.quantity for o in planned(buy(50), order_max="1000", size_factor=D(f)).orders), D(0))
-        for f in ("1", "0.5", "0")
-    ]
-    assert sizes == [10, 5, 0]
-
-
-@pytest.mark.parametrize("factor", ["-0.1", "1.1", "NaN"])
-def test_a_size_factor_is_zero_to_one(factor: str) -> None:
-    with pytest.raises(ValueError, match="allowed is 0 to 1"):
-        deploy_budget(D(1), LIMITS, Decimal(factor))
+@pytest.mark.parametrize(
+    "cap", ["use_share", "position_max", "exposure_max", "cycle_max", "order_max", "orders_max"]
+)
+def test_a_cap_of_zero_means_zero(cap: str) -> None:
+    none: dict[str, Any] = {cap: 0 if cap == "orders_max" else "0"}
+    assert not planned(buy(50), **none).orders
 
 
 def test_a_share_above_one_is_refused() -> None:
@@ -317,11 +305,10 @@ CAPS = st.builds(
 @settings(max_examples=200, deadline=None)
 @given(
     cash=amounts, lines=st.tuples(LINES, LINES, LINES), wishes=st.lists(WISHES, max_size=8),
-    limits=CAPS, factor=st.decimals("0", "1", places=2), shuffled=st.randoms(use_true_random=False),
+    limits=CAPS, shuffled=st.randoms(use_true_random=False),
 )  # fmt: skip
 def test_no_plan_violates_a_cap_a_cooldown_or_the_reserve_and_none_depends_on_order(
-    cash: Decimal, lines: Any, wishes: list[Wish], limits: PlanLimits, factor: Decimal,
-    shuffled: Any,
+    cash: Decimal, lines: Any, wishes: list[Wish], limits: PlanLimits, shuffled: Any,
 ) -> None:  # fmt: skip
     rows = [line(base, **{**more, "free": more["held"]}) for base, more in
             zip("ABC", lines, strict=True)]  # fmt: skip
@@ -330,7 +317,7 @@ def test_no_plan_violates_a_cap_a_cooldown_or_the_reserve_and_none_depends_on_or
         Book(strategy="s", weight=2, held={p: row.held / 2 for p, row in on.lines.items()}),
         Book(strategy="t", weight=1, held={A: on.lines[A].held / 4}),
     )
-    cycle = Cycle(now_ns=START, trading=TradingState.LIVE, size_factor=factor,
+    cycle = Cycle(now_ns=START, trading=TradingState.LIVE,
                   resting={(B, Side.BUY): START + 1})  # fmt: skip
     found = plan(on, books, wishes, limits, cycle)
 
@@ -341,7 +328,7 @@ def test_no_plan_violates_a_cap_a_cooldown_or_the_reserve_and_none_depends_on_or
     assert found.spent == sum(spent.values(), D(0)) <= found.deploy
     assert found.deploy <= max(cash - limits.cash_reserve, D(0))
     assert not buys or cash - found.spent >= limits.cash_reserve
-    assert bought <= limits.cycle_max * factor
+    assert bought <= limits.cycle_max
     assert not buys or (on.exposure or D(0)) + bought <= limits.exposure_max
     assert len(found.orders) <= limits.orders_max
     room = rooms(on, books, limits) or {}

@@ -182,17 +182,17 @@ def test_executing_the_plan_moves_weights_toward_targets_sells_first_within_the_
 def test_the_deploy_budget_is_split_by_positive_scores_under_all_caps() -> None:
     on = account(1_300)
     limits = replace(LIMITS, cash_reserve=D(300), position_max=D(600))
-    found = by_momentum(on, {A: D(3), B: D(1), C: D(-1)}, limits, AT_MIDDLE, D(1))
+    found = by_momentum(on, {A: D(3), B: D(1), C: D(-1)}, limits, AT_MIDDLE)
     assert wished(found) == [(A, Side.BUY, D("7.5")), (B, Side.BUY, D("2.5"))]
     assert idle(found) == [(C, Reason.BELOW_MINIMUM)]
     done = carried_out(on, found, limits)
     assert ordered(done) == [(A, Side.BUY, D(6)), (B, Side.BUY, D("2.5"))]
 
 
-def test_half_the_size_is_half_the_budget_and_none_is_none() -> None:
-    half = by_momentum(account(1_000), {A: D(1)}, LIMITS, AT_MIDDLE, D("0.5"))
-    assert wished(half) == [(A, Side.BUY, D(5))]
-    assert not by_momentum(account(1_000), {A: D(1)}, LIMITS, AT_MIDDLE, D(0)).wishes
+def test_half_the_share_is_half_the_budget_and_none_is_none() -> None:
+    half, none = (replace(LIMITS, use_share=D(share)) for share in ("0.5", "0"))
+    assert wished(by_momentum(account(1_000), {A: D(1)}, half, AT_MIDDLE)) == [(A, Side.BUY, D(5))]
+    assert not by_momentum(account(1_000), {A: D(1)}, none, AT_MIDDLE).wishes
 
 
 # --- sweep ----------------------------------------------------------------------------------------
