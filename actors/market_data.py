@@ -42,7 +42,8 @@ from btcbot.market.candles import CandleMaker
 from btcbot.market.listing import Listing
 from btcbot.market.quotes import Quotes
 from btcbot.market.say import Again, Complain, Rejoins, Said, Say
-from btcbot.market.tape import Tape
+from btcbot.market.tape import BACKFILL_NS, DAY_NS, Tape
+from btcbot.pipeline.registry import is_allocator
 from bus.actor import (
     Actor,
     Deliver,
@@ -146,13 +147,20 @@ def _heard(  # noqa: C901 - one line each
             joins = tuple(Join(pair) for pair in state.feeds)
             return (*joins, ReadRules(), Wake("tick", now_ns + TICK_NS))
         case PeerBack():
-            return state.listing.hearer_came(now_ns)
+            return _hearer_came(state, message, now_ns)
         case PeerLost():
             return ()
         case QuoteSeen():
             raise AssertionError("quotes are handled before")
         case _:
             assert_never(message)
+
+
+def _hearer_came(state: State, back: PeerBack, now_ns: int) -> Said:
+    if back.source == "strategy":
+        for feed in state.feeds.values():
+            feed.tape.hearer_came(now_ns)
+    return state.listing.hearer_came(now_ns)
 
 
 def _heard_of_pair(
@@ -287,11 +295,16 @@ def health(state: State) -> Health:
 
 
 def actor(
-    pairs: tuple[Pair, ...], start: Callable[[Struct], None], *, has_depth: bool = False
+    pairs: tuple[Pair, ...],
+    start: Callable[[Struct], None],
+    *,
+    has_depth: bool = False,
+    wants_day: bool = False,
 ) -> Actor[State]:
     """Return market_data for `pairs`; `start` begins the feed's effects.
 
-    `has_depth`: whether anybody wants BookDepth of them.
+    `has_depth`: whether anybody wants BookDepth of them. `wants_day`: whether a strategy looks back
+    a day; it is read from the charts at the start, and again when the strategy actor comes back.
     """
 
     def perform(effect: Struct) -> None:
@@ -303,7 +316,11 @@ def actor(
     feeds = {
         pair: Feed(
             quotes=Quotes(pair=pair, has_depth=has_depth),
-            tape=Tape(pair=pair, candles=CandleMaker(pair)),
+            tape=Tape(
+                pair=pair,
+                candles=CandleMaker(pair),
+                read_back_ns=DAY_NS if wants_day else BACKFILL_NS,
+            ),
             top_topic=f"top.{pair}",
             mark_topic=f"mark.{pair}",
         )
@@ -344,9 +361,11 @@ async def _follow(config: Config, hear: Hear) -> None:
         )
         feeds.append(feed)
         # The paper exchange fills orders from the levels that the market shows.
-        wants_depth = any(s.WANTS_DEPTH for s in configured(config).strategies)
+        hosted = configured(config).strategies
+        wants_depth = any(s.WANTS_DEPTH for s in hosted)
+        wants_day = any(is_allocator(s) and s.WANTS_DAY for s in hosted)
         has_depth = wants_depth or config.is_paper
-        return actor(config.pairs, feed.start, has_depth=has_depth)
+        return actor(config.pairs, feed.start, has_depth=has_depth, wants_day=wants_day)
 
     place = place_of(config)
     try:

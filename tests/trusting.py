@@ -49,14 +49,14 @@ class Market:
     """market_data and the risk gate on one bus; what is asked of the exchange is kept."""
 
     def __init__(
-        self, pairs: tuple[Pair, ...] = (PAIR,), *, has_depth: bool = False, is_up: bool = True
+        self, pairs: tuple[Pair, ...] = (PAIR,), *, is_up: bool = True, **wants: bool
     ) -> None:
         self.clock = ManualClock(START_NS)
         self.bus = MemoryBus(self.clock, CODEC)
         self.asked: list[tuple[int, Struct]] = []
         self.change_set = 100
         self.pair = pairs[0]
-        self.bus.start(market_data.actor(pairs, self._note, has_depth=has_depth))
+        self.bus.start(market_data.actor(pairs, self._note, **wants))
         self.bus.run()
         if is_up:
             self.hear(RulesRead(instruments=tuple(DOCUMENTED.values())), FeedUp(session=1))

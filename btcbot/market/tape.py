@@ -9,7 +9,14 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from btcbot.domain.feed import CandlesRead, JoinTrades, ReadCandles, SeenTicker, TradesSeen
+from btcbot.domain.feed import (
+    CandlesRead,
+    JoinTrades,
+    ReadCandles,
+    SeenCandle,
+    SeenTicker,
+    TradesSeen,
+)
 from btcbot.domain.ids import Pair
 from btcbot.domain.messages import Candle, Trade, TradesGap
 from btcbot.domain.money import Price
@@ -24,6 +31,10 @@ BATCH_NS: Final = 2 * SECOND_NS  # A trade told this long before a ticker explai
 BACKFILL_AFTER_NS: Final = 10 * SECOND_NS  # The charts need a moment for the newest minute.
 BACKFILL_RETRY_NS: Final = 60 * SECOND_NS  # Until it is answered.
 BACKFILL_NS: Final = 60 * MINUTE_NS  # Read at the start, for the time before us.
+DAY_NS: Final = (
+    25 * 60 * MINUTE_NS
+)  # Instead, where a strategy looks back a day; with some to spare.
+TOLD_MAX: Final = 120  # Of these, at one time: prices of other pairs must not wait behind a day.
 
 
 class Tape(Struct, kw_only=True):
@@ -41,6 +52,8 @@ class Tape(Struct, kw_only=True):
     backfill: tuple[int, int] | None = None  # Minutes [from, to) to read from the charts.
     backfill_ns: int = 0  # Not before.
     asked: tuple[int, int] | None = None
+    read_back_ns: int = BACKFILL_NS
+    untold: tuple[SeenCandle, ...] = ()  # Read from the charts, and not said yet.
 
     def session_began(self, now_ns: int) -> None:
         """Begin anew; the socket joins every pair itself."""
@@ -86,9 +99,19 @@ class Tape(Struct, kw_only=True):
             self.untold_ns = now_ns
 
     def hear_candles(self, read: CandlesRead, now_ns: int) -> Said:
-        """Say the minutes that were read from the charts, and that they were."""
+        """Say the minutes that were read from the charts, the first at once."""
         if self.backfill == self.asked:  # Else more is wanted by now.
             self.backfill = None
+        self.untold += read.candles
+        return self._tell(now_ns)
+
+    def hearer_came(self, now_ns: int) -> None:
+        """Read the day again for one who looks back on it, and has not heard it."""
+        if self.read_back_ns > BACKFILL_NS:
+            self._want_past(now_ns)
+
+    def _tell(self, now_ns: int) -> Said:
+        told, self.untold = self.untold[:TOLD_MAX], self.untold[TOLD_MAX:]
         return tuple(
             Say(
                 f"candle.{self.pair}",
@@ -105,7 +128,7 @@ class Tape(Struct, kw_only=True):
                     at_ns=now_ns,
                 ),
             )
-            for row in read.candles
+            for row in told
         )
 
     def tick(self, now_ns: int, alive_ns: int, *, is_up: bool) -> Said:
@@ -114,6 +137,7 @@ class Tape(Struct, kw_only=True):
         said = [] if is_fine or not is_up else list(self._mend(now_ns))
         if self.is_listed:
             self.candles.cover(alive_ns - GRACE_NS)
+        said.extend(self._tell(now_ns))
         for candle in self.candles.closed(now_ns):
             said.append(Say(f"candle.{self.pair}", candle))
             if not candle.is_complete:
@@ -130,8 +154,7 @@ class Tape(Struct, kw_only=True):
         oldest_ns = min((row.event_ns for row in seen.trades), default=now_ns)
         if not self.candles.is_begun:
             self.candles.begin(oldest_ns)
-            to_ns = now_ns - now_ns % MINUTE_NS
-            self._want(to_ns - BACKFILL_NS, to_ns, now_ns)
+            self._want_past(now_ns)
         if self.window.reaches(seen.trades):
             return ()
         gap = TradesGap(pair=self.pair, after_trade_id=self.window.last_id, at_ns=now_ns)
@@ -145,6 +168,10 @@ class Tape(Struct, kw_only=True):
         self.joins.asked(now_ns)
         why = "the tickers know trades that we do not" if is_silent else "no list of trades came"
         return (Complain("trades_silent", f"{self.pair}: {why}"), JoinTrades(self.pair))
+
+    def _want_past(self, now_ns: int) -> None:
+        to_ns = now_ns - now_ns % MINUTE_NS
+        self._want(to_ns - self.read_back_ns, to_ns, now_ns)
 
     def _want(self, from_ns: int, to_ns: int, now_ns: int) -> None:
         """Ask for minutes from the charts, together with what is wanted already."""

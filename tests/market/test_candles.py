@@ -22,7 +22,7 @@ from btcbot.domain.money import Price, Quantity
 from btcbot.domain.words import CandleSource, Side
 from btcbot.market.candles import MINUTE_NS, CandleMaker
 from btcbot.market.say import Say
-from btcbot.market.tape import Tape
+from btcbot.market.tape import BACKFILL_NS, DAY_NS, Tape
 from btcbot.market.trades import TradeWindow
 
 PAIR = Pair("BTCTRY")
@@ -35,8 +35,8 @@ def trade(number: int, at_s: float, price: str = "100", quantity: str = "1") -> 
     return SeenTrade(number, Side.BUY, Price(Decimal(price)), Quantity(Decimal(quantity)), at_ns)
 
 
-def tape(*, is_listed: bool = True) -> Tape:
-    made = Tape(pair=PAIR, candles=CandleMaker(PAIR))
+def tape(*, is_listed: bool = True, read_back_ns: int = BACKFILL_NS) -> Tape:
+    made = Tape(pair=PAIR, candles=CandleMaker(PAIR), read_back_ns=read_back_ns)
     made.session_began(START_NS)
     if is_listed:
         hear(made, (), START_NS, is_backlog=True)
@@ -180,8 +180,8 @@ def test_a_gap_in_the_trades_marks_every_minute_it_touches_and_asks_the_charts_f
     told_minutes = candles(tick(made, 243))
     assert [row.is_complete for row in told_minutes] == [False, False, False, True]
     assert [row.trades for row in told_minutes] == [1, 0, 2, 0]
-    reads = [row for row in tick(made, 260) if isinstance(row, ReadCandles)]
-    assert reads == [ReadCandles(PAIR, START_NS - 60 * MINUTE_NS, START_NS + 3 * MINUTE_NS)]
+    asked = [row for row in tick(made, 260) if isinstance(row, ReadCandles)]
+    assert asked == [ReadCandles(PAIR, START_NS - 60 * MINUTE_NS, START_NS + 3 * MINUTE_NS)]
 
 
 def test_a_list_that_reaches_back_heals_an_absence_without_a_gap() -> None:
@@ -250,6 +250,60 @@ def test_what_the_charts_did_not_answer_is_asked_for_again() -> None:
 
     made.hear_candles(CandlesRead(pair=PAIR, candles=()), START_NS)
     assert not any(ReadCandles in map(type, tick(made, second)) for second in range(200, 400))
+
+
+def reads(made: Tape, at_s: int) -> list[ReadCandles]:
+    return [row for row in tick(made, at_s) if isinstance(row, ReadCandles)]
+
+
+def minutes(count: int, first: int = 0) -> CandlesRead:
+    ohlc = Ohlc(open=ONE, high=ONE, low=ONE, close=ONE)
+    rows = range(first, first + count)
+    return CandlesRead(
+        pair=PAIR,
+        candles=tuple(
+            SeenCandle(START_NS + n * MINUTE_NS, ohlc, Quantity(Decimal(3))) for n in rows
+        ),
+    )
+
+
+ONE = Price(Decimal(1))
+DAY = ReadCandles(PAIR, START_NS - 25 * 60 * MINUTE_NS, START_NS)
+
+
+def test_a_day_is_read_at_the_start_and_again_for_a_strategy_that_comes_back() -> None:
+    made = tape(read_back_ns=DAY_NS, is_listed=False)
+    made.hearer_came(START_NS)  # Both want it: it is read once.
+    hear(made, (), START_NS, is_backlog=True)
+    assert reads(made, 10) == [DAY]
+    made.hear_candles(CandlesRead(pair=PAIR, candles=()), START_NS)
+    assert reads(made, 30) == []
+
+    made.hearer_came(START_NS + 30 * SECOND_NS)
+
+    assert reads(made, 45) == [DAY]
+
+
+def test_where_nobody_looks_back_a_day_nothing_is_read_again() -> None:
+    made = tape()
+    assert len(reads(made, 10)) == 1
+    made.hear_candles(CandlesRead(pair=PAIR, candles=()), START_NS)
+
+    made.hearer_came(START_NS + 30 * SECOND_NS)
+
+    assert reads(made, 45) == []
+
+
+def test_a_day_is_told_a_part_a_second_and_whole_whatever_else_is_read_meanwhile() -> None:
+    made = tape(read_back_ns=DAY_NS)
+    parts = [candles(said(made.hear_candles(minutes(300), START_NS)))]
+    parts.append(candles(said(made.hear_candles(minutes(1, first=300), START_NS))))
+    while made.untold:
+        parts.append(candles(tick(made, len(parts))))
+
+    assert [len(part) for part in parts] == [120, 120, 61]
+    starts = [row.start_ns for part in parts for row in part]
+    assert starts == [START_NS + n * MINUTE_NS for n in range(301)]
 
 
 # --- silence ----------------------------------------------------------------------------------
