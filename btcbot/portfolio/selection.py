@@ -79,9 +79,13 @@ class Refresh(Struct, frozen=True, kw_only=True):
 
 
 def is_due(rules: SelectionRules, selection: Selection, now_ns: int) -> bool:
-    """Return whether to refresh: a period after the last carried out, or with too many members."""
+    """Return whether to refresh: a period after the last carried out, or with too many members.
+
+    With no member at all it is always due: nobody knew anything yet, at a start, and an hour later
+    is no better time to ask again than a moment.
+    """
     last_ns = selection.refreshed_ns
-    if last_ns is None or len(selection.members) > rules.size:
+    if last_ns is None or not 0 < len(selection.members) <= rules.size:
         return True
     return now_ns - last_ns >= rules.refresh_min * MINUTE_NS
 

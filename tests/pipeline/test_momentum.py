@@ -114,6 +114,16 @@ def test_a_pair_whose_day_nobody_knows_is_not_bought() -> None:
     assert set(looked(actor)[0]) == {"KNOWNTRY"}
 
 
+def test_a_day_that_becomes_known_after_the_first_look_counts_at_the_next() -> None:
+    actor = hosting("A")
+    assert not looked(actor)[0]
+
+    was(actor, "A", "95")
+    quote(actor, "A", "100", START_NS + 300 * SECOND_NS)
+
+    assert set(looked(actor, after_s=300)[0]) == {"ATRY"}
+
+
 def test_what_may_be_spent_is_split_by_the_scores_within_every_cap() -> None:
     actor = hosting("A", "B")
     was(actor, "A", "95")
