@@ -7,7 +7,7 @@ Never   says a price is current that no frame of this session confirms
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import assert_never
 
 from msgspec import Struct, field
@@ -81,6 +81,7 @@ class Feed(Struct, frozen=True):
     tape: Tape
     top_topic: str
     mark_topic: str
+    feed_topic: str
 
 
 class State(Struct):
@@ -110,13 +111,13 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:
         said = _woken(state, message, now_ns)
     else:
         said = _heard(state, message, now_ns)
-    return Step(state, tuple(map(_effect, said)))
+    return Step(state, tuple([_effect(one) for one in said]))
 
 
 def _effect(said: Struct) -> Struct:
     if type(said) is Say:
         return Publish(said.topic, said.message)
-    return Wake(f"again {said.pair}", said.at_ns) if isinstance(said, Again) else said
+    return Wake(f"again {said.pair}", said.at_ns) if type(said) is Again else said
 
 
 def _heard(  # noqa: C901 - one line each
@@ -238,37 +239,44 @@ def _may_join(state: State, pair: Pair) -> bool:
 def _tick(state: State, now_ns: int) -> Said:
     """Once a second: say again what is confirmed, mend what is not, ask for rules."""
     said: list[Struct] = [Wake("tick", now_ns + TICK_NS)]
+    alive_ns = state.alive_ns
     for pair, feed in state.feeds.items():
         is_up = _may_join(state, pair)
-        said += feed.quotes.tick(now_ns, state.alive_ns, is_up=is_up)
-        said += feed.tape.tick(now_ns, state.alive_ns, is_up=is_up)
+        said += feed.quotes.tick(now_ns, alive_ns, is_up=is_up)
+        said += feed.tape.tick(now_ns, alive_ns, is_up=is_up)
+        said.append(_say_feed(state, feed, now_ns))
     said += _fallback(state, now_ns)
     is_pulseless = now_ns - state.pulse_ns > PULSE_NS and now_ns >= state.pulse_joins.due_ns
     if is_pulseless and any(_may_join(state, pair) for pair in state.feeds):
         state.pulse_joins.asked(now_ns)
         said.append(JoinTickers())
     said += state.listing.tick(now_ns)
-    return (*said, *_say_feeds(state, now_ns))
+    return tuple(said)
 
 
-def _fallback(state: State, now_ns: int) -> Iterator[Struct]:
+def _fallback(state: State, now_ns: int) -> Said:
     """Read void books over REST, in turn and inside our share of the exchange's limit.
 
     A life that has no price yet does not wait to see whether the socket brings one: it may be
     refused, and everybody waits for a price.
     """
+    if now_ns < state.fallback_due_ns:
+        return ()
     void = [
         feed.quotes
         for pair, feed in state.feeds.items()
         if feed.quotes.book.is_void and pair in state.listing.instruments
     ]
+    if not void:
+        return ()
     priced_ns = max((q.agreed_ns for q in void if q.top is not None), default=0)
-    if now_ns < state.fallback_due_ns or now_ns - priced_ns < FALLBACK_AFTER_NS or not void:
-        return
+    if now_ns - priced_ns < FALLBACK_AFTER_NS:
+        return ()
     state.fallback_due_ns = now_ns + FALLBACK_EVERY_NS
-    for quotes in sorted(void, key=lambda quotes: quotes.asked_ns)[:FALLBACK_BOOKS]:
+    asked = sorted(void, key=lambda quotes: quotes.asked_ns)[:FALLBACK_BOOKS]
+    for quotes in asked:
         quotes.asked_ns = now_ns
-        yield ReadBook(quotes.pair)
+    return tuple(ReadBook(quotes.pair) for quotes in asked)
 
 
 def _say_feeds(state: State, now_ns: int) -> Said:
@@ -279,7 +287,7 @@ def _say_feeds(state: State, now_ns: int) -> Said:
 def _say_feed(state: State, feed: Feed, now_ns: int) -> Say:
     trouble = state.listing.trouble(feed.quotes.pair, now_ns)
     said = feed.quotes.state(now_ns, is_up=state.is_up, trouble=trouble)
-    return Say(f"feed.{said.pair}", said)
+    return Say(feed.feed_topic, said)
 
 
 def health(state: State) -> Health:
@@ -323,6 +331,7 @@ def actor(
             ),
             top_topic=f"top.{pair}",
             mark_topic=f"mark.{pair}",
+            feed_topic=f"feed.{pair}",
         )
         for pair in pairs
     }

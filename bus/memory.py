@@ -55,6 +55,7 @@ class MemoryBus(Hall):
         self._record = Record(keeps_log=keeps_log)
         self._note, self._taps = self._record.note, self._record.taps
         self._is_as_it_is = codec is None and not keeps_log  # Hearers get what is said itself.
+        self._is_direct = self._is_as_it_is and self._is_calm
         self._fact_hearers: tuple[Hosted, ...] = ()
         self._askers: dict[tuple[str, str], str] = {}
         self._facts: list[tuple[int, Struct]] = []
@@ -63,7 +64,6 @@ class MemoryBus(Hall):
             Publish: self._publish,
             Ask: self._ask,
             Answer: self._answer,
-            Wake: self._wake,
             PublishFact: self._publish_fact,
         }
 
@@ -106,6 +106,10 @@ class MemoryBus(Hall):
                 self._put(to, PeerBack(source=source, epoch=at.epoch, pid=0))
             self._catch_up(to)
         self._look_around()
+
+    def _look_around(self) -> None:
+        super()._look_around()
+        self._is_direct = self._is_as_it_is and self._is_calm
 
     # --- from outside -------------------------------------------------------------------------
 
@@ -160,9 +164,9 @@ class MemoryBus(Hall):
     def run_until(self, until_ns: int) -> None:  # noqa: C901, PLR0912 - see below
         """Handle everything due up to and including `until_ns`; the clock then stands there."""
         # Millions of turns a backtest, and here a call costs as much as the rest of a turn: so
-        # what is published to everybody as it is goes into the queue on the spot.
+        # what is published to everybody as it is, and timers, are dealt with on the spot.
         clock, later, now = self._clock, self._later, self._now
-        next_one, put, performers = now.popleft, now.append, self._performers
+        next_one, put, taps = now.popleft, now.append, self._taps
         while True:
             now_ns = clock.at_ns
             while now:
@@ -171,14 +175,20 @@ class MemoryBus(Hall):
                 hosted.state = step.state
                 for effect in step.effects:
                     kind = type(effect)
-                    if kind is Publish and self._is_as_it_is and self._is_calm:
+                    if kind is Publish and self._is_direct:
                         said = effect.message  # type: ignore[attr-defined]
-                        if type(said) in self._taps:
+                        if type(said) in taps:
                             self._note(said)
                         for hearer in hosted.routes[effect.topic]:  # type: ignore[attr-defined]
                             put((hearer, said))
-                    elif kind in performers:
-                        performers[kind](hosted, effect)
+                    elif kind is Wake:
+                        hosted.timers[effect.name] = at_ns = effect.at_ns  # type: ignore[attr-defined]
+                        self._counter = number = self._counter + 1
+                        # `max` costs a call.
+                        due_ns = at_ns if at_ns > now_ns else now_ns  # noqa: FURB136
+                        heappush(later, (due_ns, number, hosted, effect))  # type: ignore[misc]
+                    elif kind in self._performers:
+                        self._performers[kind](hosted, effect)
                     else:
                         assert hosted.perform is not None, f"{hosted.name}: {effect}"
                         hosted.perform(effect)
@@ -189,8 +199,10 @@ class MemoryBus(Hall):
                 clock.at_ns = at_ns
             if sleeper is None:
                 due()  # type: ignore[operator]
-            else:
-                self._woken(sleeper, due)  # type: ignore[arg-type]
+            elif sleeper.timers.get(due.name) == due.at_ns:  # type: ignore[union-attr]
+                name, asked_ns = due.name, due.at_ns  # type: ignore[union-attr]
+                del sleeper.timers[name]
+                self._put(sleeper, Woken(name=name, due_ns=asked_ns))
         if until_ns > now_ns:
             clock.at_ns = until_ns
 
@@ -294,19 +306,6 @@ class MemoryBus(Hall):
         to = self._hosted.get(asker)
         if to is not None:
             self._send(hosted.name, to, message, effect.request_id)
-
-    def _wake(self, hosted: Hosted, effect: Wake) -> None:
-        wanted_ns = hosted.timers[effect.name] = effect.at_ns
-        now_ns = self._clock.at_ns
-        self._counter = number = self._counter + 1
-        at_ns = wanted_ns if wanted_ns > now_ns else now_ns  # noqa: FURB136 - max costs a call
-        heappush(self._later, (at_ns, number, hosted, effect))
-
-    def _woken(self, hosted: Hosted, effect: Wake) -> None:
-        name, due_ns = effect.name, effect.at_ns
-        if hosted.timers.get(name) == due_ns:
-            del hosted.timers[name]
-            self._put(hosted, Woken(name=name, due_ns=due_ns))
 
     # --- small parts --------------------------------------------------------------------------
 

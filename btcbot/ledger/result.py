@@ -8,6 +8,7 @@ the best one so far depend on prices, which are no facts: whoever needs them rec
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct, field
@@ -123,6 +124,7 @@ def begin_day(result: Result, day: str, at: Decimal) -> None:
     result.begun = {**kept, day: result.begun.get(day, at)}
 
 
+@lru_cache(8)
 def monday_of(day: str) -> str:
     """Return the Monday of the week of `day`."""
     found = date.fromisoformat(day)

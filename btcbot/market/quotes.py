@@ -22,6 +22,7 @@ TOP_EVERY_NS: Final = 50_000_000  # In a burst a top is said this often: the new
 MARK_EVERY_NS: Final = SECOND_NS - SECOND_NS // 10
 DEPTH_LEVELS: Final = 10
 DISAGREES_NS: Final = 5 * SECOND_NS
+LIVE: Final = FeedStatus.LIVE
 TOUCHES: Final = 16  # What the touch was lately: a ticker may come a batch later than the book.
 
 
@@ -146,9 +147,10 @@ class Quotes(Struct, kw_only=True):
 
     def tick(self, now_ns: int, alive_ns: int, *, is_up: bool) -> Said:
         """Say again what is confirmed, and the depth; `alive_ns`: of the session's last data."""
+        is_void = self.book.is_void
+        if alive_ns > self.confirmed_ns and not is_void and not self.is_empty:
+            self.confirmed_ns = alive_ns
         said: list[Struct] = []
-        if self.is_whole:
-            self.confirmed_ns = max(self.confirmed_ns, alive_ns)
         top = self.top
         if top is not None and self.confirmed_ns > self.told_ns and not self.is_top_due:
             self.top = _confirmed(top, self.confirmed_ns)
@@ -158,30 +160,27 @@ class Quotes(Struct, kw_only=True):
             said += self._mark(now_ns)
             if self.has_depth:
                 said += self._depth()
-        if self.book.is_void and is_up:
+        if is_void and is_up:
             said += self._rejoin(now_ns)
         return tuple(said)
 
     def state(self, now_ns: int, *, is_up: bool, trouble: str) -> FeedState:
         """Return how far the pair can be trusted; `trouble`: why not, whatever is heard."""
+        confirmed_ns, is_whole = self.confirmed_ns, self.is_whole
         status = status_of(
-            self.confirmed_ns,
-            now_ns,
-            is_up=is_up,
-            is_whole=self.is_whole,
-            is_fallback=self.is_fallback,
+            confirmed_ns, now_ns, is_up=is_up, is_whole=is_whole, is_fallback=self.is_fallback
         )
         reason = self.reason
-        if status is FeedStatus.LIVE:
+        if status is LIVE:
             reason = ""
-        elif self.is_whole and self.confirmed_ns:
-            reason = f"no data for {(now_ns - self.confirmed_ns) // SECOND_NS} s"
+        elif is_whole and confirmed_ns:
+            reason = f"no data for {(now_ns - confirmed_ns) // SECOND_NS} s"
         if trouble:
             status, reason = FeedStatus.DOWN, trouble
         self.said = FeedState(
             pair=self.pair,
             status=status,
-            confirmed_ns=self.confirmed_ns,
+            confirmed_ns=confirmed_ns,
             reason=reason,
             at_ns=now_ns,
         )

@@ -47,13 +47,13 @@ def take_fills(turn: Turn, message: FillsRead, post: PostFill) -> None:
     desk = turn.desk
     for row in sorted(message.fills, key=lambda fill: (fill.event_ns, fill.trade_id)):
         key = (row.trade_id, row.order_id, row.side)
-        content = (text(row.quantity), text(row.price), text(row.fee), text(row.tax))
+        content = (row.quantity, row.price, row.fee, row.tax)
         known = desk.fills.get(key)
         if known is None:
             _book(turn, row, post)
         elif known != content:
             subject = f"fill {row.trade_id} of order {row.order_id}"
-            detail = f"was {' '.join(known)}, is now {' '.join(content)}"
+            detail = f"was {' '.join(map(text, known))}, is now {' '.join(map(text, content))}"
             alarm(turn, TradingState.HALTED, subject, detail)
     if message.order_id is None and desk.rules:
         desk.fills_read_ns = max(desk.fills_read_ns, message.asked_ns)

@@ -36,7 +36,7 @@ ALARMS_REMEMBERED = 1_000
 MINUTE_NS = 60_000_000_000
 UNAUTHORISED_MAX = 3
 FillKey = tuple[int, int, str]
-FillContent = tuple[str, str, str, str]
+FillContent = tuple[Decimal, Decimal, Decimal, Decimal]  # Quantity, price, fee, tax.
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -152,6 +152,8 @@ class GateLimits(Struct, frozen=True, kw_only=True):
 
 class Desk(Struct, kw_only=True):
     """Everything; see the module's docstring for who may change it."""
+
+    quiet_until_ns: int = 0  # Until then no read is due; 0: not known.
 
     setup: Setup
     epoch: int = 0

@@ -39,7 +39,6 @@ from btcbot.domain.facts import (
 )
 from btcbot.domain.ids import CommandId, IntentId, OrderId, Pair
 from btcbot.domain.messages import CommandDone, IntentVerdict
-from btcbot.domain.money import text
 from btcbot.domain.venue import ReadTime, Submit, VenueEffect
 from btcbot.domain.words import OrderState, TradingState
 from btcbot.orders.lifecycle import is_terminal, may_move
@@ -48,6 +47,7 @@ from btcbot.orders.state import (
     MINUTE_NS,
     REMEMBERED,
     Desk,
+    FillContent,
     Order,
     Sent,
     held_after,
@@ -205,7 +205,7 @@ def _zombie(desk: Desk, fact: OrderZombie) -> None:
 
 def _fill(desk: Desk, fact: Fill) -> None:
     key = (fact.trade_id, fact.order_id, fact.side)
-    content = (text(fact.quantity), text(fact.price), text(fact.fee), text(fact.tax))
+    content: FillContent = (fact.quantity, fact.price, fact.fee, fact.tax)
     remember(desk.fills, key, content, 2 * REMEMBERED)
     _post(desk, fact.postings)
     desk.changed_ns = fact.at_ns

@@ -67,30 +67,38 @@ def anomalies(
     now_ns: int,
 ) -> tuple[Anomaly, ...]:
     """Return what is wrong at `now_ns`. A market without trades is quiet, not wrong."""
-    found = []
-    stale = 0
+    found = _of_prices(marks, feeds, age_max_ns, now_ns)
+    if len(seen.slow_ns) >= SPIKE and _is_spike(seen.slow_ns, now_ns):
+        found += (Anomaly.EXCHANGE_LATENCY,)
+    if len(seen.rejected_ns) >= SPIKE and _is_spike(seen.rejected_ns, now_ns):
+        found += (Anomaly.ORDER_REJECTS,)
+    if len(seen.unknown_ns) >= SPIKE and _is_spike(seen.unknown_ns, now_ns):
+        found += (Anomaly.ORDERS_UNKNOWN,)
+    if seen.errors_ns and _since(seen.errors_ns, now_ns - ERROR_NS):
+        found += (Anomaly.BOOKS_DIFFER,)
+    return found
+
+
+def _of_prices(
+    marks: Mapping[Pair, BookTop], feeds: Mapping[Pair, FeedStatus], age_max_ns: int, now_ns: int
+) -> tuple[Anomaly, ...]:
+    found: tuple[Anomaly, ...] = ()
+    stale, oldest_ns, is_ahead = 0, now_ns - age_max_ns, False
     for pair, status in feeds.items():
         top = marks.get(pair)
-        age_ns = age_max_ns + 1 if top is None else now_ns - top.confirmed_ns
-        stale += status not in USABLE or age_ns > age_max_ns
-        if age_ns < -SKEW_NS and Anomaly.CLOCK_SKEW not in found:
-            found.append(Anomaly.CLOCK_SKEW)
-    if 2 * stale > len(feeds):
-        found.append(Anomaly.STALE_MARKET_DATA)
-    for times_ns, anomaly in (
-        (seen.slow_ns, Anomaly.EXCHANGE_LATENCY),
-        (seen.rejected_ns, Anomaly.ORDER_REJECTS),
-        (seen.unknown_ns, Anomaly.ORDERS_UNKNOWN),
-    ):
-        if len(times_ns) >= SPIKE and _since(times_ns, now_ns - SPIKE_NS) >= SPIKE:
-            found.append(anomaly)
-    if seen.errors_ns and _since(seen.errors_ns, now_ns - ERROR_NS):
-        found.append(Anomaly.BOOKS_DIFFER)
-    return tuple(found)
+        if top is None or status not in USABLE or top.confirmed_ns < oldest_ns:
+            stale += 1
+        if top is not None and top.confirmed_ns - now_ns > SKEW_NS:
+            is_ahead = True
+    if is_ahead:
+        found = (Anomaly.CLOCK_SKEW,)
+    return (*found, Anomaly.STALE_MARKET_DATA) if 2 * stale > len(feeds) else found
 
 
 def follow(state: Degrade, found: Sequence[Anomaly], now_ns: int) -> Degrade:
     """Return the degrade state after the time since the last look was like `found`."""
+    if not found and not state.heat:  # So it is most of a day.
+        return Degrade(at_ns=now_ns)
     passed_s = max(1, min((now_ns - state.at_ns) // SECOND_NS, STEP_MAX_S))
     if any(anomaly in ERRORS for anomaly in found):
         heat = HEAT_MAX
@@ -112,6 +120,10 @@ def level_of(heat: int, before: int) -> int:
 def is_critical(seen: Seen, now_ns: int) -> bool:
     """Return whether contradictions came so often that a person has to look before anything."""
     return _since(seen.errors_ns, now_ns - CRITICAL_NS) >= CRITICAL
+
+
+def _is_spike(times_ns: Sequence[int], now_ns: int) -> bool:
+    return _since(times_ns, now_ns - SPIKE_NS) >= SPIKE
 
 
 def _since(times_ns: Sequence[int], since_ns: int) -> int:

@@ -276,4 +276,7 @@ class Reader:
             " ORDER BY seq DESC LIMIT ?",
             (2 * REMEMBERED,),
         ).fetchall()
-        return {(r[0], r[1], Side(r[2])): (r[3], r[4], r[5], r[6]) for r in reversed(rows)}
+        return {
+            (trade, order, Side(side)): (Decimal(a), Decimal(b), Decimal(c), Decimal(d))
+            for trade, order, side, a, b, c, d in reversed(rows)
+        }
