@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from btcbot import backtest
 from btcbot.bench import nautilus
 from btcbot.bench.pairs import BenchError, Figure, in_pairs, percentile
-from btcbot.bench.stage import submitting
+from btcbot.bench.stage import committing, submitting
 from btcbot.domain.ids import Asset, Pair, intent_id
 from btcbot.domain.messages import ApprovedOrder, OrderIntent
 from btcbot.domain.money import Price, Quantity
@@ -26,7 +26,6 @@ from btcbot.domain.recorded import Quoted
 from btcbot.domain.words import Side
 from btcbot.portfolio.budget import PlanLimits
 from btcbot.sim.setup import LOOSE
-from btcbot.store.writer import Writer
 from btcbot.strategies import ema_cross
 
 OURS = ("execution", "risk_gate", "strategy", "source")
@@ -154,7 +153,7 @@ def _bare_loop(quotes: list[Quoted]) -> float:
 
 def _commits() -> float:
     with scratch() as folder:
-        writer = Writer(str(folder / "bench.db"))
+        writer = committing(folder / "bench.db")
         facts = [_fact(n) for n in range(COMMITS)]
         began = time.perf_counter()
         for fact in facts:

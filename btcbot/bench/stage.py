@@ -41,6 +41,7 @@ from btcbot.domain.messages import (
 from btcbot.domain.money import Amount, Price, Quantity
 from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
 from btcbot.sim.setup import LOOSE
+from btcbot.store.disk import Disk
 from btcbot.store.writer import Writer
 from bus.actor import Actor, Answer, Ask, Hears, Publish, Started, Step, Wake, Woken
 from bus.clock import SystemClock
@@ -176,6 +177,13 @@ def sink(writer: Writer | None, out: Path) -> Any:  # noqa: ANN401 - a Handle ov
     return handle
 
 
+def committing(database: Path) -> Writer:
+    """Return the writer of a new journal, opened as execution opens it."""
+    writer = Writer(str(database))
+    Disk(database, 0).lengthen_log()
+    return writer
+
+
 def submitting(order: ApprovedOrder, now_ns: int, head: int) -> OrderSubmitting:
     return OrderSubmitting(
         intent=order.intent,
@@ -229,7 +237,7 @@ def ours(role: str, folder: Path, count: int, rate: float) -> None:
         limits = replace(LOOSE, open_orders_max=count, pair_open_orders_max=count)
         made = risk_gate.actor(limits, {PAIR: default_fees(TRY)})
     else:
-        writer = Writer(str(folder / "bench.db")) if role == "committing" else None
+        writer = committing(folder / "bench.db") if role == "committing" else None
         made = Actor(
             name="execution",
             state=Sink(count),

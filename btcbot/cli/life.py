@@ -65,6 +65,7 @@ async def _trade(config: Config, company: Company | None, hear: Hear) -> None:
     disk = disk_of(config)
     room = disk.look()
     opened = open_desk(config, clock.now_ns())
+    disk.lengthen_log()
     writer, desk, kill_file = opened.writer, opened.desk, config.run / "KILL"
     venues: list[BtcturkVenue | PaperVenue] = []
     keepers: list[Keeper] = []

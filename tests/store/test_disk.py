@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from btcbot.store.disk import MIB, Disk
+from btcbot.store.disk import LOG_BYTES, MIB, Disk
 from btcbot.store.writer import Writer
 from tests.store.facts import commit, recorded, started, write
 
@@ -99,4 +99,52 @@ def test_the_write_ahead_log_is_measured(tmp_path: Path) -> None:
     write(writer, 10)
 
     assert Disk(tmp_path / "btcbot.db", 0).look().wal == (tmp_path / "btcbot.db-wal").stat().st_size
+    writer.close()
+
+
+def test_commits_do_not_lengthen_a_log_that_has_room_ahead(tmp_path: Path) -> None:
+    path, log = tmp_path / "btcbot.db", tmp_path / "btcbot.db-wal"
+    writer = Writer(str(path))
+    writer.epoch = 1
+    write(writer, 3)
+    Disk(path, 0).lengthen_log()
+    write(writer, 200)
+
+    assert log.stat().st_size == pytest.approx(LOG_BYTES, abs=MIB)
+    writer.close()
+
+
+def test_what_was_committed_before_and_after_the_log_was_lengthened_outlives_a_crash(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "btcbot.db"
+    writer = Writer(str(path))
+    writer.epoch = 1
+    write(writer, 5)
+    Disk(path, 0).lengthen_log()
+    write(writer, 5)
+    left = tmp_path / "left"  # By a process that was killed: the files, and no good-bye.
+    left.mkdir()
+    for name in ("btcbot.db", "btcbot.db-wal", "btcbot.db.anchor"):
+        (left / name).write_bytes((tmp_path / name).read_bytes())
+    head = writer.head
+    writer.close()
+
+    again = Writer(str(left / "btcbot.db"))
+    again.verify()
+    assert again.head == head
+    write(again, 5)
+    again.verify()
+    assert again.head == head + 5
+    again.close()
+
+
+def test_a_nearly_full_disk_keeps_its_room_for_facts(small: Path) -> None:
+    writer = Writer(str(small / "btcbot.db"))
+    writer.epoch = 1
+    write(writer, 1)
+    before = (small / "btcbot.db-wal").stat().st_size
+    Disk(small / "btcbot.db", 0).lengthen_log()
+
+    assert (small / "btcbot.db-wal").stat().st_size == before
     writer.close()
