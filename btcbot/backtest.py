@@ -1,8 +1,9 @@
 """A backtest: the real actors on the memory bus, against the exchange model, in virtual time.
 
 The same input gives the same bytes: time is the recording's, ids are derived, and nothing here
-asks a clock or draws a number. Scope, stated: limit orders of one pair, taker fills against the
-recorded book, maker fills by the queue model of `simulation.exchange`, fixed latencies, the
+asks a clock or draws a number. Several pairs are one market and one account: what happens at the
+same moment happens in the order of their names. Scope, stated: limit orders, taker fills against
+the recorded book, maker fills by the queue model of `simulation.exchange`, fixed latencies, the
 exchange's rules and fees. Our orders do not move the recorded market. Cash, units, fees and
 locked funds are computed a second time after every change of the account (`simulation.audit`).
 """
@@ -11,7 +12,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
-from itertools import chain
+from heapq import merge
+from itertools import chain, repeat
 from typing import Any, Final
 
 import msgspec
@@ -20,14 +22,15 @@ from msgspec import Struct, field
 from actors import CODEC, accounting, execution, market_data, risk_gate, strategy
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED, FeeRates, Instrument, default_fees
-from btcbot.domain.messages import AccountSnapshot, BookTop, OrderIntent, PnlReport
-from btcbot.domain.money import Price, Quantity, text
+from btcbot.domain.messages import AccountSnapshot, OrderIntent, PnlReport
+from btcbot.domain.money import text
 from btcbot.domain.recorded import DatasetError, Happening
 from btcbot.domain.venue import VenueEffect
 from btcbot.orders.accept import live_orders
 from btcbot.orders.bounds import OrderBounds
 from btcbot.orders.recovery import desk_of
 from btcbot.orders.state import GateLimits, Setup
+from btcbot.pipeline.registry import is_allocator
 from btcbot.pipeline.seats import SeatSetup, alone
 from btcbot.pipeline.seats import Setup as StrategySetup
 from btcbot.portfolio.budget import PlanLimits
@@ -35,9 +38,9 @@ from btcbot.portfolio.universe import UniverseRules
 from btcbot.risk.limits import RiskLimits
 from btcbot.sections import Plan as PlanCaps
 from btcbot.simulation.audit import Audit
-from btcbot.simulation.defaults import START_PRICES
+from btcbot.simulation.defaults import USDTTRY
 from btcbot.simulation.exchange import Exchange
-from btcbot.simulation.feed import SimulatedFeed
+from btcbot.simulation.feed import SimulatedFeeds, fixed_rate
 from btcbot.simulation.minutes import Minute, sample
 from btcbot.simulation.venue import Latency, SimulatedVenue
 from btcbot.store.queries import History, Row
@@ -53,7 +56,7 @@ SILENCE_NS: Final = 5_000_000_000  # Without an event: candles are made of such 
 LEAD_NS: Final = 2_000_000_000  # Of time as usual before the next event.
 SETTLE_NS: Final = 30_000_000_000  # After the last event: open orders expire, their fills are read.
 RATE_EVERY_NS: Final = 1_000_000_000
-TRY, USDT, USDTTRY = Asset("TRY"), Asset("USDT"), Pair("USDTTRY")
+TRY, USDT = Asset("TRY"), Asset("USDT")
 BALANCES: Final = {TRY: Decimal(100_000), USDT: Decimal(10_000)}
 
 
@@ -64,6 +67,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     params: Any  # The strategy's own type.
     pair: Pair
     rules: Instrument | None = None  # None: as documented.
+    others: tuple[Instrument, ...] = ()  # Further pairs that are traded.
     limits: RiskLimits = RiskLimits()
     bounds: OrderBounds = OrderBounds()
     fees: Mapping[Asset, FeeRates] = field(
@@ -90,6 +94,19 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def instrument(self) -> Instrument:
         return self.rules or DOCUMENTED[self.pair]
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """The rules of every pair, by name."""
+        return tuple(sorted((self.instrument, *self.others), key=lambda rules: rules.pair))
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        return tuple(rules.pair for rules in self.instruments)
+
+    @property
+    def rates(self) -> dict[Pair, FeeRates]:
+        return {rules.pair: self.fees[rules.quote] for rules in self.instruments}
 
     @property
     def digest(self) -> str:
@@ -123,7 +140,7 @@ class Result(Struct, frozen=True, kw_only=True):
     ended_ns: int
     events: int
     balances_first: dict[Asset, Decimal]
-    minutes: list[Minute]  # Of the middle.
+    minutes: Mapping[Pair, list[Minute]]  # Of the middle.
 
 
 class Stage:
@@ -138,13 +155,13 @@ class Stage:
         faults: Faults | None = None,
         database: str = ":memory:",
     ) -> None:
-        rules = plan.instrument
+        instruments = plan.instruments
         self.plan = plan
         self.clock = clock = ManualClock(start_ns)
         codec = CODEC if plan.has_codec else None
         self.bus = bus = MemoryBus(clock, codec, faults=faults, keeps_log=keeps_log)
         self.exchange = Exchange(
-            [rules],
+            list(instruments),
             plan.fees,
             plan.balances,
             cancel_delay_ns=plan.latency.cancel_effect_ns,
@@ -152,7 +169,7 @@ class Stage:
             is_first_in_queue=plan.is_first_in_queue,
         )
         self.writer = Writer(database)
-        self.audit = Audit(self.exchange.account, [rules])
+        self.audit = Audit(self.exchange.account, instruments)
         self.venue = SimulatedVenue(
             self.exchange,
             plan.latency,
@@ -161,11 +178,11 @@ class Stage:
             self._to("execution"),
             audit=self.audit,
         )
-        self.feed = SimulatedFeed(
-            self.exchange, plan.pair, clock.now_ns, bus.at, self._to("market_data")
+        self.feeds = SimulatedFeeds(
+            self.exchange, plan.pairs, clock.now_ns, bus.at, self._to("market_data")
         )
         self.equity: list[Point] = []
-        self.minutes: list[Minute] = []
+        self.minutes: dict[Pair, list[Minute]] = {pair: [] for pair in plan.pairs}
         self._account: AccountSnapshot | None = None
         self._arrivals: dict[str, str] = {}  # Of an intent: the middle when it was decided.
         bus.tap(OrderIntent, self._note_arrival)
@@ -173,7 +190,7 @@ class Stage:
         bus.tap(PnlReport, self._note_pnl)
         for name in ACTORS:
             self.start(name)
-        if rules.quote != TRY:
+        if USDTTRY not in plan.pairs and any(rules.quote != TRY for rules in instruments):
             self._say_rate()
         bus.run()
 
@@ -186,13 +203,12 @@ class Stage:
     def _say_rate(self) -> None:
         """Say what a USDT is worth once a second: an old rate is none."""
         now_ns = self.clock.now_ns()
-        self.bus.publish("market_data", f"mark.{USDTTRY}", _fixed_rate(now_ns))
+        self.bus.publish("market_data", f"mark.{USDTTRY}", fixed_rate(now_ns))
         self.bus.at(now_ns + RATE_EVERY_NS, self._say_rate)
 
     def actor(self, name: str) -> Actor[Any]:
         """Return the actor `name` as its process would start it; execution recovers its desk."""
         plan = self.plan
-        rates = {plan.pair: plan.fees[plan.instrument.quote]}
         match name:
             case "execution":
                 reader = self.writer.reader
@@ -201,27 +217,45 @@ class Stage:
                 performer = _Performer(self.writer, self.venue)
                 return execution.actor(desk, performer, reader.facts_after)
             case "market_data":
-                return market_data.actor((plan.pair,), self.feed.start)
+                return market_data.actor(
+                    plan.pairs,
+                    self.feeds.start,
+                    has_depth=any(one.WANTS_DEPTH for one in plan.hosted),
+                    wants_day=any(is_allocator(one) and one.WANTS_DAY for one in plan.hosted),
+                )
             case "risk_gate":
-                return risk_gate.actor(plan.limits, rates)
+                return risk_gate.actor(plan.limits, plan.rates)
             case "accounting":
                 return accounting.actor()
             case _:
                 assert name == "strategy", f"a backtest has no {name}"
-                return strategy.actor(plan.setup, rates, plan.hosted or None)
+                return strategy.actor(plan.setup, plan.rates, plan.hosted or None)
 
     def play(self, events: Iterable[Happening]) -> int:
+        """Play one recording, that of the plan's own pair; return how many events it had."""
+        return self.play_all({self.plan.pair: events})
+
+    def play_all(self, recordings: Mapping[Pair, Iterable[Happening]]) -> int:
         """Let every event happen at its time, then let open orders settle; return how many."""
-        count = self.follow(events)
+        count = self.follow_all(recordings)
         self.bus.run_until(self.clock.now_ns() + SETTLE_NS)
         self.audit()
         return count
 
     def follow(self, events: Iterable[Happening]) -> int:
-        """Let every event happen at its time; return how many."""
-        run_until, happen, exchange = self.bus.run_until, self.feed.happen, self.exchange
+        """Let every event of the plan's own pair happen at its time; return how many."""
+        return self.follow_all({self.plan.pair: events})
+
+    def follow_all(self, recordings: Mapping[Pair, Iterable[Happening]]) -> int:
+        """Let every event happen at its time, those of one moment by pair; return how many."""
+        run_until, exchange = self.bus.run_until, self.exchange
         count, last_ns = 0, self.clock.now_ns()
-        for event in events:
+        lines = [
+            zip(repeat(self.feeds.of[pair].happen), recordings[pair], strict=False)
+            for pair in sorted(recordings)
+        ]
+        together = lines[0] if len(lines) == 1 else merge(*lines, key=_when)
+        for happen, event in together:
             at_ns = event.at_ns
             if at_ns - last_ns > SILENCE_NS:
                 self._skip_silence(at_ns)
@@ -278,12 +312,12 @@ class Stage:
     def _to(self, name: str) -> Callable[[Struct], None]:
         return partial(self.bus.deliver, name)
 
-    def _middle(self) -> Decimal | None:
-        market = self.exchange.markets[self.plan.pair]
+    def _middle(self, pair: Pair) -> Decimal | None:
+        market = self.exchange.markets[pair]
         return (market.bid + market.ask) / 2 if market.bid and market.ask else None
 
     def _note_arrival(self, intent: OrderIntent) -> None:
-        middle = self._middle()
+        middle = self._middle(intent.pair)
         if middle is not None:  # Asked again until it is answered: the first time counts.
             self._arrivals.setdefault(intent.intent_id, text(middle))
 
@@ -293,9 +327,10 @@ class Stage:
     def _note_pnl(self, message: PnlReport) -> None:
         """Keep the account's value where it changed; accounting says both once a second."""
         assert self._account is not None, "a report before any account"
-        middle = self._middle()
-        if middle is not None:
-            sample(self.minutes, message.at_ns, middle)
+        for pair, minutes in self.minutes.items():
+            middle = self._middle(pair)
+            if middle is not None:
+                sample(minutes, message.at_ns, middle)
         point = Point(message.at_ns, self._account.equity, message.drawdown)
         last = self.equity[-1] if self.equity else None
         if last is None or (point.equity, point.drawdown) != (last.equity, last.drawdown):
@@ -305,13 +340,28 @@ class Stage:
 def run(
     plan: Plan, events: Iterator[Happening], *, keeps_log: bool = False
 ) -> tuple[Result, Stage]:
-    """Run `plan` over `events`. Raises DatasetError when nothing happens."""
-    first = next(events, None)
-    if first is None:
-        raise DatasetError("nothing happens in this data set within the time range")
-    stage = Stage(plan, first.at_ns, keeps_log=keeps_log)
-    count = stage.play(chain((first,), events))
-    return stage.result(first.at_ns, count), stage
+    """Run `plan` over the recording of its own pair. Raises DatasetError when nothing happens."""
+    return run_all(plan, {plan.pair: events}, keeps_log=keeps_log)
+
+
+def run_all(
+    plan: Plan, recordings: Mapping[Pair, Iterator[Happening]], *, keeps_log: bool = False
+) -> tuple[Result, Stage]:
+    """Run `plan` over one recording a pair. Raises DatasetError when nothing happens in one."""
+    began, starts_ns = {}, []
+    for pair in sorted(recordings):
+        first = next(recordings[pair], None)
+        if first is None:
+            raise DatasetError(f"nothing happens in {pair} within the time range")
+        began[pair] = chain((first,), recordings[pair])
+        starts_ns.append(first.at_ns)
+    stage = Stage(plan, min(starts_ns), keeps_log=keeps_log)
+    count = stage.play_all(began)
+    return stage.result(min(starts_ns), count), stage
+
+
+def _when(line: tuple[object, Happening]) -> int:
+    return line[1].at_ns
 
 
 _LIQUIDITY: Final = {True: "maker", False: "taker", None: None}
@@ -342,22 +392,8 @@ def setup_of(plan: Plan) -> Setup:
     return Setup(
         tag=TAG,
         mode="backtest",
-        pairs=(plan.pair,),
+        pairs=plan.pairs,
         bounds=plan.bounds,
         fees=dict(plan.fees),
         gate=msgspec.convert(plan.limits, GateLimits, from_attributes=True),
-    )
-
-
-def _fixed_rate(now_ns: int) -> BookTop:
-    """Return the price that values USDT in TRY where the data set has none: the documented one."""
-    price, size = Price(START_PRICES[USDTTRY]), Quantity(Decimal(1))
-    return BookTop(
-        pair=USDTTRY,
-        bid=price,
-        bid_quantity=size,
-        ask=price,
-        ask_quantity=size,
-        changed_ns=now_ns,
-        confirmed_ns=now_ns,
     )

@@ -11,9 +11,9 @@ from typing import Final
 from btcbot.catalog.intervals import Span
 from btcbot.catalog.rows import Candle, Channel, Quote, Row, Trade
 from btcbot.catalog.writer import Writer
-from btcbot.domain.ids import Pair
-from btcbot.domain.instruments import DOCUMENTED
-from btcbot.domain.money import Price, Quantity
+from btcbot.domain.ids import Asset, Pair
+from btcbot.domain.instruments import DOCUMENTED, Instrument
+from btcbot.domain.money import Notional, Price, Quantity
 from btcbot.domain.words import Side
 
 START_NS: Final = 1_767_225_600_000_000_000  # 2026-01-01T00:00Z.
@@ -22,23 +22,47 @@ TRADES: Final = 4  # A minute.
 BASE: Final = 100_000  # Ticks: where every price begins.
 LEAST: Final = 1_000  # Ticks: no price falls below.
 TICK: Final = Decimal("0.01")  # Of a pair whose rules nobody knows.
+QUOTES: Final = ("TRY", "USDT")
+LEAST_ORDER: Final = Decimal(10)  # In quote, of such a pair.
 
 
-def fill(writer: Writer, pairs: tuple[Pair, ...], minutes: int, seed: int) -> None:
-    """Add `minutes` of trades, quotes and candles of each pair to a data set."""
+def fill(
+    writer: Writer, pairs: tuple[Pair, ...], minutes: int, seed: int, *, has_trades: bool = True
+) -> None:
+    """Add `minutes` of trades, quotes and candles of each pair to a data set, or candles alone."""
     span: Span = (START_NS, START_NS + minutes * MINUTE_NS)
+    channels = (Channel.TRADES, Channel.QUOTES, Channel.CANDLES)[0 if has_trades else 2 :]
     for pair in pairs:
         for row in rows(pair, minutes, seed):
-            writer.add(pair, row)
-        for channel in (Channel.TRADES, Channel.QUOTES, Channel.CANDLES):
+            if has_trades or type(row) is Candle:
+                writer.add(pair, row)
+        for channel in channels:
             writer.cover(channel, pair, span)
+
+
+def rules_of(pair: Pair) -> Instrument:
+    """Return a pair's documented rules, or made-up ones. Raises ValueError: of an unknown quote."""
+    known = DOCUMENTED.get(pair)
+    if known is not None:
+        return known
+    quote = next((quote for quote in QUOTES if pair.endswith(quote) and pair != quote), None)
+    if quote is None:
+        raise ValueError(f"{pair}: allowed are pairs quoted in {' or '.join(QUOTES)}")
+    return Instrument(
+        pair=pair,
+        base=Asset(pair.removesuffix(quote)),
+        quote=Asset(quote),
+        price_scale=2,
+        quantity_scale=8,
+        tick=TICK,
+        notional_min=Notional(LEAST_ORDER),
+    )
 
 
 def rows(pair: Pair, minutes: int, seed: int) -> Iterator[Row]:
     """Yield the rows of one pair; another pair or another seed is another market."""
     chance = random.Random(f"{seed} {pair}")
-    known = DOCUMENTED.get(pair)
-    tick = known.tick if known else TICK
+    tick = rules_of(pair).tick
     ticks, trade_id = BASE, 0
     for minute in range(minutes):
         open_ns = START_NS + minute * MINUTE_NS

@@ -15,7 +15,7 @@ from btcbot.cli import exits, run_folder
 from btcbot.cli.common import Options, common, print_table, stop
 from btcbot.config import Config
 from btcbot.domain.ids import Asset, Pair
-from btcbot.domain.instruments import DOCUMENTED
+from btcbot.domain.instruments import DOCUMENTED, Instrument
 from btcbot.domain.money import MoneyError, half_up, parse, text
 from btcbot.simulation.venue import MILLISECOND_NS, Latency
 from btcbot.source import code
@@ -42,11 +42,18 @@ PAIR_COLUMNS = (
     metavar="NAME|FILE",
     help="A data set of the catalog, or a file of any form it imports; repeat for the next file.",
 )
-@click.option("--pair", default="BTCTRY", show_default=True, help="Whose rules and fees count.")
+@click.option(
+    "--pair",
+    "pairs",
+    multiple=True,
+    default=("BTCTRY",),
+    show_default=True,
+    help="Whose rules and fees count; repeat for several of a data set, or `all` of them.",
+)
 @click.option(
     "--start-price",
     metavar="PRICE",
-    help="First price of the pair. Else as recorded; for a foreign market, a usual one.",
+    help="First price of the one pair. Else as recorded; for a foreign market, a usual one.",
 )
 @click.option("--timerange", default="", metavar="20260101-20260301", help="UTC days; end not in.")
 @click.option(
@@ -75,7 +82,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     *,
     name: str,
     given: tuple[str, ...],
-    pair: str,
+    pairs: tuple[str, ...],
     start_price: str | None,
     timerange: str,
     out: Path | None,
@@ -90,7 +97,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     """
     from btcbot import backtest
     from btcbot.catalog.parquet import LibraryMissing
-    from btcbot.cli.sources import choose
+    from btcbot.cli.sources import choose, named
     from btcbot.domain.recorded import DatasetError
     from btcbot.research import fingerprint
     from btcbot.simulation.recording import open_recording
@@ -98,43 +105,56 @@ def command(  # noqa: PLR0913 - one parameter an option
     config = options.load().config
     start, span_ns = _price(start_price), span_of(timerange)
     try:
-        chosen = choose(given, config.data, Pair(pair))
+        chosen = choose(given, config.data, named(given, config.data, pairs))
+        if start is not None and len(chosen) > 1:
+            stop(exits.USAGE, f"btcbot: --start-price is of one pair; played are {len(chosen)}")
         plan = msgspec.structs.replace(
-            plan_of(config, name, pair, chosen, has_codec=codec),
+            plan_of(config, name, chosen, has_codec=codec),
             latency=latency_of(latency_ms),
             is_first_in_queue=queue == "front",
         )
-        data = open_recording(chosen.source, plan.instrument, start, span_ns)
-        identity = _identity(plan, chosen.digest(), data.factor, timerange)
+        played = {
+            rules.pair: open_recording(chosen[rules.pair].source, rules, start, span_ns)
+            for rules in plan.instruments
+        }
+        factors = {pair: one.factor for pair, one in played.items()}
+        identity = _identity(plan, chosen[plan.pair].digest(), factors, timerange)
         folder = run_folder.prepare(out, config, identity["run"])
-        result, _ = backtest.run(plan, data.events)
+        result, _ = backtest.run_all(plan, {pair: one.events for pair, one in played.items()})
     except (DatasetError, LibraryMissing) as error:
         stop(exits.CONFIG, f"btcbot: --data: {error}")
-    summary = {**identity, "data_gaps": chosen.gaps, **_summary(plan, result)}
+    gaps = [one.gaps for one in chosen.values() if one.gaps is not None]
+    summary = {**identity, "data_gaps": sum(gaps) if gaps else None, **_summary(plan, result)}
     summary["fingerprint"] = fingerprint.of(run_folder.run_of(result, summary)).whole
     run_folder.write(folder, result, summary)
     options.note(f"btcbot: orders, fills and equity are in {folder}")
     options.show(summary, lambda: _print(options, summary))
 
 
-def plan_of(config: Config, name: str, pair: str, chosen: "Chosen", *, has_codec: bool) -> "Plan":
+def plan_of(
+    config: Config, name: str, chosen: Mapping[Pair, "Chosen"], *, has_codec: bool
+) -> "Plan":
     """Return what is to be run, by the configuration and the flags; exits 78 when it cannot be."""
     from btcbot import backtest
     from btcbot.chosen import chosen_for
     from btcbot.pipeline.registry import StrategyError
 
-    if pair not in DOCUMENTED and chosen.rules is None:
-        known = ", ".join(DOCUMENTED)
-        more = "or a pair whose rules the data set states"
-        stop(exits.CONFIG, f"btcbot: no rules for --pair {pair!r}; allowed are {known}, {more}")
+    for pair, one in chosen.items():
+        if pair not in DOCUMENTED and one.rules is None:
+            known = ", ".join(DOCUMENTED)
+            more = "or a pair whose rules the data set states"
+            stop(exits.CONFIG, f"btcbot: no rules for --pair {pair!r}; allowed are {known}, {more}")
     try:
         runs = chosen_for(config, name)
     except StrategyError as error:
         stop(exits.CONFIG, f"btcbot: {error}")
     fees = {quote: config.fees(quote) for quote in (Asset("TRY"), Asset("USDT"))}
-    if chosen.fees is not None:
-        rules = chosen.rules or DOCUMENTED[Pair(pair)]
-        fees[rules.quote] = chosen.fees
+    instruments = [one.rules or DOCUMENTED[pair] for pair, one in chosen.items()]
+    for rules in instruments:
+        stated = chosen[rules.pair].fees
+        if stated is not None:
+            fees[rules.quote] = stated
+    first, *others = instruments
     return backtest.Plan(
         strategy=name,
         params=None if len(runs.setup.seats) > 1 else runs.setup.seats[0].params,
@@ -142,8 +162,9 @@ def plan_of(config: Config, name: str, pair: str, chosen: "Chosen", *, has_codec
         hosted=runs.strategies,
         caps=config.plan,
         universe=config.universe.rules,
-        pair=Pair(pair),
-        rules=chosen.rules,
+        pair=first.pair,
+        rules=first,
+        others=tuple(others),
         limits=config.risk,
         bounds=config.orders,
         fees=fees,
@@ -157,16 +178,18 @@ def latency_of(one_way_ms: int) -> Latency:
     return Latency(submit_ns=one_way_ns, cancel_ns=one_way_ns, read_ns=one_way_ns)
 
 
-def _identity(plan: "Plan", data: str, factor: Decimal, timerange: str) -> dict[str, Any]:
+def _identity(
+    plan: "Plan", data: str, factors: Mapping[Pair, Decimal], timerange: str
+) -> dict[str, Any]:
     """Return what decides the result: two runs that agree in it agree in every byte."""
     parts = {
         "strategy": plan.strategy,
         "params": msgspec.to_builtins(plan.params, enc_hook=str),
         **_files(plan),
-        "pair": plan.pair,
+        "pair": ",".join(plan.pairs),
         "data": data,
         "timerange": timerange,
-        "factor": text(half_up(factor, 16)),
+        "factor": ",".join(text(half_up(factor, 16)) for factor in factors.values()),
         "latency_ms": plan.latency.submit_ns // MILLISECOND_NS,
         "queue": "front" if plan.is_first_in_queue else "back",
         "config": plan.digest,
@@ -197,7 +220,7 @@ def _summary(plan: "Plan", result: "Result") -> dict[str, Any]:
         "equity_first": _cents(known[0]) if known else None,
         "equity_last": _cents(known[-1]) if known else None,
         "drawdown_max": _cents(max((p.drawdown for p in result.equity), default=Decimal(0))),
-        "pairs": [_pair(plan, result)],
+        "pairs": [_pair(rules, result) for rules in plan.instruments],
         "balances": _texts(result.balances),
         "balances_first": _texts(result.balances_first),
         "started_ns": result.started_ns,
@@ -209,9 +232,9 @@ def _texts(amounts: Mapping[Asset, Decimal]) -> dict[str, str]:
     return {asset: text(total) for asset, total in sorted(amounts.items())}
 
 
-def _pair(plan: "Plan", result: "Result") -> dict[str, Any]:
+def _pair(rules: Instrument, result: "Result") -> dict[str, Any]:
     """Return the pair's figures, in its quote asset."""
-    pair = plan.pair
+    pair = rules.pair
     fills = [row for row in result.fills if row["pair"] == pair]
     zero = Decimal(0)
     turnover = sum((Decimal(f["price"]) * Decimal(f["quantity"]) for f in fills), start=zero)
@@ -220,7 +243,7 @@ def _pair(plan: "Plan", result: "Result") -> dict[str, Any]:
     held = next((row for row in positions if row.pair == pair), None)
     return {
         "pair": pair,
-        "quote": plan.instrument.quote,
+        "quote": rules.quote,
         "orders": sum(1 for row in result.orders if row["pair"] == pair),
         "fills": len(fills),
         "turnover": _cents(turnover),
@@ -233,7 +256,7 @@ def _pair(plan: "Plan", result: "Result") -> dict[str, Any]:
 
 
 def _print(options: Options, summary: dict[str, Any]) -> None:
-    """Print two tables: the run, and the money of its pair."""
+    """Print two tables: the run, and the money of its pairs."""
     print_table(options, ("", ""), list(_rows(summary)))
     pairs = summary["pairs"]
     print_table(options, PAIR_COLUMNS, [[row[name] for name in PAIR_COLUMNS] for row in pairs])

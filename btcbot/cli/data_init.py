@@ -15,9 +15,12 @@ from btcbot.cli.common import Options, common
     "--pairs", default="BTCTRY", show_default=True, metavar="PAIR[,PAIR...]",
     help="What is traded in it.",
 )  # fmt: skip
+@click.option("--candles", is_flag=True, help="Candles alone, as charts have them.")
 @click.option("--seed", default=1, show_default=True, help="One seed, the same bytes.")
 @common
-def command(options: Options, *, name: str, rows: int, pairs: str, seed: int) -> None:
+def command(
+    options: Options, *, name: str, rows: int, pairs: str, candles: bool, seed: int
+) -> None:
     """Make the data set NAME: minutes with four trades each, quotes and candles, from 2026 on.
 
     For trying things out. Exit 6: there is a data set of that name.
@@ -26,19 +29,22 @@ def command(options: Options, *, name: str, rows: int, pairs: str, seed: int) ->
     from btcbot.catalog.rows import Provenance
     from btcbot.cli.data_sets import progress, told, writing
     from btcbot.domain.ids import Pair
-    from btcbot.domain.instruments import DOCUMENTED
 
     chosen = tuple(Pair(pair.upper()) for pair in pairs.split(",") if pair.isalnum())
     if not chosen:
         raise click.UsageError(f"--pairs {pairs!r}: expected names such as BTCTRY,ETHTRY")
+    try:
+        rules = tuple(map(synthetic.rules_of, chosen))
+    except ValueError as error:
+        raise click.UsageError(f"--pairs: {error}") from None
     with (
         told(),
         writing(options, name, Provenance.SYNTHETIC, is_new=True) as (writer, _, folder),
         progress(options, "making") as tell,
     ):
         for pair in chosen:
-            synthetic.fill(writer, (pair,), rows, seed)
+            synthetic.fill(writer, (pair,), rows, seed, has_trades=not candles)
             tell(rows)
-        writer.commit(rules=tuple(DOCUMENTED[pair] for pair in chosen if pair in DOCUMENTED))
+        writer.commit(rules=rules)
     summary = {"name": name, "rows": writer.rows, "folder": folder}
     options.show(summary, lambda: click.echo(f"{name}: {writer.rows:,} rows in {folder}"))

@@ -20,8 +20,6 @@ from btcbot.simulation.venue import Latency
 from bus.journal import JournalError
 
 if TYPE_CHECKING:
-    from btcbot.domain.ids import Pair
-    from btcbot.domain.instruments import Instrument
     from btcbot.research.explain import Difference, Intents, Traded
     from btcbot.research.heard import Market
     from btcbot.research.lines import Run
@@ -103,37 +101,32 @@ def _refused(config: Config, span_ns: tuple[int, int]) -> "Intents":
 
 
 def _played(config: Config, run: "Run", market: "Market") -> tuple["list[Traded]", "Intents"]:
-    """Return what a backtest of every pair ordered, each with the day's first balances."""
+    """Return what a backtest of the day ordered: its pairs, its first balances, its latency."""
     from btcbot import backtest
     from btcbot.research import explain, folder
     from btcbot.research.folder import order_of
     from btcbot.research.heard import rules_of
     from btcbot.store.queries import History
 
-    orders: list[Traded] = []
-    verdicts: list[dict[str, Any]] = []
+    recorded = {pair: iter(events) for pair, events in market.items() if events}
+    if not recorded:
+        return [], explain.Intents.of([])
     known = rules_of(config.journal / "market_data")
-    for pair, events in market.items():
-        plan = replace(
-            _plan(config, pair, known.get(pair)),
-            balances=run.balances_first,
-            latency=latency_of(run),
-        )
-        result, stage = backtest.run(plan, iter(events))
-        played = replace(
-            run,
-            orders=tuple(map(order_of, result.orders)),
-            fills=tuple(map(folder.fill_of, result.fills)),
-        )
-        orders += explain.traded_of(played)
-        verdicts += History(stage.writer.reader).intents()
-    return orders, explain.Intents.of(verdicts)
-
-
-def _plan(config: Config, pair: "Pair", rules: "Instrument | None") -> Any:  # noqa: ANN401 - a Plan
     source = Source("the journal", lambda: iter(()), has_book=True)
-    chosen = Chosen(source, lambda: "", rules)
-    return plan_of(config, ALL, pair, chosen, has_codec=False)
+    chosen = {pair: Chosen(source, lambda: "", known.get(pair)) for pair in recorded}
+    plan = replace(
+        plan_of(config, ALL, chosen, has_codec=False),
+        balances=run.balances_first,
+        latency=latency_of(run),
+    )
+    result, stage = backtest.run_all(plan, recorded)
+    played = replace(
+        run,
+        orders=tuple(map(order_of, result.orders)),
+        fills=tuple(map(folder.fill_of, result.fills)),
+    )
+    verdicts = History(stage.writer.reader).intents()
+    return explain.traded_of(played), explain.Intents.of(verdicts)
 
 
 def latency_of(run: "Run") -> Latency:

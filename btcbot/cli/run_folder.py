@@ -7,7 +7,7 @@ A folder that has one holds the whole of one run.
 import csv
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import msgspec
 from btcbot.cli import exits
 from btcbot.cli.common import stop
 from btcbot.config import Config
+from btcbot.domain.ids import Pair
 from btcbot.domain.money import text
 
 if TYPE_CHECKING:
@@ -82,12 +83,14 @@ def _lines(rows: Iterable[dict[str, Any]]) -> bytes:
     return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
 
 
-def _candles(minutes: "Iterable[Minute]") -> bytes:
+def _candles(minutes: "Mapping[Pair, Iterable[Minute]]") -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("open_ns", "open", "high", "low", "close"))
-    for row in minutes:
-        writer.writerow((row.open_ns, *map(text, (row.open, row.high, row.low, row.close))))
+    writer.writerow(("pair", "open_ns", "open", "high", "low", "close"))
+    for pair, rows in minutes.items():
+        for row in rows:
+            prices = map(text, (row.open, row.high, row.low, row.close))
+            writer.writerow((pair, row.open_ns, *prices))
     return out.getvalue().encode()
 
 

@@ -26,24 +26,50 @@ class Chosen(Struct, frozen=True):
     gaps: int | None = None  # Known to be in it; None: the data does not say.
 
 
-def choose(given: Sequence[str], data: Path, pair: Pair) -> Chosen:
-    """Return what `--data` names: one data set, else files, read in order. Raises DatasetError.
+def choose(given: Sequence[str], data: Path, pairs: Sequence[Pair]) -> dict[Pair, Chosen]:
+    """Return the market of each pair in what `--data` names. Raises DatasetError.
 
-    `data`: the folder of the catalog. `pair` is played of a data set that has it; one that has
-    a single other pair plays that.
+    That is one data set, else files, read in order, which are of one pair. `data`: the folder of
+    the catalog. A data set that has a single pair plays it as the one that is wanted.
     """
+    dataset = _dataset(given, data)
+    if dataset is not None:
+        return {pair: _of_dataset(dataset, pair, is_alone=len(pairs) == 1) for pair in pairs}
+    if len(pairs) > 1:
+        raise DatasetError(
+            f"files are of one pair, wanted are {', '.join(pairs)}: import them into a data set"
+            " with `btcbot data import`"
+        )
+    paths = tuple(map(Path, given))
+    return {pairs[0]: Chosen(source_of_files(paths), lambda: digest_of(paths))}
+
+
+def named(given: Sequence[str], data: Path, pairs: Sequence[str]) -> tuple[Pair, ...]:
+    """Return the pairs of `--pair`, each once: those named, or `all` of the data set, by name.
+
+    Raises DatasetError where nobody knows what all are.
+    """
+    if "all" not in pairs:
+        return tuple(dict.fromkeys(map(Pair, pairs)))
+    dataset = _dataset(given, data)
+    if dataset is None or not dataset.pairs:
+        raise DatasetError(f"{given[0]}: --pair all wants a data set with pairs; name the pair")
+    return tuple(sorted(dataset.pairs))
+
+
+def _dataset(given: Sequence[str], data: Path) -> "Dataset | None":
+    """Return the data set that is named; None: files are. Raises DatasetError."""
     from btcbot.catalog.convert import recover
     from btcbot.catalog.dataset import Dataset, find
 
     first = Path(given[0])
     if first.is_file() or (first.name != given[0] and not (first / "manifest.json").is_file()):
-        paths = tuple(map(Path, given))
-        return Chosen(source_of_files(paths), lambda: digest_of(paths))
+        return None
     if len(given) > 1:
         raise DatasetError(f"{given[0]}: no such file; of data sets one is played, not {given}")
     folder = first if (first / "manifest.json").is_file() else find(data, given[0])
     recover(folder)
-    return _of_dataset(Dataset(folder), pair)
+    return Dataset(folder)
 
 
 def source_of_files(paths: Sequence[Path]) -> Source:
@@ -64,11 +90,11 @@ def digest_of(paths: Sequence[Path]) -> str:
     return whole.hexdigest()
 
 
-def _of_dataset(dataset: "Dataset", pair: Pair) -> Chosen:
+def _of_dataset(dataset: "Dataset", pair: Pair, *, is_alone: bool) -> Chosen:
     from btcbot.catalog.happenings import happenings, playable
 
     name, pairs = dataset.manifest.name, dataset.pairs
-    if pair not in pairs and len(pairs) != 1:
+    if pair not in pairs and (len(pairs) != 1 or not is_alone):
         held = ", ".join(pairs) or "nothing"
         raise DatasetError(f"{name}: it has {held}; choose one of them with --pair")
     held_pair = pair if pair in pairs else pairs[0]

@@ -45,13 +45,12 @@ def read(folder: Path) -> Run:
     if not (folder / SUMMARY).is_file():
         raise FileNotFoundError(f"{folder} holds no complete run: it has no {SUMMARY}")
     summary = _summary(folder / SUMMARY)
-    pair = summary["pair"]
     return run_of(
         summary,
         _lines(folder / "orders.jsonl", order_of),
         _lines(folder / "fills.jsonl", fill_of),
         _table(folder / "equity.csv", _equity),
-        _table(folder / "candles.csv", lambda row: _bar(pair, row)),
+        _table(folder / "candles.csv", _bar),
     )
 
 
@@ -128,9 +127,9 @@ def _equity(row: dict[str, str]) -> EquityLine:
     )
 
 
-def _bar(pair: str, row: dict[str, str]) -> Bar:
+def _bar(row: dict[str, str]) -> Bar:
     return Bar(
-        pair=pair,
+        pair=row["pair"],
         open_ns=int(row["open_ns"]),
         open=parse(row["open"]),
         high=parse(row["high"]),

@@ -22,3 +22,4 @@ START_PRICES: Final = {
     Pair("USDTTRY"): Decimal("45.200"),
     Pair("BTCUSDT"): Decimal(88_500),
 }
+USDTTRY: Final = Pair("USDTTRY")

@@ -6,6 +6,7 @@ quotes without depth one by one, and a bare frame when nothing moved: silence is
 """
 
 import heapq
+from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
@@ -32,8 +33,10 @@ from btcbot.domain.feed import (
     WireLevel,
 )
 from btcbot.domain.ids import Pair
-from btcbot.domain.money import text
+from btcbot.domain.messages import BookTop
+from btcbot.domain.money import Price, Quantity, text
 from btcbot.domain.recorded import BookMoved, BookSet, Happening, Quoted, Traded
+from btcbot.simulation.defaults import START_PRICES, USDTTRY
 from btcbot.simulation.exchange import Exchange
 from btcbot.simulation.venue import CallAt, Deliver, Now
 
@@ -42,45 +45,71 @@ WINDOW = 100
 Window = dict[Decimal, Decimal]
 
 
+class SimulatedFeeds:
+    """The recordings of a run, one a pair, in one session of market_data's."""
+
+    def __init__(
+        self, exchange: Exchange, pairs: Iterable[Pair], now: Now, call_at: CallAt, deliver: Deliver
+    ) -> None:
+        self.of = {pair: SimulatedFeed(exchange, pair, now, deliver) for pair in sorted(pairs)}
+        self._exchange = exchange
+        self._now, self._call_at, self._deliver = now, call_at, deliver
+        self._is_up = False
+
+    def start(self, effect: Struct) -> None:
+        """Begin an effect of market_data; the first Join opens the session."""
+        match effect:
+            case ReadRules():
+                rules = tuple(market.rules for market in self._exchange.markets.values())
+                self._deliver(RulesRead(instruments=rules))
+            case JoinTickers():
+                pass  # A recording misses nothing of itself.
+            case Join():
+                if not self._is_up:
+                    self._is_up = True
+                    self._deliver(FeedUp(session=1))
+                    self._call_at(self._now() + BATCH_NS, self._beat)
+                self.of[effect.pair].join()
+            case _:
+                assert isinstance(effect, JoinTrades | ReadCandles | ReadBook), f"of none: {effect}"
+                self.of[effect.pair].start(effect)
+
+    def _beat(self) -> None:
+        """Show what changed since the last batch; a bare frame where nothing did of some pair."""
+        self._call_at(self._now() + BATCH_NS, self._beat)
+        quiet = [feed for feed in self.of.values() if not feed.show()]
+        if quiet:
+            self._deliver(FrameSeen())
+
+
 class SimulatedFeed:
     """One pair's recording; `happen` plays an event, `start` performs market_data's effects."""
 
-    def __init__(
-        self, exchange: Exchange, pair: Pair, now: Now, call_at: CallAt, deliver: Deliver
-    ) -> None:
+    def __init__(self, exchange: Exchange, pair: Pair, now: Now, deliver: Deliver) -> None:
         self._exchange, self._pair = exchange, pair
         self._market = exchange.markets[pair]
-        self._now, self._call_at, self._deliver = now, call_at, deliver
+        self._now, self._deliver = now, deliver
         self._has_depth = False
         self._is_book_moved = False
         self._is_quiet = True  # Nothing was shown since the last batch.
         self._shown: tuple[Window, Window] | None = None  # None: a snapshot is due.
         self._change_set = 0
-        self._is_up = False
         self._trade_id = 0
         self._trades: list[SeenTrade] = []
         self._is_traded = False
 
-    def start(self, effect: Struct) -> None:
-        """Begin an effect of market_data; the first Join opens the session."""
+    def join(self) -> None:
+        """Show the whole book with the next batch."""
+        self._shown, self._is_book_moved = None, self._has_depth
+
+    def start(self, effect: JoinTrades | ReadCandles | ReadBook) -> None:
+        """Answer what market_data asks of this pair."""
         match effect:
-            case Join():
-                self._shown, self._is_book_moved = None, self._has_depth
-                if not self._is_up:
-                    self._is_up = True
-                    self._deliver(FeedUp(session=1))
-                    self._call_at(self._now() + BATCH_NS, self._beat)
-            case ReadRules():
-                rules = tuple(market.rules for market in self._exchange.markets.values())
-                self._deliver(RulesRead(instruments=rules))
             case JoinTrades():  # The list that a join is answered with: nobody traded before.
                 self._deliver(TradesSeen(pair=self._pair, trades=(), is_backlog=True))
-            case JoinTickers():
-                pass  # A recording misses nothing of itself.
-            case ReadCandles():  # And has nothing before it.
+            case ReadCandles():  # A recording has nothing before it.
                 self._deliver(CandlesRead(pair=self._pair, candles=()))
-            case _:
-                assert isinstance(effect, ReadBook), f"no effect of a feed: {effect}"
+            case ReadBook():
                 if self._has_depth:
                     self._deliver(self._whole_book())
 
@@ -117,9 +146,8 @@ class SimulatedFeed:
         self._exchange.print_trade(self._pair, event.side, price, quantity, at_ns)
         self._trades.append(SeenTrade(self._trade_id, event.side, price, quantity, at_ns))
 
-    def _beat(self) -> None:
-        """Show what changed since the last batch, and the trades meanwhile; else a bare frame."""
-        self._call_at(self._now() + BATCH_NS, self._beat)
+    def show(self) -> bool:
+        """Show what changed since the last batch, and the trades meanwhile; return if anything."""
         if self._is_book_moved:
             self._is_book_moved = False
             self._show_book()
@@ -128,10 +156,10 @@ class SimulatedFeed:
                 self._is_traded = True
                 self._deliver(TradesSeen(pair=self._pair, trades=(), is_backlog=True))
             trades, self._trades = tuple(self._trades), []
+            self._is_quiet = False
             self._deliver(TradesSeen(pair=self._pair, trades=trades, is_backlog=False))
-        elif self._is_quiet:
-            self._deliver(FrameSeen())
-        self._is_quiet = True
+        was_quiet, self._is_quiet = self._is_quiet, True
+        return not was_quiet
 
     def _show_book(self) -> None:
         bids, asks = self._window()
@@ -178,3 +206,17 @@ def _rows(levels: Window) -> tuple[TextLevel, ...]:
 def _side(levels: Window) -> bytes:
     rows = [WireLevel(P=text(price), A=text(quantity)) for price, quantity in levels.items()]
     return msgspec.json.encode(rows)
+
+
+def fixed_rate(now_ns: int) -> BookTop:
+    """Return the price that values USDT in TRY where the data set has none: the documented one."""
+    price, size = Price(START_PRICES[USDTTRY]), Quantity(Decimal(1))
+    return BookTop(
+        pair=USDTTRY,
+        bid=price,
+        bid_quantity=size,
+        ask=price,
+        ask_quantity=size,
+        changed_ns=now_ns,
+        confirmed_ns=now_ns,
+    )

@@ -328,3 +328,50 @@ def test_latency_and_queue_decide_the_result_and_are_in_what_names_the_run(
     [usual, slow] = (lines(tmp_path / name / "orders.jsonl")[0] for name in ("usual", "slow"))
     took = [int(row["acked_ns"]) - int(row["created_ns"]) for row in (usual, slow)]
     assert took == [50_000_000, 800_000_000]
+
+
+def test_the_pairs_of_a_data_set_are_one_run_the_same_whatever_the_hash_seed(
+    backtest: Backtest, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    made = ["data", "init", "three", "--rows", "25", "--pairs", "SOLTRY,BTCTRY,ETHTRY"]
+    subprocess.run([BTCBOT, *made, "--home", home, "-q"], check=True, timeout=60)
+    runs = []
+    for seed in ("0", "4242"):
+        out = tmp_path / seed
+        done = backtest(
+            "--data", "three", "--pair", "all", "--out", out, "--json", PYTHONHASHSEED=seed
+        )
+        runs.append((done.returncode, done.stderr, done.stdout, contents(out)))
+
+    assert runs[0][0] == exits.OK, runs[0][1]
+    assert runs[0][2:] == runs[1][2:]
+    found = json.loads(runs[0][2])
+    assert [row["pair"] for row in found["pairs"]] == ["BTCTRY", "ETHTRY", "SOLTRY"]
+    assert sum(row["fills"] for row in found["pairs"]) == found["fills"]
+    assert sum(1 for row in found["pairs"] if row["fills"]) > 1, "several must trade"
+    told = subprocess.run(
+        [BTCBOT, "report", tmp_path / "0", "--json", "--home", home],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert told.returncode == exits.OK, told.stderr
+    reported = {row["pair"]: row["fills"] for row in json.loads(told.stdout)["trading"]["pairs"]}
+    assert reported == {row["pair"]: row["fills"] for row in found["pairs"] if row["fills"]}
+
+
+def test_files_are_of_one_pair(backtest: Backtest, tmp_path: Path) -> None:
+    tape = write(tmp_path / "tape.csv", quote_rows(seconds=5))
+    two = ("--pair", "BTCTRY", "--pair", "ETHTRY")
+
+    for pairs, said in ((two, "import them"), (("--pair", "all"), "name the pair")):
+        done = backtest("--data", tape, *pairs)
+        assert (done.returncode, said in done.stderr) == (exits.CONFIG, True), done.stderr
+
+
+def test_a_first_price_is_of_one_pair(backtest: Backtest, tmp_path: Path) -> None:
+    made = ["data", "init", "two", "--rows", "2", "--pairs", "BTCTRY,ETHTRY", "-q"]
+    subprocess.run([BTCBOT, *made, "--home", tmp_path / "home"], check=True, timeout=60)
+
+    done = backtest("--data", "two", "--pair", "all", "--start-price", "5")
+
+    assert (done.returncode, "of one pair" in done.stderr) == (exits.USAGE, True), done.stderr

@@ -71,7 +71,12 @@ def past_of(result: Result) -> tuple[list[Any], ...]:
     ]
     fills = [row for row in result.fills if row["ts_ns"] < CUT_NS]
     equity = [point for point in result.equity if point.at_ns < CUT_NS]
-    minutes = [row for row in result.minutes if row.open_ns + 60 * SECOND <= CUT_NS]
+    minutes = [
+        (pair, row)
+        for pair, rows in result.minutes.items()
+        for row in rows
+        if row.open_ns + 60 * SECOND <= CUT_NS
+    ]
     return orders, fills, equity, minutes
 
 
