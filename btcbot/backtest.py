@@ -270,15 +270,16 @@ class Stage:
     def _skip_silence(self, until_ns: int) -> None:
         """Let time pass in which nothing happens; while nothing of ours is alive, at one leap.
 
-        Timers that were due meanwhile fire once, when time goes on; before the next event there is
-        time enough to confirm the price and to read the exchange again.
+        Timers that were due meanwhile fire once, when time goes on, as if just then they were due:
+        no machine was frozen. Before the next event there is time enough to confirm the price and
+        to read the exchange again.
         """
         desk = self.bus.state("execution")
         self.bus.advance(1)
         while any(live_orders(desk)) and self.clock.now_ns() < until_ns - LEAD_NS:
             self.bus.advance(1)
         if self.clock.now_ns() < until_ns - LEAD_NS:
-            self.clock.advance_to(until_ns - LEAD_NS)
+            self.bus.leap(until_ns - LEAD_NS)
 
     def result(self, started_ns: int, events: int) -> Result:
         """Return everything the run wrote down."""

@@ -3,8 +3,7 @@
 It is given when a strategy hears of the market and how long an order travels, as the documents
 state them, and works out for itself what is decided, what is executed and what that costs. One
 thing it is told: when an order was known to be over. So long no silence of candles is leapt over,
-and a quote is heard again every second. At the first moment after a leap nothing is sent: the
-exchange's clock is being read.
+and a quote is heard again every second.
 """
 
 import csv
@@ -80,21 +79,17 @@ class Naive:
         self.sent: tuple[int, str, Decimal, Decimal] | None = None
         self.busy_ns = 0
         self.was_long = False
-        self.refused = 0
         self.lives: Lives = {}
 
     def best(self) -> tuple[Decimal, Decimal]:
         return max(self.book["buy"]), min(self.book["sell"])
 
-    def hear(self, now_ns: int, *, is_after_leap: bool = False) -> None:
+    def hear(self, now_ns: int) -> None:
         """Let the strategy hear the best prices."""
         bid, ask = self.best()
         is_free = now_ns >= self.busy_ns
         side = self.rule.wants(bid, ask, is_long=self.units > 0 if is_free else self.was_long)
         if not side or not is_free:
-            return
-        if is_after_leap:
-            self.refused += 1
             return
         if side == "buy":
             limit, quantity = to_tick(ask * (1 + CROSS), ROUND_CEILING), self.quantity
@@ -218,32 +213,31 @@ def over_candles(
         bid, ask = (ours - TICK, ours) if is_bought else (ours, ours + TICK)
         account.book = {"buy": {bid: quantity}, "sell": {ask: quantity}}
         is_first = number == 0
-        for now_ns, is_after_leap in moments(lives, at_ns, next_ns, is_last=is_last):
+        for now_ns in moments(lives, at_ns, next_ns, is_last=is_last):
             account.arrive(now_ns)
             if not is_first or now_ns >= next_ns - 2 * SECOND:  # The feed is not live before.
-                account.hear(now_ns, is_after_leap=is_after_leap)
+                account.hear(now_ns)
         account.arrive(next_ns - 1)
     return account
 
 
-def moments(lives: Lives, at_ns: int, next_ns: int, *, is_last: bool) -> Iterator[tuple[int, bool]]:
-    """Yield when the quote of `at_ns` is heard, and whether time leapt there.
+def moments(lives: Lives, at_ns: int, next_ns: int, *, is_last: bool) -> Iterator[int]:
+    """Yield when the quote of `at_ns` is heard.
 
     At once, a second later, and for two seconds before the next one. In between nothing of ours is
     alive and time leaps; with a live order it goes on.
     """
-    yield at_ns, False
+    yield at_ns
     if is_last or next_ns - at_ns <= 5 * SECOND:
         for now_ns in range(at_ns + SECOND, next_ns + is_last, SECOND):
-            yield now_ns, False
+            yield now_ns
         return
     now_ns = at_ns + SECOND
-    yield now_ns, False
+    yield now_ns
     while now_ns < next_ns - 2 * SECOND and is_alive(lives, now_ns):
         now_ns += SECOND
-        yield now_ns, False
-    for later_ns in range(max(now_ns + SECOND, next_ns - 2 * SECOND), next_ns + 1, SECOND):
-        yield later_ns, later_ns > now_ns + SECOND and later_ns == next_ns - 2 * SECOND
+        yield now_ns
+    yield from range(max(now_ns + SECOND, next_ns - 2 * SECOND), next_ns + 1, SECOND)
 
 
 def is_alive(lives: Lives, now_ns: int) -> bool:

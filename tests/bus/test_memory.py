@@ -192,6 +192,17 @@ def test_a_timer_rings_once_and_the_later_word_counts() -> None:
     assert world.heard[1:] == [Woken(name="tick", due_ns=START_NS + 10)]
 
 
+def test_what_a_leap_passes_is_due_once_at_its_end_and_nobody_was_frozen() -> None:
+    world = World()
+    world.tell("ear", Calm())
+    world.bus.leap(START_NS + 5 * SECOND)
+    assert world.clock.now_ns() == START_NS + 5 * SECOND
+
+    world.bus.advance(1)
+
+    assert world.heard[1:] == [Woken(name="tick", due_ns=START_NS + 5 * SECOND)]
+
+
 # --- requests ---------------------------------------------------------------------------------
 
 
