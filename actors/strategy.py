@@ -215,7 +215,7 @@ def _look(state: State, hosted: Hosted, trigger: Trigger, now_ns: int) -> Effect
         tuple(wish for one in found for wish in one.wishes),
         tuple(idle for one in found for idle in one.idle),
     )
-    if not asked.wishes and not asked.idle:
+    if not (asked.wishes or asked.idle or state.unkept):
         return ()
     return _said(state, turn(state, hosted.policy, asked, trigger, now_ns), now_ns)
 
@@ -259,13 +259,13 @@ def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR
         case InstrumentRules():
             learn(state, message.instruments)
         case IntentVerdict():
-            if message.rule is not None:
-                slots.refuse(state, message.intent_id, now_ns)
+            slots.judged(state, message, now_ns)
         case OrderSubmitting():
             book.rest(state.books, message.intent)
             seat = state.seats.get(message.intent.strategy)
             if seat is not None:
                 seat.view.live[message.intent.slot] = message.intent.side
+                seat.tally.counts.sent += 1
         case OrderClosed() | OrderNotSent() | OrderAbsent():
             state.refused.pop(slots.free(state, message.intent_id), None)
         case OrderRejected():

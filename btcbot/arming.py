@@ -14,6 +14,8 @@ from msgspec import Struct
 
 from btcbot.config import Config
 from btcbot.domain.venue import ArmingSeen
+from btcbot.portfolio.adaptive import NAME as ADAPTIVE
+from btcbot.sections import seats_of
 
 ACKNOWLEDGEMENT = "I_UNDERSTAND"
 DAY_NS = 86_400_000_000_000
@@ -103,6 +105,19 @@ def of_live(config: Config) -> Iterator[Gate]:
         "absence_wait", wait_s >= ABSENCE_WAIT_MIN_S, f"orders.absence_wait_s = {wait_s}",
         f"must be at least {ABSENCE_WAIT_MIN_S} to trade live",
     )  # fmt: skip
+    yield from of_adaptation(config)
+
+
+def of_adaptation(config: Config) -> Iterator[Gate]:
+    """Yield a gate for each strategy that would change its own parameters while it trades live."""
+    for _, table, seat in seats_of(config.strategy, config.strategies):
+        if seat.uses == ADAPTIVE:
+            given = str(seat.params.get("allow_live", False)).lower()
+            yield Gate(
+                "adaptation", given == "true", f"{table}.params.allow_live = {given}",
+                f"must be true for {ADAPTIVE} to change its own parameters in live; else set "
+                f"mode to paper, or choose portfolio, which changes nothing",
+            )  # fmt: skip
 
 
 def of_home(config: Config, now_ns: int | None) -> Iterator[Gate]:

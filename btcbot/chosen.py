@@ -15,13 +15,16 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import Struct
 
+from btcbot.adapting import capped
 from btcbot.agent.contracts import AgentSetup
 from btcbot.agent.policy import AgentPolicy
 from btcbot.domain.agent import AgentMode
 from btcbot.layers import ConfigError
 from btcbot.pipeline.registry import AnyStrategy, StrategyError, find, is_allocator, parameters
 from btcbot.pipeline.seats import SeatSetup, Setup
+from btcbot.portfolio.adaptive import Params as Adaptive
 from btcbot.portfolio.selection import SelectionRules
+from btcbot.risk.limits import RiskLimits
 from btcbot.sections import Agent, Plan, Seat, Strategy, Universe, seats_of
 
 NAMES: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -51,6 +54,8 @@ class Named(Protocol):
     def plan(self) -> Plan: ...
     @property
     def universe(self) -> Universe: ...
+    @property
+    def risk(self) -> RiskLimits: ...
 
 
 def chosen_of(config: Named) -> Chosen:
@@ -96,7 +101,7 @@ def _chosen(
         SeatSetup(
             name=name,
             uses=seat.uses,
-            params=parameters(strategy, seat.params, is_sandbox=is_sandbox, table=table),
+            params=_parameters(config, strategy, seat, table, is_sandbox=is_sandbox),
             weight=seat.weight,
             interval_ns=seat.interval_ms * MILLISECOND_NS,
         )
@@ -108,6 +113,14 @@ def _chosen(
         selection=SelectionRules(pairs=universe.pairs, size=universe.size),
     )  # fmt: skip
     return Chosen(setup, strategies)
+
+
+def _parameters(
+    config: Named, strategy: AnyStrategy, seat: Seat, table: str, *, is_sandbox: bool
+) -> msgspec.Struct:
+    """Return the parameters of a seat; what changes itself stays below the caps of all."""
+    found = parameters(strategy, seat.params, is_sandbox=is_sandbox, table=table)
+    return capped(config, found, table) if isinstance(found, Adaptive) else found
 
 
 def chosen_for(config: Named, name: str) -> Chosen:
@@ -133,10 +146,9 @@ def strategy_of(uses: str) -> AnyStrategy:
     return load(Path(uses)) if uses.endswith(".py") else find(uses)
 
 
-def problems(
-    strategy: Strategy, strategies: Mapping[str, Seat], *, is_sandbox: bool
-) -> Iterator[str]:
+def problems(config: Named) -> Iterator[str]:
     """Yield what is wrong with the names and the parameters; files are not run for it."""
+    strategy, strategies, is_sandbox = config.strategy, config.strategies, config.mode == "sandbox"
     if strategies and strategy != Strategy():
         yield (
             "strategy = ...: there are [strategies] too; move it to a table of its own, such as"
@@ -149,7 +161,7 @@ def problems(
             if seat.uses.endswith(".py"):
                 _look_at(Path(seat.uses), table)
             else:
-                parameters(find(seat.uses), seat.params, is_sandbox=is_sandbox, table=table)
+                _parameters(config, find(seat.uses), seat, table, is_sandbox=is_sandbox)
         except StrategyError as error:
             yield str(error)
 

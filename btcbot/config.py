@@ -337,7 +337,7 @@ def _problems_of_strategy(config: Config) -> Iterator[str]:
     # Imported where a person's configuration is judged: six of seven actors have no use for it.
     from btcbot.chosen import problems  # noqa: PLC0415
 
-    yield from problems(config.strategy, config.strategies, is_sandbox=config.mode == "sandbox")
+    yield from problems(config)
 
 
 def _problems_of_pairs(pairs: Sequence[Pair]) -> Iterator[str]:

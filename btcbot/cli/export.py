@@ -30,6 +30,10 @@ COLUMNS: Final = {
         "decision", "trigger", "quote", "inputs", "lines", "deploy", "spent", "policy", "unsaid",
         "left_out", "at_ns",
     ),
+    "adaptations": (
+        "adaptation", "seat", "number", "outcome", "from_version", "to_version", "changes",
+        "reasons", "values", "window", "base", "at_ns",
+    ),
     "equity": ("at_ns", "day", "equity", "realized", "unrealized", "fees", "turnover", "fills",
                "drawdown"),
     "days": ("day", "at_ns", "equity", "realized", "unrealized", "fees", "turnover", "fills",
@@ -38,6 +42,9 @@ COLUMNS: Final = {
 }  # fmt: skip
 INTEGERS: Final = frozenset(
     {
+        "number",
+        "from_version",
+        "to_version",
         "unsaid",
         "left_out",
         "trade_id",
@@ -72,6 +79,7 @@ AMOUNTS: Final = frozenset(
 def command(options: Options, *, what: str, since: str, until: str, form: str) -> None:
     """Print fills, orders, intents with their verdicts, decisions, or the whole log of events.
 
+    adaptations: each look of a strategy at its own parameters, the versions and why.
     equity: where the account stood every five minutes, in TRY; days: how each day (Istanbul) ended.
 
     Amounts are strings of exact decimals, ids are integers, times are UTC nanoseconds. Fills are
@@ -100,6 +108,7 @@ def _rows(history: Any, what: str, start: int, end: int) -> Iterator[Row]:  # no
         "orders": history.orders,
         "intents": history.intents,
         "decisions": history.decisions,
+        "adaptations": history.adaptations,
         "equity": history.equity,
         "days": history.days,
         "events": history.events,

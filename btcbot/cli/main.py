@@ -17,7 +17,7 @@ COMMANDS = {
     "config": ("btcbot.cli.config", "Show, check and compare the configuration."),
     "data": ("btcbot.cli.data", "Keep recorded markets: fetch, import, list, verify."),
     "down": ("btcbot.cli.down", "Stop the fleet and wait until nothing is left of it."),
-    "export": ("btcbot.cli.export", "Export fills, orders, intents, decisions or events."),
+    "export": ("btcbot.cli.export", "Export fills, orders, intents, decisions, changes or events."),
     "init": ("btcbot.cli.init", "Write a commented btcbot.toml and make the folders."),
     "ledger": ("btcbot.cli.ledger", "The books: balances, differences, lots, profit, tax."),
     "parity": ("btcbot.cli.parity", "Compare two runs, to the last unit and nanosecond."),

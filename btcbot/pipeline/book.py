@@ -79,6 +79,8 @@ def fill(books: Books, seats: Mapping[str, Seat], one: Fill) -> Seat | None:
     seat = _owner(seats, books.owners.get(one.intent_id, ""))
     held = books.unclaimed if seat is None else seat.view.holdings
     held[one.pair] = _after(held.get(one.pair, NO_HOLDING), one)
+    if seat is not None:
+        seat.tally.fill(one)
     return seat
 
 
@@ -89,11 +91,13 @@ def transfer(seats: Mapping[str, Seat], moved: Transfer) -> None:
         held = seller.view.holdings.get(moved.pair, NO_HOLDING)
         rest_of = max(held.quantity - moved.quantity, ZERO)
         seller.view.holdings[moved.pair] = Holding(rest_of, held.average_cost)
+        seller.tally.flow(moved.pair, moved.quantity * moved.price)
     if buyer is not None:
         held = buyer.view.holdings.get(moved.pair, NO_HOLDING)
         quantity = held.quantity + moved.quantity
         cost = held.quantity * held.average_cost + moved.quantity * moved.price
         buyer.view.holdings[moved.pair] = Holding(quantity, cost / quantity)
+        buyer.tally.flow(moved.pair, -moved.quantity * moved.price)
 
 
 class Market(Struct, frozen=True, kw_only=True):

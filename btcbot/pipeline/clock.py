@@ -9,6 +9,7 @@ from btcbot.domain.decisions import Why
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.messages import Candle
 from btcbot.domain.money import ZERO
+from btcbot.pipeline import adapt
 from btcbot.pipeline.book import Market, account, parts
 from btcbot.pipeline.decision import Idleness
 from btcbot.pipeline.seats import Seat
@@ -46,6 +47,7 @@ def look(state: State, seat: Seat, strategy: Allocator, quote: Asset, now_ns: in
     state.looked_ns[seat.setup.name] = now_ns
     picture = _picture(state, seat, strategy, here, now_ns)
     seat.inner, proposal = strategy.propose(seat.inner, seat.setup.params, picture, now_ns)
+    adapt.watch(state, seat, picture.account, proposal, now_ns)
     name = seat.setup.name
     return Wishes(
         tuple(replace(wish, strategy=name) for wish in proposal.wishes),
@@ -78,13 +80,13 @@ def _picture(state: State, seat: Seat, strategy: Allocator, here: Market, now_ns
     candidates = tuple(
         Candidate(instrument=row, features=features[pair]) for pair, row in here.rules.items()
     )
-    rests = resting(state.rejects, now_ns)
+    rests, rules = resting(state.rejects, now_ns), adapt.rules_of(seat, state.setup.universe)
     if strategy.WANTS_DAY:
         _select(state, candidates, rests, now_ns)
     return Picture(
         account=_part(state, seat, whole, spendable),
         limits=state.setup.limits,
-        universe=screen(state.setup.universe, candidates, rests, now_ns).selected,
+        universe=screen(rules, candidates, rests, now_ns).selected,
         scores=state.scores,
         rising=tuple(pair for pair in sorted(state.scores) if _is_rising(features.get(pair))),
     )

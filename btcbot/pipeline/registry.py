@@ -7,7 +7,7 @@ from typing import Any, Final, TypeGuard
 import msgspec
 from msgspec import Struct
 
-from btcbot.portfolio import by_momentum, by_weights, cash_sweep
+from btcbot.portfolio import adaptive, by_momentum, by_weights, cash_sweep
 from btcbot.portfolio.picture import Allocator
 from btcbot.strategies import ema_cross, mean_reversion, profit_aware
 from btcbot.strategies.contract import Strategy
@@ -23,7 +23,7 @@ ON_QUOTES: Final[dict[str, Strategy]] = {
     module.NAME: module for module in (profit_aware, mean_reversion, ema_cross)
 }
 BY_CLOCK: Final[dict[str, Allocator]] = {
-    module.NAME: module for module in (by_weights, by_momentum, cash_sweep)
+    module.NAME: module for module in (by_weights, by_momentum, cash_sweep, adaptive)
 }
 STRATEGIES: Final[dict[str, AnyStrategy]] = {**ON_QUOTES, **BY_CLOCK}
 
@@ -78,7 +78,12 @@ def parameters(
 def _named(problem: str, given: Mapping[str, Any]) -> str:
     """Return msgspec's `problem` with the parameter and its value in front, as others have it."""
     said, _, name = problem.removesuffix("`").partition(" - at `$.")
-    return f"{name} = {given.get(name)}: {said.replace('`', '')}" if name else said
+    value: Any = given
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping) and " = " in said:  # A table that says which of its own keys.
+        return f"{name}.{said}"
+    return f"{name} = {value}: {said.replace('`', '')}" if name else said
 
 
 def exact(value: Any) -> Any:  # noqa: ANN401 - what TOML holds

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct, field
 
 from btcbot.domain.ids import Pair
+from btcbot.pipeline.tally import Tally
 from btcbot.portfolio.budget import PlanLimits
 from btcbot.portfolio.features import FeatureRules
 from btcbot.portfolio.rejects import RejectRules
@@ -43,6 +44,7 @@ class Seat(Struct):
     inner: Any  # The strategy's own state.
     view: MarketView
     decided_ns: dict[Pair, int] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
 
 
 def alone(name: str, params: Any, interval_ns: int = INTERVAL_NS) -> Setup:  # noqa: ANN401

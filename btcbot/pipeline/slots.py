@@ -6,7 +6,8 @@ from msgspec import json
 
 from btcbot.domain.facts import OrderRejected, Recorded
 from btcbot.domain.ids import IntentId
-from btcbot.pipeline import book
+from btcbot.domain.messages import IntentVerdict
+from btcbot.pipeline import adapt, book
 from btcbot.pipeline.state import State
 from btcbot.portfolio.netting import Transfer
 from btcbot.portfolio.rejects import note
@@ -17,15 +18,29 @@ OWNER: Final = "strategy"
 
 
 def recall(state: State, fact: Recorded) -> None:
-    """Book a transfer that is written down; decisions are kept for people alone."""
+    """Take in a transfer or a judgement that is written down; decisions are for people alone."""
     if (fact.owner, fact.kind) == (OWNER, "transfer"):
         book.transfer(state.seats, json.decode(fact.payload, type=Transfer))
         state.moving.pop(fact.key, None)
+    elif (fact.owner, fact.kind) == (OWNER, adapt.KIND):
+        adapt.recall(state, fact)
+
+
+def judged(state: State, verdict: IntentVerdict, now_ns: int) -> None:
+    """Let the slot of a refused wish rest; an accepted one goes on in facts."""
+    if verdict.rule is None:
+        return
+    known = state.books.live.get(verdict.intent_id)
+    if known is not None and known.strategy in state.seats:
+        state.seats[known.strategy].tally.refuse(verdict.rule)
+    refuse(state, verdict.intent_id, now_ns)
 
 
 def reject(state: State, fact: OrderRejected) -> None:
     """Let the slot rest; perhaps long ago: catching up. Too small again and again: the pair too."""
     known = state.books.live.get(fact.intent_id)
+    if known is not None and known.strategy in state.seats:
+        state.seats[known.strategy].tally.counts.rejected += 1
     if known is not None and fact.code == MIN_TOTAL:
         state.rejects = note(state.rejects, state.setup.rejects, known.pair, fact.at_ns)
     refuse(state, fact.intent_id, fact.at_ns)

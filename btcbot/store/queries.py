@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from btcbot.domain.adaptation import Adaptation
 from btcbot.domain.agent import AGENT_MODE, AGENT_OWNER, ModeOrdered
 from btcbot.domain.decisions import DecisionRecord
 from btcbot.domain.facts import FACTS, AgentDecided, Fact, Recorded
@@ -32,6 +33,7 @@ _FILL_COLUMNS: Final = (
     "fee", "tax", "fee_asset", "ts_ns", "liquidity",
 )  # fmt: skip
 _DECISION: Final = ("strategy", "decision")
+_ADAPTATION: Final = ("strategy", "adaptation")
 _intent = msgspec.msgpack.Decoder(OrderIntent).decode
 _decided = msgspec.msgpack.Decoder(AgentDecided).decode
 _DECODERS = {
@@ -131,6 +133,14 @@ class History:
                 found = _decision(_DECODERS["recorded"](row["payload"]))
                 if found is not None and since_ns <= found["at_ns"] < until_ns:
                     yield found
+
+    def adaptations(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[Row]:
+        """Yield each look of a strategy at its own parameters, oldest first, by when it was."""
+        for _, fact in self.facts(("recorded",)):
+            if isinstance(fact, Recorded) and (fact.owner, fact.kind) == _ADAPTATION:
+                found = msgspec.json.decode(fact.payload, type=Adaptation)
+                if since_ns <= found.at_ns < until_ns:
+                    yield _plain(msgspec.to_builtins(found, builtin_types=(Decimal,)))
 
     def equity(self, since_ns: int = 0, until_ns: int = FOREVER) -> Iterator[Row]:
         """Yield where the account stood every five minutes, oldest first."""

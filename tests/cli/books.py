@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from btcbot.domain.adaptation import Adaptation, Because, Change, Outcome, Period, Values
 from btcbot.domain.decisions import DecisionCut, DecisionLine, DecisionRecord, Trigger, Why
 from btcbot.domain.facts import (
     EpochStarted,
@@ -124,6 +125,11 @@ def story() -> list[Fact]:
             owner="strategy", kind="decision", key="TRY", payload=msgspec.json.encode(decision()),
             at_ns=at + 6 * SECOND, command_id=CommandId("strategy-1-1"),
         ),
+        Recorded(
+            owner="strategy", kind="adaptation", key="adaptive.1",
+            payload=msgspec.json.encode(adaptation(at)), at_ns=at + 6 * SECOND,
+            command_id=CommandId("strategy-1-2"),
+        ),
         *(
             Recorded(
                 owner="accounting", kind=kind, key=kind, payload=history.payload(stood(at)),
@@ -156,6 +162,25 @@ def decision() -> DecisionRecord:
         decision="1.1", trigger=Trigger.QUOTE, quote=TRY, inputs="0123456789abcdef", lines=(line,),
         deploy=Decimal(1), spent=Decimal("0.4"), policy="", unsaid=2, left_out=0,
         at_ns=wish.decided_ns,
+    )  # fmt: skip
+
+
+def adaptation(at_ns: int) -> Adaptation:
+    """Return the record of a period after which a strategy changed itself."""
+    values = Values(
+        offset_bps=Decimal(5), orders_max=3, cycle_max=Decimal(5_000), spread_max_bps=Decimal(80),
+        universe_size=5,
+    )  # fmt: skip
+    period = Period(
+        start_ns=at_ns - 3_600 * SECOND, end_ns=at_ns, sent=4, fills=2, rejected=0, refused=1,
+        throttled=1, unpriced=0, result=Decimal("1.50"), net_pnl=Decimal("-0.50"),
+        drawdown=Decimal("0.0001"),
+    )  # fmt: skip
+    return Adaptation(
+        adaptation="adaptive.1", seat="adaptive", number=1, base="0123456789abcdef",
+        outcome=Outcome.APPLIED, from_version=1, to_version=2,
+        changes=(Change("orders_max", Decimal(4), Decimal(3)),), reasons=(Because.THROTTLED,),
+        values=values, window=(period,), is_good=False, at_ns=at_ns,
     )  # fmt: skip
 
 

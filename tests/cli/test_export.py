@@ -118,6 +118,17 @@ def test_every_intent_has_a_verdict_and_a_refusal_its_reason(export: Export) -> 
     assert refused["client_order_id"] is None
 
 
+def test_an_adaptation_tells_the_versions_what_changed_why_and_from_which_periods(
+    export: Export,
+) -> None:
+    [row] = lines(export("adaptations"))
+
+    assert (row["outcome"], row["from_version"], row["to_version"]) == ("APPLIED", 1, 2)
+    assert row["changes"] == [{"name": "orders_max", "before": "4", "after": "3"}]
+    assert (row["reasons"], row["at_ns"]) == (["throttled"], START_NS)
+    assert (row["window"][0]["throttled"], row["window"][0]["net_pnl"]) == (1, "-0.5")
+
+
 def test_events_are_the_whole_log_in_order_with_canonical_numbers(export: Export) -> None:
     rows = lines(export("events"))
 
@@ -127,7 +138,7 @@ def test_events_are_the_whole_log_in_order_with_canonical_numbers(export: Export
     assert filled["fact"]["quantity"] == "0.0000001"
     assert {"account": "fee", "asset": "TRY", "amount": "0.00084"} in filled["fact"]["postings"]
     kept = [row["fact"]["kind"] for row in rows if row["kind"] == "recorded"]
-    assert kept == ["peak", "decision", "equity", "digest"]
+    assert kept == ["peak", "decision", "adaptation", "equity", "digest"]
 
 
 @pytest.mark.parametrize("what", COLUMNS)
@@ -141,7 +152,7 @@ def test_csv_has_the_same_rows_under_the_same_names(export: Export, what: str) -
     assert len(rows) == len(expected)
     for row, wanted in zip(rows, expected, strict=True):
         for name, value in wanted.items():
-            if name in {"fact", "lines"}:
+            if isinstance(value, dict | list):
                 assert json.loads(row[name]) == value
             else:
                 assert row[name] == ("" if value is None else str(value))
@@ -164,7 +175,7 @@ def test_parquet_has_the_same_rows_with_decimals_for_amounts(
     assert tuple(table.columns) == COLUMNS[what]
     for row, wanted in zip(table.iter_rows(named=True), expected, strict=True):
         for name, value in wanted.items():
-            if name in {"fact", "lines"}:
+            if isinstance(value, dict | list):
                 assert json.loads(row[name]) == value
             elif name in AMOUNTS and value is not None:
                 assert row[name] == Decimal(value)

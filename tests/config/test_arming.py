@@ -21,7 +21,7 @@ from btcbot.arming import (
 )
 from btcbot.config import Config
 from btcbot.orders.bounds import OrderBounds
-from btcbot.sections import Exchange, Live
+from btcbot.sections import Exchange, Live, Seat, Strategy
 
 NOW_NS = 1_795_000_000_000_000_000
 CODES = ["mode", "armed", "acknowledge", "key", "absence_wait", "kill_switch", "live_check"]
@@ -87,6 +87,26 @@ def test_each_shut_gate_of_the_configuration_is_reported_by_its_code(
     assert words in reason
     assert withdrawn(settings) == (code,)
     assert refusals(list(settled(settings))) == [reason]
+
+
+def test_a_strategy_that_changes_itself_wants_its_own_allowance_in_live_and_nowhere_else(
+    tmp_path: Path,
+) -> None:
+    for params, code in (({}, ["adaptation"]), ({"allow_live": True}, [])):
+        for uses in ({"strategy": Strategy(name="adaptive", params=params)},
+                     {"strategies": {"mine": Seat(uses="adaptive", params=params)}}):  # fmt: skip
+            settings = config(tmp_path, **uses)
+            keep(settings)
+            assert shut(settings) == code
+            assert withdrawn(settings) == tuple(code)
+            for mode in ("sandbox", "dry_run", "paper"):
+                assert shut(msgspec.structs.replace(settings, mode=mode)) == []
+    refused = config(tmp_path, strategies={"mine": Seat(uses="adaptive")})
+    keep(refused)
+    [reason] = refusals(gates(refused, NOW_NS + 1))
+    assert reason.startswith(
+        "adaptation: strategies.mine.params.allow_live = false; must be true for adaptive to change"
+    )
 
 
 def test_the_kill_switch_is_a_gate(tmp_path: Path) -> None:

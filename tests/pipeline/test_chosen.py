@@ -14,6 +14,28 @@ from btcbot.trial import findings
 from tests.config.settled import configured
 from tests.pipeline.rooms import played
 
+CAPS: list[tuple[dict[str, Any], str, Any]] = [
+    ({}, "cycle_max", (500, 10_000)),
+    ({"plan__cycle_max": 6_000}, "cycle_max", (500, 6_000)),
+    ({"risk__decision_notional_max_try": 7_000}, "cycle_max", (500, 7_000)),
+    ({"risk__decision_notional_max_try": 7_000, "universe__quote": "USDT"}, "cycle_max",
+     (500, 10_000)),
+    ({"plan__orders_max": 5}, "orders_max", (1, 5)),
+    ({"risk__decision_orders_max": 6}, "orders_max", (1, 6)),
+    ({"universe__spread_max_bps": 90}, "spread_max_bps", (10, 90)),
+    ({"risk__spread_max_bps": 85}, "spread_max_bps", (10, 85)),
+    ({"universe__size": 7}, "universe_size", (1, 7)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("keys", "name", "bounds"), CAPS)
+def test_what_changes_itself_stays_below_the_caps_of_plan_universe_and_risk(
+    keys: dict[str, Any], name: str, bounds: tuple[int, int]
+) -> None:
+    [seat] = chosen_of(configured(strategy__name="adaptive", **keys)).setup.seats
+
+    assert getattr(seat.params.bounds, name) == bounds
+
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
@@ -50,6 +72,22 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"strategies__a__uses": "/nowhere/mine.py"}, "no such file"),
     ({"strategies__a__uses": "mine.py"}, "no absolute path"),
     ({"strategy__name": "portfolio", "strategy__params__weights__BTCTRY": "0.5"}, "add up to"),
+    (
+        {"strategy__name": "adaptive", "strategy__params__offset_bps": 60},
+        "strategy.params.offset_bps = 60: allowed is 0 to 50, which is bounds.offset_bps",
+    ),
+    (
+        {"strategies__a__uses": "adaptive", "strategies__a__params__bounds__orders_max": [9, 1]},
+        "strategies.a.params.bounds.orders_max = [9, 1]: expected [lowest, highest]",
+    ),
+    (
+        {"strategy__name": "adaptive", "strategy__params__bounds__offset": [0, 9]},
+        "strategy.params.bounds",
+    ),
+    (
+        {"strategy__name": "adaptive", "plan__cycle_max": 4_000},
+        "strategy.params.cycle_max = 5000: allowed is up to 4000, which is plan.cycle_max",
+    ),
     ({"plan__use_share": "1.5"}, "allowed is 0 to 1"),
     ({"plan__order_max": "-1"}, "allowed is 0 to 1e15"),
 ]

@@ -29,7 +29,7 @@ def test_every_strategy_keeps_the_contract(name: str) -> None:
 
 
 def test_an_unknown_strategy_is_refused_with_what_there_is_and_a_suggestion() -> None:
-    with pytest.raises(StrategyError, match="allowed are ema_cross, mean_reversion") as refused:
+    with pytest.raises(StrategyError, match="allowed are adaptive, ema_cross") as refused:
         find("profit_awar")
     assert "did you mean 'profit_aware'?" in str(refused.value)
     with pytest.raises(StrategyError, match=r"profit_aware, sweep$"):

@@ -16,7 +16,7 @@ from btcbot.strategies import mean_reversion
 from tests.builders import BTCTRY
 from tests.pipeline.rooms import played, seat
 
-PRESETS = ("profit_aware", "mean_reversion", "portfolio", "sweep")
+PRESETS = ("profit_aware", "mean_reversion", "portfolio", "sweep", "adaptive")
 
 
 @pytest.mark.parametrize("name", PRESETS)
