@@ -11,14 +11,14 @@ from btcbot.domain.adaptation import Adaptation
 from btcbot.domain.ids import CommandId, Pair
 from btcbot.domain.messages import OrderIntent, Record
 from btcbot.domain.money import Price
-from btcbot.domain.words import FeedStatus, Rule
+from btcbot.domain.words import FeedStatus, Rule, TradingState
 from btcbot.pipeline.seats import SeatSetup, Setup
 from btcbot.pipeline.tally import THROTTLES
 from btcbot.portfolio.adaptive import Params
 from btcbot.portfolio.netting import Transfer
 from btcbot.portfolio.tuning import Rollback
 from btcbot.sections import Plan
-from bus.actor import Ask, CaughtUp, PeerBack, Woken
+from bus.actor import Ask, CaughtUp, PeerBack, Wake, Woken
 from tests import builders as make
 from tests.builders import BTCTRY, ETHTRY, FEES, SECOND_NS, START_NS
 from tests.portfolio.markets import D
@@ -40,6 +40,7 @@ class Life:
         self.told: list[Adaptation] = []
         self.asked: list[Record] = []
         self.is_written = True  # What it wants kept is written down.
+        self.is_woken = False  # It waits to be let ask for that.
         peers = ("market_data", "risk_gate", "execution")
         self.hear(*(PeerBack(source=name, epoch=1, pid=1) for name in peers))
         self.totals = {"TRY": D(100_000)}
@@ -61,6 +62,8 @@ class Life:
             for effect in self.actor.handle(self.actor.state, message, self.now_ns).effects:
                 if isinstance(effect, Ask) and isinstance(effect.message, OrderIntent):
                     wishes.append(effect.message)
+                elif isinstance(effect, Wake) and effect.name == "keep":
+                    self.is_woken = True
                 elif isinstance(effect, Ask) and isinstance(effect.message, Record):
                     self.asked.append(effect.message)
                     self._keep(effect.message)
@@ -85,7 +88,9 @@ class Life:
             )  # fmt: skip
         self.fact(make.balances(self.now_ns, **{k: str(v) for k, v in self.totals.items()}))
         wishes = self.hear(Woken(name="tick", due_ns=self.now_ns))
-        self.hear(Woken(name="keep", due_ns=self.now_ns))
+        if self.is_woken:
+            self.is_woken = False
+            self.hear(Woken(name="keep", due_ns=self.now_ns))
         return wishes
 
     def fill(self, wish: OrderIntent, **changes: Any) -> None:
@@ -192,13 +197,57 @@ def test_three_healthy_periods_let_it_buy_more_of_more_pairs() -> None:
     assert {wish.reason for wish in life.look()} == {"version 2"}
 
 
-def test_a_transfer_to_another_seat_is_money_that_came() -> None:
+def test_a_fall_that_was_made_good_is_of_its_own_period_alone() -> None:
+    life = Life()
+    for wish in life.look():
+        life.fill(wish)
+    life.prices[BTCTRY] -= 250_000
+    life.look()
+    life.prices[BTCTRY] += 250_000
+    for _ in range(3):
+        life.look()
+
+    assert [record.window[-1].drawdown > 0 for record in life.told] == [True, False]
+
+
+def test_what_another_strategy_did_before_is_of_no_period() -> None:
+    """A seat alone holds what was bought before it, and begins to count at its first look."""
+    wish = make.intent(7)
+    life = Life(facts=(make.submitting(wish), make.fill(wish, fee=100), make.closed(wish, 1)))
+    for _ in range(3):
+        life.look()
+
+    [period] = life.told[0].window
+    assert (period.sent, period.fills, period.net_pnl) == (0, 0, D(0))
+
+
+def test_a_version_that_takes_fewer_pairs_takes_the_tightest() -> None:
+    life = Life(replace(PARAMS, universe_size=1))
+
+    assert [wish.pair for wish in life.look()] == [BTCTRY]
+
+
+def test_unless_trading_is_live_a_change_is_rejected() -> None:
+    life = Life(replace(PARAMS, rollback=Rollback(rejects_max=1)))
+    wish = life.look()[0]
+    life.fact(make.submitting(wish), make.rejected(wish), make.trading(TradingState.REDUCE))
+    life.look()
+    life.look()
+
+    assert life.told[0].outcome == "REJECTED"
+    assert life.told[0].reasons == ("rejects", "trading_state")
+
+
+@pytest.mark.parametrize(("seller", "buyer", "sign"), [("adaptive", "x", 1), ("x", "adaptive", -1)])
+def test_a_transfer_between_seats_is_money_that_came_or_went(
+    seller: str, buyer: str, sign: int
+) -> None:
     life = Life()
     wish = life.look()[0]
     life.fill(wish)
     before = life.seat.tally.flows[wish.pair]
     moved = Transfer(
-        seller="adaptive", buyer="other", pair=wish.pair, quantity=wish.quantity,
+        seller=seller, buyer=buyer, pair=wish.pair, quantity=wish.quantity,
         price=Price(D(3_000_000)),
     )  # fmt: skip
     life.fact(
@@ -210,7 +259,7 @@ def test_a_transfer_to_another_seat_is_money_that_came() -> None:
         )
     )  # fmt: skip
 
-    assert life.seat.tally.flows[wish.pair] - before == wish.quantity * 3_000_000
+    assert life.seat.tally.flows[wish.pair] - before == sign * wish.quantity * 3_000_000
 
 
 def test_a_life_that_hears_the_facts_again_knows_the_version_and_the_period_it_is_in() -> None:
@@ -227,8 +276,23 @@ def test_a_life_that_hears_the_facts_again_knows_the_version_and_the_period_it_i
     assert again.seat.inner == life.seat.inner
     assert again.seat.tally.counts == life.seat.tally.counts
     assert again.seat.tally.since_ns == life.seat.tally.since_ns
-    other_life = Life(replace(PARAMS, offset_bps=D(7)), tuple(life.facts))
-    assert (other_life.seat.inner.active, other_life.seat.tally.since_ns) == (3, 0)
+
+
+def test_other_parameters_begin_anew_and_so_do_the_first_ones_after_them() -> None:
+    life = Life(replace(PARAMS, rollback=Rollback(rejects_max=1)))
+    wish = life.look()[0]
+    life.fact(make.submitting(wish), make.rejected(wish))
+    life.look()
+    life.look()
+    other = Life(replace(PARAMS, offset_bps=D(7)), tuple(life.facts))
+    assert (other.seat.inner.active, other.seat.tally.since_ns) == (3, 0)
+    for _ in range(3):
+        other.look()
+
+    again = Life(replace(PARAMS, rollback=Rollback(rejects_max=1)), tuple(other.facts))
+
+    assert (again.seat.inner.active, again.seat.tally.since_ns) == (4, 0)
+    assert again.seat.inner.version.values == PARAMS.values
 
 
 def test_a_period_is_judged_once_though_its_record_is_late() -> None:

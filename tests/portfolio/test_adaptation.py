@@ -192,6 +192,13 @@ def test_a_bad_version_gives_way_to_the_last_good_one_and_the_next_has_a_number_
     assert [row.standing for row in state.versions] == ["good", "good", "bad"]
 
 
+def test_a_version_that_holds_again_answers_for_nothing_that_happened_since() -> None:
+    state, told = lived(*HEALTHY, CALM, THROTTLED)
+
+    assert path(told)[-1] == ("ROLLED_BACK", 2, 1)
+    assert state.window == ()
+
+
 def test_a_version_that_never_had_a_healthy_period_is_not_returned_to() -> None:
     """Version 2 is new when version 3 follows it: what is wrong with 3 leads back to 1."""
     unsure = after(unpriced=1)
