@@ -15,7 +15,7 @@ from btcbot.sections import Plan, Universe
 
 
 class Capping(Protocol):
-    """The part of a configuration that is read here."""
+    """The part of a configuration that caps what is ordered."""
 
     @property
     def plan(self) -> Plan: ...

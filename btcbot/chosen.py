@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import Struct
 
-from btcbot.adapting import capped
+from btcbot.adapting import Capping, capped
 from btcbot.agent.contracts import AgentSetup
 from btcbot.agent.policy import AgentPolicy
 from btcbot.domain.agent import AgentMode
@@ -24,8 +24,7 @@ from btcbot.pipeline.registry import AnyStrategy, StrategyError, find, is_alloca
 from btcbot.pipeline.seats import SeatSetup, Setup
 from btcbot.portfolio.adaptive import Params as Adaptive
 from btcbot.portfolio.selection import SelectionRules
-from btcbot.risk.limits import RiskLimits
-from btcbot.sections import Agent, Plan, Seat, Strategy, Universe, seats_of
+from btcbot.sections import Agent, Seat, Strategy, seats_of
 
 NAMES: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 ALWAYS: Final = ("NAME", "WANTS_DEPTH", "Params", "start")
@@ -41,7 +40,7 @@ class Chosen(Struct, frozen=True):
     strategies: tuple[AnyStrategy, ...]
 
 
-class Named(Protocol):
+class Named(Capping, Protocol):
     """The part of a configuration that is read here."""
 
     @property
@@ -50,12 +49,6 @@ class Named(Protocol):
     def strategy(self) -> Strategy: ...
     @property
     def strategies(self) -> Mapping[str, Seat]: ...
-    @property
-    def plan(self) -> Plan: ...
-    @property
-    def universe(self) -> Universe: ...
-    @property
-    def risk(self) -> RiskLimits: ...
 
 
 def chosen_of(config: Named) -> Chosen:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import json
+from msgspec import json, msgpack
 from msgspec.structs import asdict, replace
 
 from btcbot.domain.adaptation import Adaptation, Because, Change, Outcome, Period, Values
@@ -225,6 +225,13 @@ def test_unless_trading_is_live_nothing_changes_but_for_going_back() -> None:
     assert (rejected.outcome, rejected.values) == (Outcome.REJECTED, FIRST)
     assert rejected.reasons == (Because.HEALTHY, Because.TRADING_STATE)
     assert judged(grown, LOSS, is_live=False).outcome is Outcome.ROLLED_BACK
+
+
+def test_what_is_remembered_is_bytes_and_comes_back_as_it_was() -> None:
+    """A segment of a journal begins with it."""
+    state, _ = lived(*HEALTHY, CALM)
+
+    assert msgpack.decode(msgpack.encode(state), type=Lineage) == state
 
 
 def test_a_record_that_comes_twice_counts_once() -> None:
