@@ -141,6 +141,7 @@ class Result(Struct, frozen=True, kw_only=True):
     events: int
     balances_first: dict[Asset, Decimal]
     minutes: Mapping[Pair, list[Minute]]  # Of the middle.
+    adaptations: list[Row] = field(default_factory=list)  # Of strategies that change themselves.
 
 
 class Stage:
@@ -301,6 +302,7 @@ class Stage:
             events=events,
             balances_first=dict(self.plan.balances),
             minutes=self.minutes,
+            adaptations=list(history.adaptations()),
         )
 
     def _with_arrival(self, row: Row) -> Row:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from btcbot.simulation.minutes import Minute
 
 SUMMARY = "summary.json"
+ADAPTATIONS = "adaptations.jsonl"  # Only of a run with a strategy that changes itself.
 
 
 def prepare(given: Path | None, config: Config, run: str) -> Path:
@@ -47,11 +48,14 @@ def prepare(given: Path | None, config: Config, run: str) -> Path:
 def write(folder: Path, result: "Result", summary: dict[str, Any]) -> None:
     """Write everything, the summary last; ends the command when the disk does not take it."""
     try:
-        (folder / SUMMARY).unlink(missing_ok=True)
+        for name in (SUMMARY, ADAPTATIONS):
+            (folder / name).unlink(missing_ok=True)
         _put(folder / "orders.jsonl", _lines(result.orders))
         _put(folder / "fills.jsonl", _lines(result.fills))
         _put(folder / "equity.csv", _table(result.equity))
         _put(folder / "candles.csv", _candles(result.minutes))
+        if result.adaptations:
+            _put(folder / ADAPTATIONS, _lines(result.adaptations))
         _put(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
     except OSError as error:
         stop(exits.ERROR, f"btcbot: the results in {folder} are not complete: {error}")

@@ -55,6 +55,20 @@ def test_prints_two_tables_and_leaves_the_run_in_the_home(
     assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
 
 
+def test_a_strategy_that_changes_itself_leaves_each_of_its_periods(
+    backtest: Backtest, tmp_path: Path
+) -> None:
+    tape, out = write(tmp_path / "tape.csv", quote_rows(seconds=120)), tmp_path / "out"
+
+    for uses, files in (("adaptive", FILES | {"adaptations.jsonl"}), ("portfolio", FILES)):
+        done = backtest("--data", tape, "--out", out, "-s", uses)
+        assert done.returncode == exits.OK, done.stderr
+        assert set(contents(out)) == files
+        if uses == "adaptive":
+            told = [row["adaptation"] for row in lines(out / "adaptations.jsonl")]
+            assert told[:3] == ["adaptive.1", "adaptive.2", "adaptive.3"]
+
+
 def test_the_summary_is_the_sum_of_the_files(backtest: Backtest, tmp_path: Path) -> None:
     tape, out = write(tmp_path / "tape.csv", quote_rows(seconds=120)), tmp_path / "out"
 
