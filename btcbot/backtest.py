@@ -1,11 +1,11 @@
 """A backtest: the real actors on the memory bus, against the exchange model, in virtual time.
 
 The same input gives the same bytes: time is the recording's, ids are derived, and nothing here
-asks a clock or draws a number. Several pairs are one market and one account: what happens at the
-same moment happens in the order of their names. Scope, stated: limit orders, taker fills against
-the recorded book, maker fills by the queue model of `simulation.exchange`, fixed latencies, the
-exchange's rules and fees. Our orders do not move the recorded market. Cash, units, fees and
-locked funds are computed a second time after every change of the account (`simulation.audit`).
+asks a clock or draws a number. Several pairs are one market and one account: what happens at one
+moment happens by their names. Scope, stated: limit orders, taker fills against the recorded book,
+maker fills by the queue model of `simulation.exchange`, fixed latencies, the exchange's rules and
+fees. Our orders do not move the recorded market. Cash, units, fees and locked funds are computed a
+second time after every change of the account (`simulation.audit`).
 """
 
 import hashlib
@@ -255,8 +255,7 @@ class Stage:
             zip(repeat(self.feeds.of[pair].happen), recordings[pair], strict=False)
             for pair in sorted(recordings)
         ]
-        together = lines[0] if len(lines) == 1 else merge(*lines, key=_when)
-        for happen, event in together:
+        for happen, event in lines[0] if len(lines) == 1 else merge(*lines, key=_when):
             at_ns = event.at_ns
             if at_ns - last_ns > SILENCE_NS:
                 self._skip_silence(at_ns)
@@ -271,9 +270,8 @@ class Stage:
     def _skip_silence(self, until_ns: int) -> None:
         """Let time pass in which nothing happens; while nothing of ours is alive, at one leap.
 
-        Timers that were due meanwhile fire once, when time goes on, as if just then they were due:
-        no machine was frozen. Before the next event there is time enough to confirm the price and
-        to read the exchange again.
+        Timers passed meanwhile are due once, at its end. Before the next event there is time enough
+        to confirm the price and to read the exchange again.
         """
         desk = self.bus.state("execution")
         self.bus.advance(1)
