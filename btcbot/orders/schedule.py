@@ -4,10 +4,12 @@ Reads have a name; one of each name is under way at most. What is under way is f
 seconds, so a lost answer delays a read and never stops it.
 """
 
+from decimal import Decimal
 from functools import cache
 
 from btcbot.domain.facts import OrderCancelRequested, OrderUnknown
 from btcbot.domain.ids import Pair
+from btcbot.domain.money import BPS_IN_ONE, ZERO
 from btcbot.domain.venue import (
     Cancel,
     ReadBalances,
@@ -17,7 +19,7 @@ from btcbot.domain.venue import (
     ReadTime,
     VenueEffect,
 )
-from btcbot.domain.words import OrderState, TradingState
+from btcbot.domain.words import OrderState, Side, TradingState
 from btcbot.orders.accept import live_orders
 from btcbot.orders.alarms import alarm
 from btcbot.orders.hunt import hunt_unknown
@@ -36,6 +38,7 @@ OVERLAP_MS = 600_000
 UNKNOWN_MAX = 3
 UNKNOWN_FOR_NS = 60 * SECOND
 PROBE_NS = 10 * SECOND
+FRESH_NS = 5 * SECOND  # A price confirmed so lately is the current one.
 
 
 def is_quiet(desk: Desk, now_ns: int, due_ns: int) -> bool:
@@ -207,29 +210,51 @@ def _fear_doubt(turn: Turn) -> None:
 
 
 def cancel_all(turn: Turn) -> None:
-    """Cancel what may not stay: past its time, or everything when killed or halted."""
+    """Cancel what may not stay: past its time, left behind, or everything when killed or halted."""
     _expire(turn)
     _cancel(turn)
 
 
 def _expire(turn: Turn) -> None:
-    """Ask to cancel what is past its time, or may not stay in this trading state."""
-    is_killed = turn.desk.trading in (TradingState.KILLED, TradingState.HALTED)
+    """Ask to cancel what is past its time, left behind, or barred by this trading state."""
     for order in tuple(live_orders(turn.desk)):
         if order.cancel_by is not None or order.state is OrderState.CLOSING:
             continue
-        rules = turn.desk.rules.get(order.intent.pair)
-        is_halted = rules is not None and not rules.is_trading
-        if is_killed or is_halted or turn.now_ns >= order.intent.expires_ns:
-            why = f"{rules.pair} is not trading" if rules is not None and is_halted else "expired"
+        why = _why_cancel(turn.desk, order, turn.now_ns)
+        if why:
             turn.say(
                 OrderCancelRequested(
-                    intent_id=order.intent.intent_id,
-                    by="execution",
-                    reason=f"{turn.desk.trading}" if is_killed else why,
-                    at_ns=turn.now_ns,
+                    intent_id=order.intent.intent_id, by="execution", reason=why, at_ns=turn.now_ns
                 )
             )
+
+
+def _why_cancel(desk: Desk, order: Order, now_ns: int) -> str:
+    """Return why an order may not stay; empty: it may."""
+    if desk.trading in (TradingState.KILLED, TradingState.HALTED):
+        return f"{desk.trading}"
+    rules = desk.rules.get(order.intent.pair)
+    if rules is not None and not rules.is_trading:
+        return f"{rules.pair} is not trading"
+    if now_ns >= order.intent.expires_ns:
+        return "expired"
+    bps = drift_bps(desk, order, now_ns)
+    most = desk.setup.bounds.drift_max_bps
+    return f"{bps:.0f} bps from the middle, allowed are {most}" if bps > most else ""
+
+
+def drift_bps(desk: Desk, order: Order, now_ns: int) -> Decimal:
+    """Return how far the middle left a resting order behind, in bps of the middle; 0: not known.
+
+    An old price says nothing, and an order that is on its way or in doubt does not rest.
+    """
+    mark, intent = desk.marks.get(order.intent.pair), order.intent
+    is_known = mark is not None and now_ns - mark.confirmed_ns <= FRESH_NS
+    if mark is None or not is_known or order.state is not OrderState.OPEN:
+        return ZERO
+    middle = (mark.bid + mark.ask) / 2
+    left = middle - intent.limit_price if intent.side is Side.BUY else intent.limit_price - middle
+    return max(left, ZERO) * BPS_IN_ONE / middle
 
 
 def _cancel(turn: Turn) -> None:

@@ -9,7 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors import risk_gate
-from btcbot.domain.facts import OrderSubmitting, PauseChanged
+from btcbot.domain.facts import OrderCancelRequested, OrderSubmitting, PauseChanged
+from btcbot.domain.ids import OrderId
 from btcbot.domain.instruments import DOCUMENTED, FEES_TRY
 from btcbot.domain.money import Price
 from btcbot.domain.venue import (
@@ -137,6 +138,15 @@ def test_slot_orders_per_minute_max_stops_a_slot_that_repeats_itself() -> None:
         again = intent(2, slot="one", limit_price="2480000")
         assert desk.approve(again).rule is rule
         assert bool(desk.said(PauseChanged)) is (rule is Rule.SLOT_RATE)
+
+
+def test_drift_max_bps_says_how_far_the_market_may_leave_an_order_behind() -> None:
+    for most, is_cancelled in ((500, False), (10, True)):
+        desk = floor(orders__drift_max_bps=most)
+        assert desk.approve(intent()).rule is None  # 40 bps below the middle.
+        desk.reply(intent(), Outcome.ACKED, order_id=OrderId(7))
+        desk.wait(1)
+        assert bool(desk.said(OrderCancelRequested)) is is_cancelled
 
 
 def test_market_orders_says_how_what_wants_the_market_is_sent() -> None:

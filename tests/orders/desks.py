@@ -181,6 +181,8 @@ class Floor:
         self.ended: list[VenueOrder] = []
         self.trades: list[VenueFill] = []
         self.balances = [row(BTC, "1"), row(ETH, "10"), row(TRY, "100000")]
+        self.bid, self.ask = BID, ASK  # Of every pair.
+        self.is_priced = True  # Prices stay confirmed.
         self.is_complete = True
         self.offset_ns = 0
         self.mute: tuple[type[Struct], ...] = ()  # What it does not answer.
@@ -228,12 +230,13 @@ class Floor:
             self.effects.append(effect)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass tick by tick; prices stay confirmed and the exchange answers its reads."""
+        """Let time pass tick by tick; prices are confirmed and the exchange answers its reads."""
         until_ns = self.now_ns + round(seconds * SECOND)
         while self.now_ns < until_ns:
             self.now_ns = min(self.now_ns + TICK, until_ns)
             before = len(self.asked)
-            self.price()
+            if self.is_priced:
+                self.price(self.bid, self.ask)
             self.hear(Woken(name="tick", due_ns=self.now_ns))
             while before < len(self.asked):
                 effect, before = self.asked[before], before + 1

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from btcbot.domain.facts import Discrepancy, OrderAbsent, OrderCancelRequested
 from btcbot.domain.ids import OrderId
+from btcbot.domain.money import Price
 from btcbot.domain.venue import (
     AllOrdersRead,
     BalancesRead,
@@ -308,6 +309,51 @@ def test_an_order_is_cancelled_when_its_time_is_over() -> None:
     [asked] = floor.said(OrderCancelRequested)
     assert (asked.by, asked.reason) == ("execution", "expired")
     assert floor.state(short) is S.CANCEL_REQ
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "near", "far"),
+    [
+        (Side.BUY, "2490000", "2515000", "2516000"),  # 99 and 103 bps of the middle.
+        (Side.SELL, "2510000", "2485200", "2484000"),
+    ],
+)
+def test_an_order_that_the_market_leaves_behind_is_cancelled_and_its_slot_free_when_it_is_gone(
+    side: Side, price: str, near: str, far: str
+) -> None:
+    floor = ready(bounds=OrderBounds(drift_max_bps=100))
+    resting = intent(side=side, limit_price=price)
+    floor.place(resting, 7)
+    floor.bid = floor.ask = Price(Decimal(near))
+    floor.wait(3)
+    assert not floor.said(OrderCancelRequested)
+
+    floor.bid = floor.ask = Price(Decimal(far))
+    floor.wait(1)
+    [asked] = floor.said(OrderCancelRequested)
+    assert asked.by == "execution"
+    assert asked.reason.endswith("bps from the middle, allowed are 100")
+    assert Cancel(OrderId(7)) in floor.asked
+    again = intent(2, slot=resting.slot, side=side, limit_price=price)
+    assert floor.approve(again).rule is Rule.DUPLICATE_SLOT  # Not before it is proven gone.
+
+
+def test_an_old_price_moves_no_order_and_one_in_doubt_is_not_moved() -> None:
+    floor = ready(bounds=OrderBounds(drift_max_bps=100))
+    floor.place(WANTED, 7)
+    doubted = intent(2)
+    floor.lose(doubted)
+    floor.price(Price(Decimal(2_600_000)), Price(Decimal(2_600_010)))
+    floor.is_priced = False
+    floor.now_ns += 6 * SECOND
+    floor.hear(Woken(name="tick", due_ns=floor.now_ns))
+    assert not floor.said(OrderCancelRequested)
+
+    floor.bid = floor.ask = Price(Decimal(2_600_000))
+    floor.is_priced = True
+    floor.wait(1)
+    [asked] = floor.said(OrderCancelRequested)
+    assert asked.intent_id == WANTED.intent_id
 
 
 def test_a_cancel_is_repeated_until_the_order_is_gone() -> None:
