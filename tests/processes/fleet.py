@@ -152,7 +152,10 @@ class Exchange:
         self._process.wait(10)
 
 
-QUIET = {"BTCBOT__STRATEGY__PARAMS": "{entry_dip_bps = 2000.0}"}  # It never buys.
+QUIET = {
+    "BTCBOT__STRATEGY__PARAMS": "{entry_dip_bps = 2000.0}",  # It never buys.
+    "BTCBOT__ORDERS__DRIFT_MAX_BPS": "10000",  # Orders that rest far away stay.
+}
 
 
 @contextlib.contextmanager
