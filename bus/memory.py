@@ -184,8 +184,9 @@ class MemoryBus(Hall):
                     elif kind is Wake:
                         hosted.timers[effect.name] = at_ns = effect.at_ns  # type: ignore[attr-defined]
                         self._counter = number = self._counter + 1
-                        # `max` costs a call.
-                        due_ns = at_ns if at_ns > now_ns else now_ns  # noqa: FURB136
+                        # An effect before this one may have taken time. `max` costs a call.
+                        is_later = at_ns > clock.at_ns
+                        due_ns = at_ns if is_later else clock.at_ns
                         heappush(later, (due_ns, number, hosted, effect))  # type: ignore[misc]
                     elif kind in self._performers:
                         self._performers[kind](hosted, effect)
