@@ -432,6 +432,8 @@ def test_an_order_of_a_pair_without_rules_cannot_be_counted_and_stops_every_othe
 
     verdict = floor.approve(intent(1))
     assert (verdict.rule, floor.posts[1:]) == (Rule.ACCOUNT_UNKNOWN, []), verdict
+    verdict = floor.approve(intent(3, side=Side.SELL, limit_price="2510000"))
+    assert (verdict.rule, floor.posts[1:]) == (Rule.ACCOUNT_UNKNOWN, []), verdict
 
     floor.hear(InstrumentRules(instruments=(DOCUMENTED[ETHTRY], DOCUMENTED[BTCTRY]), at_ns=NOW))
     assert floor.approve(intent(2)).rule is None

@@ -232,6 +232,18 @@ def test_nothing_touches_the_money_while_it_is_a_witness() -> None:
     assert floor.approve(intent(3, pair=ETHTRY)).rule is None
 
 
+def test_a_sweep_that_counts_no_money_yet_keeps_none_still() -> None:
+    floor = in_doubt()
+    floor.mute = (ReadOpenOrders, ReadAllOrders)
+    while not floor.desk.hunts:
+        floor.wait(0.5)
+        assert seconds(floor) < 120
+    assert not floor.desk.hunts[WANTED.pair].holds
+    floor.desk.trading = TradingState.LIVE
+
+    assert floor.approve(intent(2, pair=ETHTRY)).rule is None
+
+
 def test_sweeps_are_counted_again_after_a_restart() -> None:
     floor = in_doubt()
     while len(floor.order(WANTED).sweeps) < 2:
