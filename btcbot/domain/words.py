@@ -82,6 +82,7 @@ class Rule(StrEnum):
     PRICE_BOUNDS = "price_bounds"  # Outside the prices that the exchange takes.
     STALE_BOOK = "stale_book"  # The price it would be judged by is old, or from the future.
     PRICE_COLLAR = "price_collar"  # It reaches too far past the middle of the book.
+    TOO_FAR = "too_far"  # It would rest too far from the middle, and be cancelled for that.
     ORDER_NOTIONAL = "order_notional"  # One order is worth too much.
     SIZE_REDUCED = "size_reduced"  # Right on a good day; now orders must be smaller.
     OPEN_ORDERS = "open_orders"  # Too many orders are live.

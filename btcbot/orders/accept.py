@@ -279,10 +279,12 @@ def _price(desk: Desk, request: ApprovedOrder, now_ns: int) -> Refusal:
         return Rule.STALE_BOOK, f"{intent.pair}: price {age}; allowed 2000 ms"
     middle = (mark.bid + mark.ask) / 2
     distance = abs(intent.limit_price - middle) / middle * BPS_IN_ONE
-    # A price on the passive side cannot lose by being far; one that reaches across can.
+    # A price on the passive side cannot lose by being far, but it may not stay there either.
     worse = intent.limit_price > middle if intent.side is Side.BUY else intent.limit_price < middle
     if worse and distance > gate.price_collar_bps:
         return Rule.PRICE_COLLAR, f"{distance:.1f} bps past mid; allowed {gate.price_collar_bps}"
+    if not worse and distance > (most := desk.setup.bounds.drift_max_bps):
+        return Rule.TOO_FAR, f"{distance:.1f} bps short of mid; allowed {most}"
     is_market = intent.wants_market and desk.setup.bounds.market_orders
     if is_market and is_beyond(intent, mark):
         best = mark.ask if intent.side is Side.BUY else mark.bid

@@ -27,9 +27,9 @@ class OrderBounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     clock_interval_s: Annotated[int, Meta(ge=5, le=300)] = 30
     # No POST when our clock may be wrong by more: BTCTurk refuses stamps 5 s off.
     clock_error_max_ms: Annotated[int, Meta(ge=1, le=2_000)] = 1_000
-    # An order that rests further from the middle of its book is cancelled: its strategy decides
-    # anew once it is proven gone.
-    drift_max_bps: Annotated[int, Meta(ge=10, le=10_000)] = 500
+    # No order may rest further from the middle of its book: it is refused, and one that the market
+    # left so far behind is cancelled. Its strategy decides anew once it is proven gone.
+    drift_max_bps: Annotated[int, Meta(ge=10, le=10_000)] = 1_000
     # Orders of one slot in a minute; one more pauses its strategy until a person resumes it.
     slot_orders_per_minute_max: Annotated[int, Meta(ge=1, le=120)] = 20
     # Off: what wants the market is sent as a limit order at its worst price, within the collar.

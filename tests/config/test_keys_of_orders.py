@@ -141,12 +141,15 @@ def test_slot_orders_per_minute_max_stops_a_slot_that_repeats_itself() -> None:
 
 
 def test_drift_max_bps_says_how_far_the_market_may_leave_an_order_behind() -> None:
-    for most, is_cancelled in ((500, False), (10, True)):
-        desk = floor(orders__drift_max_bps=most)
-        assert desk.approve(intent()).rule is None  # 40 bps below the middle.
-        desk.reply(intent(), Outcome.ACKED, order_id=OrderId(7))
-        desk.wait(1)
-        assert bool(desk.said(OrderCancelRequested)) is is_cancelled
+    assert floor(orders__drift_max_bps=39).approve(intent()).rule is Rule.TOO_FAR  # By 40 bps.
+    desk = floor(orders__drift_max_bps=41)
+    assert desk.approve(intent()).rule is None
+    desk.reply(intent(), Outcome.ACKED, order_id=OrderId(7))
+    desk.wait(1)
+    assert not desk.said(OrderCancelRequested)
+    desk.bid = desk.ask = Price(Decimal(2_501_000))  # 44 bps.
+    desk.wait(1)
+    assert desk.said(OrderCancelRequested)
 
 
 def test_market_orders_says_how_what_wants_the_market_is_sent() -> None:

@@ -202,7 +202,13 @@ TABLE: list[tuple[str, Arrange, dict[str, Any], Rule | None]] = [
         "a sell further past mid", nothing, {"side": Side.SELL, "limit_price": "2474990"},
         Rule.PRICE_COLLAR,
     ),
-    ("a buy far below mid", nothing, {"limit_price": "1000000"}, None),
+    ("a buy 1000 bps below mid", nothing, {"limit_price": "2250000"}, None),
+    ("a buy further below mid", nothing, {"limit_price": "2249990"}, Rule.TOO_FAR),
+    ("a sell 1000 bps above mid", nothing, {"side": Side.SELL, "limit_price": "2750000"}, None),
+    (
+        "a sell further above mid", nothing, {"side": Side.SELL, "limit_price": "2750010"},
+        Rule.TOO_FAR,
+    ),
     ("5000 TRY", nothing, {"quantity": "0.002", "limit_price": "2500000"}, None),
     (
         "more than 5000 TRY", nothing, {"quantity": "0.00200001", "limit_price": "2500000"},

@@ -330,7 +330,7 @@ def test_the_table_has_every_rule_of_the_gate() -> None:
     said = {row[1] for row in TABLE}
     of_execution = {
         Rule.CLOCK, Rule.NO_CONNECTION, Rule.NOT_ARMED, Rule.REPEATED, Rule.SLOT_RATE,
-        Rule.DRY_RUN,
+        Rule.DRY_RUN, Rule.TOO_FAR,
     }  # fmt: skip
     assert said == set(Rule) - of_execution
 
