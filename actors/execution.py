@@ -163,7 +163,6 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
         return Step(desk, (Wake("tick", now_ns + schedule.TICK_NS), *_looks(desk)))
     if isinstance(message, (BookDepth, Trade)):  # A union would be made anew each time.
         return _shown(desk, message)
-    desk.quiet_until_ns = 0  # What is due may be another time after this.
     turn, first = Turn(desk, now_ns), desk.head + 1
     before = desk.trading
     effects = _take(turn, message)

@@ -7,7 +7,7 @@ Never   says a price is current that no frame of this session confirms
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import assert_never
 
 from msgspec import Struct, field
@@ -239,44 +239,39 @@ def _may_join(state: State, pair: Pair) -> bool:
 def _tick(state: State, now_ns: int) -> Said:
     """Once a second: say again what is confirmed, mend what is not, ask for rules."""
     said: list[Struct] = [Wake("tick", now_ns + TICK_NS)]
-    alive_ns = state.alive_ns
     for pair, feed in state.feeds.items():
         is_up = _may_join(state, pair)
-        said += feed.quotes.tick(now_ns, alive_ns, is_up=is_up)
-        said += feed.tape.tick(now_ns, alive_ns, is_up=is_up)
-        said.append(_say_feed(state, feed, now_ns))
+        said += feed.quotes.tick(now_ns, state.alive_ns, is_up=is_up)
+        said += feed.tape.tick(now_ns, state.alive_ns, is_up=is_up)
     said += _fallback(state, now_ns)
     is_pulseless = now_ns - state.pulse_ns > PULSE_NS and now_ns >= state.pulse_joins.due_ns
     if is_pulseless and any(_may_join(state, pair) for pair in state.feeds):
         state.pulse_joins.asked(now_ns)
         said.append(JoinTickers())
     said += state.listing.tick(now_ns)
-    return tuple(said)
+    return (*said, *_say_feeds(state, now_ns))
 
 
-def _fallback(state: State, now_ns: int) -> Said:
+def _fallback(state: State, now_ns: int) -> Iterator[Struct]:
     """Read void books over REST, in turn and inside our share of the exchange's limit.
 
     A life that has no price yet does not wait to see whether the socket brings one: it may be
     refused, and everybody waits for a price.
     """
-    if now_ns < state.fallback_due_ns:
-        return ()
     void = [
         feed.quotes
         for pair, feed in state.feeds.items()
         if feed.quotes.book.is_void and pair in state.listing.instruments
     ]
     if not void:
-        return ()
+        return
     priced_ns = max((q.agreed_ns for q in void if q.top is not None), default=0)
-    if now_ns - priced_ns < FALLBACK_AFTER_NS:
-        return ()
+    if now_ns < state.fallback_due_ns or now_ns - priced_ns < FALLBACK_AFTER_NS:
+        return
     state.fallback_due_ns = now_ns + FALLBACK_EVERY_NS
-    asked = sorted(void, key=lambda quotes: quotes.asked_ns)[:FALLBACK_BOOKS]
-    for quotes in asked:
+    for quotes in sorted(void, key=lambda quotes: quotes.asked_ns)[:FALLBACK_BOOKS]:
         quotes.asked_ns = now_ns
-    return tuple(ReadBook(quotes.pair) for quotes in asked)
+        yield ReadBook(quotes.pair)
 
 
 def _say_feeds(state: State, now_ns: int) -> Said:

@@ -118,7 +118,6 @@ class State(Picture, kw_only=True):
     is_changed: bool = True
     is_moved: bool = True  # The standing is older than what was heard of orders and money.
     same_until_ns: int = 0
-    is_unkept: bool = False  # A better result may wait for its minute to be written down.
 
 
 def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C901, PLR0912 - one line each
@@ -128,7 +127,7 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
             _mark(state, message)
             return Step(state)
         case Woken():
-            return Step(state, _tick(state, now_ns))
+            return Step(state, (*_tick(state, now_ns), Wake("say", now_ns + SAY_NS)))
         case FeedState():
             state.feeds[message.pair] = message.status
             return Step(state)
@@ -295,17 +294,15 @@ def _tick(state: State, now_ns: int) -> tuple[Struct, ...]:
     state.degrade = degrade.follow(state.degrade, found, now_ns)
     said = state.said
     is_same = said is not None and found == said.anomalies and state.degrade.level == level
-    if said is not None and is_same and not state.is_changed and now_ns < state.same_until_ns:
-        state.said = said = replace(said, at_ns=now_ns)
-        asks = _records(state, now_ns) if state.is_unkept else ()
-    else:
+    if said is None or state.is_changed or now_ns >= state.same_until_ns or not is_same:
         _refresh(state, now_ns)
         assert state.budget is not None, "it is drawn with every refresh"
-        state.said = said = risk_state(state, state.budget, found, state.refusals, now_ns)
+        said = risk_state(state, state.budget, found, state.refusals, now_ns)
         state.is_changed = False
-        asks = _records(state, now_ns)
-    kills = _kill(state, now_ns) if state.seen.errors_ns else ()
-    return (Publish("risk", said), *asks, *kills, Wake("say", now_ns + SAY_NS))
+    else:
+        said = replace(said, at_ns=now_ns)
+    state.said = said
+    return (Publish("risk", said), *_records(state, now_ns), *_kill(state, now_ns))
 
 
 def _refresh(state: State, now_ns: int) -> None:
@@ -343,9 +340,7 @@ def _records(state: State, now_ns: int) -> tuple[Ask, ...]:
     if not state.is_caught_up:
         return ()
     step = BEST_STEP * state.limits.drawdown_max_try
-    rows = tuple(result.to_keep(state.result, step, now_ns))
-    state.is_unkept = now_ns < state.result.keep_ns  # What the minute held back goes after it.
-    return tuple(_record(state, *row) for row in rows)
+    return tuple(_record(state, *row) for row in result.to_keep(state.result, step, now_ns))
 
 
 def _record(state: State, kind: str, key: str, kept: Decimal) -> Ask:

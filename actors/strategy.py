@@ -166,8 +166,6 @@ def _effect(of_policy: Struct) -> Struct:
 
 def _hear(state: State, hosted: Hosted, message: Any, now_ns: int) -> Effects:  # noqa: ANN401
     """Handle what is no quote."""
-    if type(message) is FeedState and state.feeds.get(message.pair) is message.status:
-        return ()  # Said again each second, for late hearers.
     match message:
         case Woken():
             return _woken(state, hosted, message, now_ns)

@@ -107,7 +107,7 @@ class CandleMaker(Struct):
     def closed(self, now_ns: int) -> list[Candle]:
         """Return the candles to tell now, oldest first."""
         is_due = self.has_news or self.next_ns + MINUTE_NS <= self.covered_ns
-        if not is_due or not self.next_ns:
+        if not self.next_ns or not is_due:
             return []
         self.has_news = False
         self._skip(now_ns)

@@ -133,13 +133,13 @@ class Tape(Struct, kw_only=True):
 
     def tick(self, now_ns: int, alive_ns: int, *, is_up: bool) -> Said:
         """Join again what is silent, close minutes, fill holes; `alive_ns`: of the last data."""
-        is_fine, candles = self.is_listed and not self.untold_ns, self.candles
+        is_fine = self.is_listed and not self.untold_ns
         said = [] if is_fine or not is_up else list(self._mend(now_ns))
         if self.is_listed:
-            candles.cover(alive_ns - GRACE_NS)
+            self.candles.cover(alive_ns - GRACE_NS)
         if self.untold:
-            said += self._tell(now_ns)
-        for candle in candles.closed(now_ns):
+            said.extend(self._tell(now_ns))
+        for candle in self.candles.closed(now_ns):
             said.append(Say(f"candle.{self.pair}", candle))
             if not candle.is_complete:
                 self._want(candle.start_ns, candle.start_ns + MINUTE_NS, now_ns)

@@ -153,8 +153,6 @@ class GateLimits(Struct, frozen=True, kw_only=True):
 class Desk(Struct, kw_only=True):
     """Everything; see the module's docstring for who may change it."""
 
-    quiet_until_ns: int = 0  # Until then no read is due; 0: not known.
-
     setup: Setup
     epoch: int = 0
     head: int = 0
