@@ -185,8 +185,7 @@ class MemoryBus(Hall):
                         hosted.timers[effect.name] = at_ns = effect.at_ns  # type: ignore[attr-defined]
                         self._counter = number = self._counter + 1
                         # An effect before this one may have taken time. `max` costs a call.
-                        is_later = at_ns > clock.at_ns
-                        due_ns = at_ns if is_later else clock.at_ns
+                        due_ns = at_ns if at_ns > clock.at_ns else clock.at_ns  # noqa: FURB136
                         heappush(later, (due_ns, number, hosted, effect))  # type: ignore[misc]
                     elif kind in self._performers:
                         self._performers[kind](hosted, effect)
@@ -196,7 +195,7 @@ class MemoryBus(Hall):
             if not later or later[0][0] > until_ns:
                 break
             at_ns, _, sleeper, due = heappop(later)
-            if at_ns > now_ns:
+            if at_ns > clock.at_ns:  # noqa: PLR1730 - a call, as above
                 clock.at_ns = at_ns
             if sleeper is None:
                 due()  # type: ignore[operator]
@@ -204,7 +203,7 @@ class MemoryBus(Hall):
                 name, asked_ns = due.name, due.at_ns  # type: ignore[union-attr]
                 del sleeper.timers[name]
                 self._put(sleeper, Woken(name=name, due_ns=asked_ns))
-        if until_ns > now_ns:
+        if until_ns > clock.at_ns:  # noqa: PLR1730
             clock.at_ns = until_ns
 
     def leap(self, until_ns: int) -> None:

@@ -19,6 +19,7 @@ from bus.actor import (
     PublishFact,
     RequestExpired,
     Started,
+    Step,
     Wake,
     Woken,
 )
@@ -190,6 +191,28 @@ def test_a_timer_rings_once_and_the_later_word_counts() -> None:
     world.tell("ear", Calm())
     world.bus.advance(1)
     assert world.heard[1:] == [Woken(name="tick", due_ns=START_NS + 10)]
+
+
+def test_time_does_not_go_back_for_a_timer_that_an_effect_before_it_slept_through() -> None:
+    clock = ManualClock(START_NS)
+    heard: list[tuple[str, int]] = []
+
+    def handle(state: int, message: Struct, now_ns: int) -> Step[int]:
+        heard.append((type(message).__name__, now_ns - START_NS))
+        is_first = isinstance(message, Started)
+        return Step(state, (Storm(number=1), Wake("tick", now_ns + 10)) if is_first else ())
+
+    def sleep(_effect: Struct) -> None:
+        clock.advance(ns=SECOND)
+
+    bus = MemoryBus(clock)
+    bus.start(Actor(name="mast", state=0, handle=handle, perform=sleep))
+    bus.advance(0.5)
+    assert clock.now_ns() == START_NS + SECOND
+    bus.advance(2)
+
+    assert heard == [("Started", 0), ("Woken", SECOND)]
+    assert clock.now_ns() == START_NS + 3 * SECOND
 
 
 def test_what_a_leap_passes_is_due_once_at_its_end_and_nobody_was_frozen() -> None:
