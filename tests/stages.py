@@ -11,6 +11,7 @@ from actors import CODEC, control, dashboard, execution
 from btcbot import backtest
 from btcbot.backtest import Plan, Stage
 from btcbot.config import Config
+from btcbot.domain.ids import Pair
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.recorded import BookMoved, Happening, Traded
@@ -29,9 +30,9 @@ STEP_NS: Final = 200_000_000
 PLAN: Final = Plan(strategy="profit_aware", params=DEMO, pair=BTCTRY, has_codec=True)
 
 
-def market(seconds: int, seed: int = 1) -> Iterator[Happening]:
-    """Yield what happens on the sandbox's made market, five steps a second."""
-    made = SyntheticMarket(DOCUMENTED[BTCTRY], START_PRICES[BTCTRY], seed)
+def market(seconds: int, seed: int = 1, pair: Pair = BTCTRY) -> Iterator[Happening]:
+    """Yield what happens on the sandbox's made market of `pair`, five steps a second."""
+    made = SyntheticMarket(DOCUMENTED[pair], START_PRICES[pair], seed)
     for at_ns in range(START_NS, START_NS + seconds * 1_000_000_000, STEP_NS):
         moves = made.step(STEP_NS / 1e9)
         for trade in moves.trades:

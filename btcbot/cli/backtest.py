@@ -15,7 +15,7 @@ from btcbot.cli import exits, run_folder
 from btcbot.cli.common import Options, common, print_table, stop
 from btcbot.config import Config
 from btcbot.domain.ids import Asset, Pair
-from btcbot.domain.instruments import DOCUMENTED, Instrument
+from btcbot.domain.instruments import DOCUMENTED, FeeRates, Instrument
 from btcbot.domain.money import MoneyError, half_up, parse, text
 from btcbot.simulation.venue import MILLISECOND_NS, Latency
 from btcbot.source import code
@@ -97,7 +97,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     """
     from btcbot import backtest
     from btcbot.catalog.parquet import LibraryMissing
-    from btcbot.cli.sources import choose, named
+    from btcbot.cli.sources import choose
     from btcbot.domain.recorded import DatasetError
     from btcbot.research import fingerprint
     from btcbot.simulation.recording import open_recording
@@ -105,7 +105,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     config = options.load().config
     start, span_ns = _price(start_price), span_of(timerange)
     try:
-        chosen = choose(given, config.data, named(given, config.data, pairs))
+        chosen = choose(given, config.data, pairs)
         if start is not None and len(chosen) > 1:
             stop(exits.USAGE, f"btcbot: --start-price is of one pair; played are {len(chosen)}")
         plan = msgspec.structs.replace(
@@ -148,13 +148,8 @@ def plan_of(
         runs = chosen_for(config, name)
     except StrategyError as error:
         stop(exits.CONFIG, f"btcbot: {error}")
-    fees = {quote: config.fees(quote) for quote in (Asset("TRY"), Asset("USDT"))}
-    instruments = [one.rules or DOCUMENTED[pair] for pair, one in chosen.items()]
-    for rules in instruments:
-        stated = chosen[rules.pair].fees
-        if stated is not None:
-            fees[rules.quote] = stated
-    first, *others = instruments
+    rows = [one.rules or DOCUMENTED[pair] for pair, one in chosen.items()]
+    first, *others = rows
     return backtest.Plan(
         strategy=name,
         params=None if len(runs.setup.seats) > 1 else runs.setup.seats[0].params,
@@ -167,9 +162,26 @@ def plan_of(
         others=tuple(others),
         limits=config.risk,
         bounds=config.orders,
-        fees=fees,
+        fees={
+            quote: _fees(config, quote, [one for one in rows if one.quote == quote], chosen)
+            for quote in (Asset("TRY"), Asset("USDT"))
+        },
         has_codec=has_codec,
     )
+
+
+def _fees(
+    config: Config, quote: Asset, rows: list[Instrument], chosen: Mapping[Pair, "Chosen"]
+) -> FeeRates:
+    """Return the rates of `quote`: what the data set states of its pairs, else the configured."""
+    stated = {rates for row in rows if (rates := chosen[row.pair].fees) is not None}
+    if len(stated) > 1:
+        stop(
+            exits.CONFIG,
+            f"btcbot: --data: its pairs in {quote} have different fees, and a run has one rate for"
+            " each quote asset; choose fewer pairs with --pair",
+        )
+    return stated.pop() if stated else config.fees(quote)
 
 
 def latency_of(one_way_ms: int) -> Latency:

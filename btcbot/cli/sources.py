@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from btcbot.catalog.dataset import Dataset
 
 
+ALL: Final = "all"  # Pairs of a data set.
+
+
 class Chosen(Struct, frozen=True):
     """A market to play; rules and fees where the data set states them."""
 
@@ -26,35 +29,31 @@ class Chosen(Struct, frozen=True):
     gaps: int | None = None  # Known to be in it; None: the data does not say.
 
 
-def choose(given: Sequence[str], data: Path, pairs: Sequence[Pair]) -> dict[Pair, Chosen]:
-    """Return the market of each pair in what `--data` names. Raises DatasetError.
+def choose(given: Sequence[str], data: Path, names: Sequence[str]) -> dict[Pair, Chosen]:
+    """Return the market of each pair of `--pair` in what `--data` names. Raises DatasetError.
 
     That is one data set, else files, read in order, which are of one pair. `data`: the folder of
-    the catalog. A data set that has a single pair plays it as the one that is wanted.
+    the catalog; `names`: pairs, or `all` of the data set. A data set that has a single pair plays
+    it as the one that is wanted.
     """
     dataset = _dataset(given, data)
-    if dataset is not None:
-        return {pair: _of_dataset(dataset, pair, is_alone=len(pairs) == 1) for pair in pairs}
-    if len(pairs) > 1:
+    if dataset is None:
+        paths = tuple(map(Path, given))
+        return {_only(names): Chosen(source_of_files(paths), lambda: digest_of(paths))}
+    pairs = sorted(dataset.pairs) if ALL in names else list(dict.fromkeys(map(Pair, names)))
+    if not pairs:
+        raise DatasetError(f"{dataset.manifest.name}: it has no pair")
+    return {pair: _of_dataset(dataset, pair, is_alone=len(pairs) == 1) for pair in pairs}
+
+
+def _only(names: Sequence[str]) -> Pair:
+    """Return the one pair that files are played as. Raises DatasetError."""
+    if ALL in names or len(set(names)) > 1:
         raise DatasetError(
-            f"files are of one pair, wanted are {', '.join(pairs)}: import them into a data set"
-            " with `btcbot data import`"
+            f"files are of one pair, and wanted are {', '.join(names)}: name one, or import them"
+            " into a data set with `btcbot data import`"
         )
-    paths = tuple(map(Path, given))
-    return {pairs[0]: Chosen(source_of_files(paths), lambda: digest_of(paths))}
-
-
-def named(given: Sequence[str], data: Path, pairs: Sequence[str]) -> tuple[Pair, ...]:
-    """Return the pairs of `--pair`, each once: those named, or `all` of the data set, by name.
-
-    Raises DatasetError where nobody knows what all are.
-    """
-    if "all" not in pairs:
-        return tuple(dict.fromkeys(map(Pair, pairs)))
-    dataset = _dataset(given, data)
-    if dataset is None or not dataset.pairs:
-        raise DatasetError(f"{given[0]}: --pair all wants a data set with pairs; name the pair")
-    return tuple(sorted(dataset.pairs))
+    return Pair(names[0])
 
 
 def _dataset(given: Sequence[str], data: Path) -> "Dataset | None":

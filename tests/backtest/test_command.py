@@ -377,9 +377,29 @@ def test_files_are_of_one_pair(backtest: Backtest, tmp_path: Path) -> None:
     tape = write(tmp_path / "tape.csv", quote_rows(seconds=5))
     two = ("--pair", "BTCTRY", "--pair", "ETHTRY")
 
-    for pairs, said in ((two, "import them"), (("--pair", "all"), "name the pair")):
+    for pairs in (two, ("--pair", "all")):
         done = backtest("--data", tape, *pairs)
-        assert (done.returncode, said in done.stderr) == (exits.CONFIG, True), done.stderr
+        assert (done.returncode, "name one" in done.stderr) == (exits.CONFIG, True), done.stderr
+
+
+def test_pairs_whose_stated_fees_differ_are_not_guessed_at(
+    backtest: Backtest, tmp_path: Path
+) -> None:
+    made = ["data", "init", "two", "--rows", "3", "--pairs", "BTCTRY,ETHTRY", "-q"]
+    subprocess.run([BTCBOT, *made, "--home", tmp_path / "home"], check=True, timeout=60)
+    [path] = (tmp_path / "home").rglob("manifest.json")
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    runs = []
+    for maker_bps in ("1", "2"):
+        rates = {"BTCTRY": "1", "ETHTRY": maker_bps}
+        manifest["fees"] = {
+            pair: {"maker_bps": bps, "taker_bps": "5"} for pair, bps in rates.items()
+        }
+        path.write_text(json.dumps(manifest), encoding="utf-8")
+        runs.append(backtest("--data", "two", "--pair", "all"))
+
+    assert [done.returncode for done in runs] == [exits.OK, exits.CONFIG], runs[0].stderr
+    assert "different fees" in runs[1].stderr
 
 
 def test_a_first_price_is_of_one_pair(backtest: Backtest, tmp_path: Path) -> None:

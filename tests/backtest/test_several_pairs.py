@@ -1,6 +1,5 @@
 """Several pairs in one backtest: one market in one order, one account, one gate."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -11,15 +10,13 @@ from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.messages import AccountSnapshot, BookTop
 from btcbot.domain.money import Price, Quantity
-from btcbot.domain.recorded import BookMoved, Happening, Quoted, Traded
+from btcbot.domain.recorded import Quoted
 from btcbot.portfolio import by_weights
-from btcbot.simulation.defaults import START_PRICES
-from btcbot.simulation.market import SyntheticMarket
 from btcbot.strategies.profit_aware import DEMO
 from tests.builders import START_NS
+from tests.stages import market
 
 SECOND_NS = 1_000_000_000
-STEP_NS = 200_000_000
 BTC, ETH, USDT = Pair("BTCTRY"), Pair("ETHTRY"), Pair("USDTTRY")
 DOLLARS = Pair("BTCUSDT")
 
@@ -34,17 +31,8 @@ def plan(*others: Pair, pair: Pair = BTC, has_codec: bool = False) -> Plan:
     )
 
 
-def market(pair: Pair, seconds: int, seed: int) -> Iterator[Happening]:
-    made = SyntheticMarket(DOCUMENTED[pair], START_PRICES[pair], seed)
-    for at_ns in range(START_NS, START_NS + seconds * SECOND_NS, STEP_NS):
-        moves = made.step(STEP_NS / SECOND_NS)
-        for trade in moves.trades:
-            yield Traded(at_ns, trade.side, Price(trade.price), Quantity(trade.quantity))
-        yield BookMoved(at_ns, moves.bids, moves.asks)
-
-
 def played(*, has_codec: bool = False, seconds: int = 180) -> tuple[Result, Stage]:
-    recordings = {BTC: market(BTC, seconds, 3), ETH: market(ETH, seconds, 4)}
+    recordings = {BTC: market(seconds, 3, BTC), ETH: market(seconds, 4, ETH)}
     return backtest.run_all(plan(ETH, has_codec=has_codec), recordings, keeps_log=True)
 
 
@@ -96,7 +84,7 @@ def test_a_run_of_two_pairs_again_is_the_same_run(*, has_codec: bool) -> None:
 
 def test_a_recording_that_ends_does_not_keep_the_other_pair_from_trading() -> None:
     seconds, silent_s = 240, 60
-    recordings = {BTC: market(BTC, seconds, 3), ETH: market(ETH, silent_s, 4)}
+    recordings = {BTC: market(seconds, 3, BTC), ETH: market(silent_s, 4, ETH)}
     result, _ = backtest.run_all(plan(ETH), recordings)
     ends_ns = START_NS + silent_s * SECOND_NS
 
