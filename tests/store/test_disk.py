@@ -7,7 +7,9 @@ from pathlib import Path
 import apsw
 import pytest
 
+from btcbot.store.database import SCHEMA_VERSION
 from btcbot.store.disk import LOG_BYTES, MIB, Disk
+from btcbot.store.migrate import version_of
 from btcbot.store.writer import Writer
 from tests.store.facts import commit, recorded, started, write
 
@@ -130,6 +132,8 @@ def test_what_was_committed_before_and_after_the_log_was_lengthened_outlives_a_c
     head = writer.head
     writer.close()
 
+    assert version_of(left / "btcbot.db") == SCHEMA_VERSION
+    assert (left / "btcbot.db-wal").stat().st_size >= LOG_BYTES  # Nothing to lengthen again.
     again = Writer(str(left / "btcbot.db"))
     again.verify()
     assert again.head == head
