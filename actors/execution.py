@@ -60,7 +60,7 @@ from btcbot.orders.accept import take_approval, take_late, take_refusal
 from btcbot.orders.answers import Answered, take_answer
 from btcbot.orders.commands import riskier
 from btcbot.orders.recovery import begin
-from btcbot.orders.schedule import is_quiet
+from btcbot.orders.schedule import QUIET_NS, TICK_NS, is_quiet
 from btcbot.orders.state import Desk, learn_rules
 from btcbot.orders.turn import Turn
 from btcbot.store.database import StoreBusy
@@ -118,14 +118,12 @@ class LookForKill(Struct, frozen=True):
     """See whether somebody made `run/KILL`; if so it arrives as a command."""
 
 
-LOOK_FOR_KILL = LookForKill()
-
-
 class LookAtGates(Struct, frozen=True):
     """See which gates of live trading are shut; what changed arrives as ArmingSeen."""
 
 
-LOOK_AT_GATES = LookAtGates()
+LOOKS = (LookForKill(),)
+LOOKS_LIVE = (LookForKill(), LookAtGates())
 
 
 class KeepKillFile(Struct, frozen=True):
@@ -160,9 +158,10 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
         learn_rules(desk, message.instruments)
         return _shown(desk, message)
     if type(message) is Woken and message.name == "tick" and is_quiet(desk, now_ns, message.due_ns):
-        return Step(desk, (Wake("tick", now_ns + schedule.TICK_NS), *_looks(desk)))
+        return Step(desk, _tick(desk, now_ns, QUIET_NS))
     if isinstance(message, (BookDepth, Trade)):  # A union would be made anew each time.
         return _shown(desk, message)
+    desk.quiet_until_ns = 0
     turn, first = Turn(desk, now_ns), desk.head + 1
     before = desk.trading
     effects = _take(turn, message)
@@ -173,6 +172,8 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     said = tuple(PublishFact(first + n, fact) for n, fact in enumerate(turn.facts))
     persist = (Persist(tuple(turn.facts), first),) if turn.facts else ()
     answers = tuple(Answer(answer.request_id, answer) for answer in turn.answers)
+    if desk.tick_ns - now_ns > TICK_NS and not is_quiet(desk, now_ns, now_ns):
+        effects += _tick(desk, now_ns, TICK_NS)
     return Step(desk, (*persist, *turn.asks, *answers, *said, *effects))
 
 
@@ -222,7 +223,7 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
             return _note_peer(turn, message)
         case Started():
             begin(turn)
-            return (Wake("tick", turn.now_ns), *_looks(desk))
+            return _tick(desk, turn.now_ns, 0)
         case (
             BookTop() | BookDepth() | Trade() | TradesGap() | InstrumentRules() | CaughtUp()
             | RequestExpired() | StreamGap()
@@ -259,12 +260,14 @@ def _woken(turn: Turn, message: Woken) -> tuple[Struct, ...]:
     if desk.due.get("checkpoint", 0) <= now_ns and not turn.facts:
         desk.due["checkpoint"] = now_ns + CHECKPOINT_NS
         tidy = (Checkpoint(),)
-    return (Wake("tick", now_ns + schedule.TICK_NS), *_looks(desk), *tidy)
+    return (*_tick(desk, now_ns, TICK_NS), *tidy)
 
 
-def _looks(desk: Desk) -> tuple[Struct, ...]:
-    """Return what each tick looks for on disk, where a person may stop us."""
-    return (LOOK_FOR_KILL, LOOK_AT_GATES) if desk.setup.mode == "live" else (LOOK_FOR_KILL,)
+def _tick(desk: Desk, now_ns: int, wait_ns: int) -> tuple[Struct, ...]:
+    """Ask for the next tick, and look on disk, where a person may stop us."""
+    desk.tick_ns = now_ns + wait_ns
+    looks = LOOKS_LIVE if desk.setup.mode == "live" else LOOKS
+    return (Wake("tick", desk.tick_ns), *looks)
 
 
 def _set_trading_state(turn: Turn, message: SetTradingState) -> tuple[Struct, ...]:

@@ -56,6 +56,7 @@ class MemoryBus(Hall):
         self._note, self._taps = self._record.note, self._record.taps
         self._is_as_it_is = codec is None and not keeps_log  # Hearers get what is said itself.
         self._is_direct = self._is_as_it_is and self._is_calm
+        self._hot = (clock, self._later, self._now, self._now.popleft, self._now.append, self._taps)
         self._fact_hearers: tuple[Hosted, ...] = ()
         self._askers: dict[tuple[str, str], str] = {}
         self._facts: list[tuple[int, Struct]] = []
@@ -165,8 +166,7 @@ class MemoryBus(Hall):
         """Handle everything due up to and including `until_ns`; the clock then stands there."""
         # Millions of turns a backtest, and here a call costs as much as the rest of a turn: so
         # what is published to everybody as it is, and timers, are dealt with on the spot.
-        clock, later, now = self._clock, self._later, self._now
-        next_one, put, taps = now.popleft, now.append, self._taps
+        clock, later, now, next_one, put, taps = self._hot
         while True:
             now_ns = clock.at_ns
             while now:
@@ -200,9 +200,12 @@ class MemoryBus(Hall):
             if sleeper is None:
                 due()  # type: ignore[operator]
             elif sleeper.timers.get(due.name) == due.at_ns:  # type: ignore[union-attr]
-                name, asked_ns = due.name, due.at_ns  # type: ignore[union-attr]
-                del sleeper.timers[name]
-                self._put(sleeper, Woken(name=name, due_ns=asked_ns))
+                woken = Woken(name=due.name, due_ns=due.at_ns)  # type: ignore[union-attr]
+                del sleeper.timers[woken.name]
+                if sleeper.is_paused or sleeper.is_down:
+                    self._put(sleeper, woken)
+                else:
+                    put((sleeper, woken))
         if until_ns > clock.at_ns:  # noqa: PLR1730
             clock.at_ns = until_ns
 

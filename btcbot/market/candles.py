@@ -77,6 +77,12 @@ class CandleMaker(Struct):
     def is_begun(self) -> bool:
         return self.next_ns > 0
 
+    @property
+    def is_due(self) -> bool:
+        """Whether there is a candle to tell."""
+        is_over = self.next_ns + MINUTE_NS <= self.covered_ns
+        return self.next_ns > 0 and (is_over or self.has_news)
+
     def add(self, trade: SeenTrade) -> None:
         """Count one trade; each is given once."""
         start_ns = _start(trade.event_ns)
@@ -106,8 +112,7 @@ class CandleMaker(Struct):
 
     def closed(self, now_ns: int) -> list[Candle]:
         """Return the candles to tell now, oldest first."""
-        is_due = self.has_news or self.next_ns + MINUTE_NS <= self.covered_ns
-        if not self.next_ns or not is_due:
+        if not self.is_due:
             return []
         self.has_news = False
         self._skip(now_ns)

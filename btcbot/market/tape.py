@@ -133,13 +133,16 @@ class Tape(Struct, kw_only=True):
 
     def tick(self, now_ns: int, alive_ns: int, *, is_up: bool) -> Said:
         """Join again what is silent, close minutes, fill holes; `alive_ns`: of the last data."""
+        candles = self.candles
+        if self.is_listed:
+            candles.cover(alive_ns - GRACE_NS)
+            if not (self.untold_ns or self.untold or candles.is_due or self.backfill):
+                return ()  # So it is most of a minute.
         is_fine = self.is_listed and not self.untold_ns
         said = [] if is_fine or not is_up else list(self._mend(now_ns))
-        if self.is_listed:
-            self.candles.cover(alive_ns - GRACE_NS)
         if self.untold:
             said.extend(self._tell(now_ns))
-        for candle in self.candles.closed(now_ns):
+        for candle in candles.closed(now_ns):
             said.append(Say(f"candle.{self.pair}", candle))
             if not candle.is_complete:
                 self._want(candle.start_ns, candle.start_ns + MINUTE_NS, now_ns)

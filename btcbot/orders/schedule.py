@@ -1,4 +1,6 @@
-"""What to read and what to repeat, and when: the clockwork of execution, tended twice a second.
+"""What to read and what to repeat, and when: the clockwork of execution.
+
+It is tended twice a second while something of ours is alive or due, else once.
 
 Reads have a name; one of each name is under way at most. What is under way is forgotten after ten
 seconds, so a lost answer delays a read and never stops it.
@@ -28,6 +30,7 @@ from btcbot.orders.turn import Turn
 
 SECOND = 1_000_000_000
 TICK_NS = SECOND // 2
+QUIET_NS = SECOND  # Between two ticks that find nothing to do but look at what a person left.
 STEP_NS = SECOND  # A tick this late or early: we were frozen, or the clock was set.
 FORGET_NS = 10 * SECOND
 RETRY_NS = 2 * SECOND
@@ -45,6 +48,10 @@ def is_quiet(desk: Desk, now_ns: int, due_ns: int) -> bool:
 
     So it is most of a day: nothing live, paused or under way, and no read due.
     """
+    if abs(now_ns - due_ns) > STEP_NS:
+        return False
+    if now_ns < desk.quiet_until_ns:
+        return True
     if (
         desk.live
         or desk.waiting
@@ -52,14 +59,10 @@ def is_quiet(desk: Desk, now_ns: int, due_ns: int) -> bool:
         or desk.hunts
         or desk.kill_command is not None
         or desk.is_blind
-        or abs(now_ns - due_ns) > STEP_NS
     ):
         return False
-    due = desk.due
-    for name in _routine(desk.setup.pairs):  # noqa: SIM110 - a generator costs twice as much
-        if name not in due or due[name] <= now_ns:
-            return False
-    return True
+    desk.quiet_until_ns = min(desk.due.get(name, 0) for name in _routine(desk.setup.pairs))
+    return now_ns < desk.quiet_until_ns
 
 
 @cache

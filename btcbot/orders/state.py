@@ -194,6 +194,8 @@ class Desk(Struct, kw_only=True):
     control_pid: int = 0  # 0: not heard yet.
     control_is_lost: bool = False
     changed_ns: int = 0  # When an order or a fill last changed anything.
+    tick_ns: int = 0  # When the clockwork is looked at next.
+    quiet_until_ns: int = 0  # Unless something is heard, it finds nothing to do before.
     # Reading.
     due: dict[str, int] = field(default_factory=dict)  # Name of a read: when it goes next.
     waiting: dict[str, int] = field(default_factory=dict)  # Reads without an answer, since when.

@@ -24,6 +24,7 @@ from msgspec import Struct
 from btcbot.domain.ids import Asset, OrderId, Pair
 from btcbot.domain.instruments import FeeRates, Instrument
 from btcbot.domain.money import floor_to
+from btcbot.domain.recorded import Quoted
 from btcbot.domain.words import Side
 from btcbot.simulation.account import ZERO, Account, Balance, Order, Rejected, Trade
 from btcbot.simulation.book import Levels, Market, opposite, reaches
@@ -89,14 +90,11 @@ class Exchange:
 
     # --- the market moves ---------------------------------------------------------------------
 
-    def set_top(
-        self, pair: Pair, bid: Decimal, bid_quantity: Decimal, ask: Decimal,
-        ask_quantity: Decimal, now_ns: int,
-    ) -> None:  # fmt: skip
+    def set_top(self, pair: Pair, quote: Quoted, now_ns: int) -> None:
         """Replace the book by one level a side: the fast way, for recordings of quotes."""
         market = self.markets[pair]
-        market.bid, market.ask = bid, ask
-        market.top = bid_quantity, ask_quantity
+        market.bid, market.ask = quote.bid, quote.ask
+        market.top = quote.bid_quantity, quote.ask_quantity
         if market.resting or market.stops:
             self._market_moved(market, now_ns)
 

@@ -117,17 +117,15 @@ class SimulatedFeed:
         """Let one recorded event happen now."""
         exchange, pair = self._exchange, self._pair
         if type(event) is Quoted:  # The hottest.
-            bid, bid_quantity = event.bid, event.bid_quantity
-            ask, ask_quantity = event.ask, event.ask_quantity
-            exchange.set_top(pair, bid, bid_quantity, ask, ask_quantity, event.at_ns)
+            exchange.set_top(pair, event, event.at_ns)
             self._is_quiet = False
             self._deliver(
                 QuoteSeen(
                     pair=pair,
-                    bid=bid,
-                    bid_quantity=bid_quantity,
-                    ask=ask,
-                    ask_quantity=ask_quantity,
+                    bid=event.bid,
+                    bid_quantity=event.bid_quantity,
+                    ask=event.ask,
+                    ask_quantity=event.ask_quantity,
                 )
             )
         elif isinstance(event, BookMoved):

@@ -53,6 +53,4 @@ class Player:
             case BookSet():
                 exchange.set_book(pair, event.bids, event.asks, now_ns)
             case Quoted():
-                exchange.set_top(
-                    pair, event.bid, event.bid_quantity, event.ask, event.ask_quantity, now_ns
-                )
+                exchange.set_top(pair, event, now_ns)

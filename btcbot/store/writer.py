@@ -4,7 +4,7 @@ A commit returns after the disk has it. Projections come from facts alone, so a 
 what no event says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import singledispatchmethod
 from hashlib import blake2b
@@ -138,7 +138,7 @@ class Writer:
                     "INSERT INTO events VALUES(?, ?, ?, ?, ?, ?)",
                     (seq, self.epoch, fact.at_ns, kind, payload, chain),
                 )
-                self._project(fact, seq)
+                _meaning(type(fact))(self, fact, seq)
             execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
@@ -383,6 +383,12 @@ class Writer:
 def scope_key(scope: Scope) -> str:
     """Return the key of a pause's row: one row a scope."""
     return "|".join((scope.pair or "*", scope.strategy or "*", scope.side or "*"))
+
+
+# What `writer._project` would choose; asked of the writer, it makes a function anew each time.
+_meaning: Callable[[type], Callable[[Writer, Fact, int], None]] = vars(Writer)[
+    "_project"
+].dispatcher.dispatch
 
 
 def _wish(intent: OrderIntent) -> tuple[object, ...]:

@@ -31,7 +31,8 @@ from btcbot.domain.messages import (
     OrderIntent,
     SetTradingState,
 )
-from btcbot.domain.money import Quantity
+from btcbot.domain.money import Price, Quantity
+from btcbot.domain.recorded import Quoted
 from btcbot.domain.venue import Submit, Submitted, VenueEffect
 from btcbot.domain.words import OrderState, Rule, Side, TradingState
 from btcbot.orders.recovery import desk_of
@@ -48,6 +49,10 @@ from tests.orders.desks import ASK, BID, BTC, BTCTRY, ETHTRY, NOW, TRY, intent, 
 F = TypeVar("F", bound=Fact)
 PAIRS = (BTCTRY, ETHTRY)
 DEEP = Decimal(10)
+
+
+def quoted(at_ns: int, bid: Decimal, ask: Decimal) -> Quoted:
+    return Quoted(at_ns, Price(bid), Quantity(DEEP), Price(ask), Quantity(DEEP))
 
 
 class CrashError(Exception):
@@ -102,7 +107,7 @@ class Room:
             trades_delay_ns=300_000_000,
         )
         for pair in PAIRS:
-            self.exchange.set_top(pair, BID, DEEP, ASK, DEEP, NOW)
+            self.exchange.set_top(pair, quoted(NOW, BID, ASK), NOW)
         self.folder, self.kill_file = folder, folder / "KILL"
         self.submits: list[Submit] = []
         self.loses_requests = self.loses_replies = False
@@ -191,8 +196,8 @@ class Room:
     def fall(self, price: int) -> None:
         """Let the market fall through `price`, and come back."""
         now_ns, below = self.clock.now_ns(), Decimal(price)
-        self.exchange.set_top(BTCTRY, below - 20, DEEP, below - 10, DEEP, now_ns)
-        self.exchange.set_top(BTCTRY, BID, DEEP, ASK, DEEP, now_ns)
+        self.exchange.set_top(BTCTRY, quoted(now_ns, below - 20, below - 10), now_ns)
+        self.exchange.set_top(BTCTRY, quoted(now_ns, BID, ASK), now_ns)
 
     # --- what is true -----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec import Struct
 
 from actors import execution
-from actors.execution import LOOK_AT_GATES, Performer
+from actors.execution import LookAtGates, Performer
 from btcbot.domain.messages import BookDepth
 from btcbot.domain.venue import ArmingSeen, Cancel, ShowMarket, Submit, VenueEffect
 from btcbot.domain.words import Rule, TradingState
@@ -81,7 +81,7 @@ def test_a_restart_forgets_what_was_seen_and_looks_again_before_it_sends() -> No
 
     floor.restart().open_up()
 
-    assert LOOK_AT_GATES in floor.effects
+    assert LookAtGates() in floor.effects
     assert floor.approve(intent()).rule is Rule.NOT_ARMED
 
 
@@ -91,7 +91,7 @@ def test_every_tick_of_live_looks_at_the_gates_and_no_tick_of_sandbox_does() -> 
         for seconds in (1, 600):  # A busy tick and quiet ones.
             floor.effects.clear()
             floor.hear(Woken(name="tick", due_ns=floor.now_ns + seconds))
-            assert (LOOK_AT_GATES in floor.effects) is is_looked_at
+            assert (LookAtGates() in floor.effects) is is_looked_at
 
 
 class NoVenue:
@@ -110,7 +110,7 @@ def test_what_was_seen_of_the_gates_arrives_as_a_message_when_it_changed(tmp_pat
     )
 
     for _ in range(3):
-        performer(LOOK_AT_GATES)
+        performer(LookAtGates())
     writer.close()
 
     assert heard == [ArmingSeen(shut=()), ArmingSeen(shut=("live_check",))]

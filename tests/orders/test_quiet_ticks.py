@@ -14,6 +14,7 @@ from btcbot.orders.schedule import SECOND
 from btcbot.orders.state import UNAUTHORISED_MAX, Desk
 from btcbot.orders.turn import Turn
 from bus.actor import Actor, Step, Woken
+from tests.orders.desks import intent, ready
 
 MEANS = {"fast": 10, "slow": 20}
 PLAN = quotes_plan(has_codec=False)
@@ -80,10 +81,24 @@ def test_a_tick_is_not_quiet_while_anything_is_live_under_way_or_in_doubt(
     doubt: dict[str, Any],
 ) -> None:
     due = dict.fromkeys(("clock", "fills", "balances", "checkpoint", "open BTCTRY"), 2)
-    desk = Desk(setup=SETUP, due=due)
-    assert schedule.is_quiet(desk, 1, 1)
+    assert schedule.is_quiet(Desk(setup=SETUP, due=due), 1, 1)
 
-    assert not schedule.is_quiet(replace(desk, **doubt), 1, 1)
+    assert not schedule.is_quiet(Desk(setup=SETUP, due=due, **doubt), 1, 1)
+
+
+def test_what_is_heard_ends_the_quiet_that_was_found() -> None:
+    floor = ready()
+    desk = floor.desk
+    while not schedule.is_quiet(desk, floor.now_ns, floor.now_ns):
+        floor.wait(0.5)
+    assert desk.quiet_until_ns > floor.now_ns
+
+    floor.approve(intent())
+
+    assert desk.live
+    assert desk.quiet_until_ns == 0
+    assert not schedule.is_quiet(desk, floor.now_ns, floor.now_ns)
+    assert desk.tick_ns - floor.now_ns <= schedule.TICK_NS
 
 
 @pytest.mark.parametrize("name", ["clock", "fills", "balances", "checkpoint", "open BTCTRY"])
