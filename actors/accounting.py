@@ -31,6 +31,7 @@ from btcbot.domain.messages import (
     Record,
 )
 from btcbot.domain.money import BPS_IN_ONE, ZERO, Amount, Notional, Price, parse, text
+from btcbot.domain.repeats import Repeats
 from btcbot.ledger import history, holdings, pnl, value
 from btcbot.ledger.drawdown import Peak
 from btcbot.ledger.positions import Holding, book
@@ -57,9 +58,9 @@ Inbox = (
     | CommandDone | CaughtUp | PeerLost | PeerBack | RequestExpired | Started | Woken
 )  # fmt: skip
 
-SAY_NS: Final = 1_000_000_000
 RECORD_NS: Final = 60_000_000_000
 RECORD_RISE: Final = 1 + 1 / BPS_IN_ONE  # A smaller rise waits: the log of facts is for ever.
+HEARERS: Final = ("control", "dashboard", "strategy")  # Of where we stand.
 OWNER, PEAK = history.OWNER, "peak"
 
 
@@ -81,6 +82,7 @@ class State(Struct, kw_only=True):
     records: int = 0
     through: int = 0
     is_caught_up: bool = False
+    repeats: Repeats = field(default_factory=Repeats)
     # What was said last; said again as it is until something changes or its time is over.
     snapshot: AccountSnapshot | None = None
     report: PnlReport | None = None
@@ -94,10 +96,9 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
     match message:
         case BookTop():
             mark = value.mark_of(message)
-            if state.marks.get(message.pair) != mark:
-                state.marks = {**state.marks, message.pair: mark}
-                state.is_changed = True
-            return Step(state)
+            if state.marks.get(message.pair) == mark:
+                return Step(state)
+            state.marks = {**state.marks, message.pair: mark}
         case Woken():
             return Step(state, _say(state, now_ns))
         case Fill():
@@ -118,17 +119,25 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
         case CaughtUp():
             is_first = not state.is_caught_up
             state.is_caught_up, state.through, state.is_changed = True, message.head, True
-            return Step(state, _say(state, now_ns) if is_first else ())
+            return Step(state, _say(state, now_ns) if is_first else _soon(state, now_ns))
         case Started():
-            state.epoch = message.epoch
-            return Step(state, (Wake("say", now_ns + SAY_NS),))
-        case CommandDone() | RequestExpired() | PeerLost() | PeerBack():
+            state.epoch, state.repeats.said_ns = message.epoch, now_ns
+        case PeerBack():
+            state.repeats.hearer_came(now_ns)
+            return Step(state, _soon(state, now_ns))
+        case CommandDone() | RequestExpired() | PeerLost():
             # A record that is late is asked for again by the bus, and is only a comfort.
             return Step(state)
         case _:
             assert_never(message)
     state.is_changed = True
-    return Step(state)
+    return Step(state, _soon(state, now_ns))
+
+
+def _soon(state: State, now_ns: int) -> tuple[Wake, ...]:
+    """Ask to speak soon; nothing if it will be soon enough."""
+    at_ns = state.repeats.changed(now_ns)
+    return () if at_ns is None else (Wake("say", at_ns),)
 
 
 def _fill(state: State, fill: Fill) -> None:
@@ -167,10 +176,9 @@ def _peak_key(state: State) -> str:
 
 
 def _say(state: State, now_ns: int) -> tuple[Struct, ...]:
-    """Say where we stand, and ask again in a second; nothing before every fact is known."""
-    again = Wake("say", now_ns + SAY_NS)
+    """Say where we stand, and ask to do so again; nothing before every fact is known."""
     if not state.is_caught_up:
-        return (again,)
+        return (Wake("say", state.repeats.said(now_ns)),)
     snapshot, report = state.snapshot, state.report
     if snapshot is None or report is None or state.is_changed or now_ns >= state.same_until_ns:
         snapshot = _snapshot(state, now_ns)
@@ -180,6 +188,7 @@ def _say(state: State, now_ns: int) -> tuple[Struct, ...]:
         state.is_changed, state.same_until_ns = False, _same_until_ns(state, now_ns)
     else:
         snapshot, report = replace(snapshot, at_ns=now_ns), replace(report, at_ns=now_ns)
+    again = Wake("say", state.repeats.said(now_ns, state.same_until_ns, state.point_due_ns))
     records = (*_record_course(state, snapshot, report), *_record_peak(state, now_ns))
     state.snapshot, state.report = snapshot, report
     return (Publish("account", snapshot), Publish("pnl", report), *records, again)
@@ -299,6 +308,7 @@ def actor() -> Actor[State]:
         facts=(Opening, Fill, Balances, BalancesExplained, Recorded),
         asks=("execution",),
         needs=("execution", "market_data"),
+        watches=HEARERS,
         health=health,
     )
 

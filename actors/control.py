@@ -238,6 +238,7 @@ def actor(config: Config, perform: Callable[[Struct], None], pid: int) -> Actor[
         handle=handle,
         hears=(
             Hears(source="market_data", topic="feed."),
+            Hears(source="market_data", topic="mark."),
             Hears(source="accounting", topic="account"),
             Hears(source="accounting", topic="pnl"),
             Hears(source="risk_gate", topic="risk"),

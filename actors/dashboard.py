@@ -77,6 +77,7 @@ def actor(mode: str, pairs: tuple[Pair, ...]) -> Actor[View]:
         handle=handle,
         hears=(
             Hears(source="market_data", topic="feed."),
+            Hears(source="market_data", topic="mark."),
             Hears(source="accounting", topic="account"),
             Hears(source="accounting", topic="pnl"),
             Hears(source="risk_gate", topic="risk"),

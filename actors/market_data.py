@@ -7,7 +7,7 @@ Never   says a price is current that no frame of this session confirms
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import assert_never
 
 from msgspec import Struct, field
@@ -71,6 +71,7 @@ TICK_NS = 1_000_000_000
 FALLBACK_EVERY_NS, FALLBACK_BOOKS = 2_000_000_000, 3
 FALLBACK_AFTER_NS = 1_000_000_000
 HEARERS = ("strategy", "risk_gate", "execution", "accounting")  # Of the rules.
+SHOWS = ("control", "dashboard")  # They hear how far the feeds can be trusted.
 PULSE_NS = 5_000_000_000  # Without a ticker, though other data comes, they are joined again.
 
 
@@ -161,7 +162,10 @@ def _hearer_came(state: State, back: PeerBack, now_ns: int) -> Said:
     if back.source == "strategy":
         for feed in state.feeds.values():
             feed.tape.hearer_came(now_ns)
-    return state.listing.hearer_came(now_ns)
+    if back.source in HEARERS:
+        return state.listing.hearer_came(now_ns)
+    state.listing.repeats.hearer_came(now_ns)
+    return ()
 
 
 def _heard_of_pair(
@@ -239,20 +243,22 @@ def _may_join(state: State, pair: Pair) -> bool:
 def _tick(state: State, now_ns: int) -> Said:
     """Once a second: say again what is confirmed, mend what is not, ask for rules."""
     said: list[Struct] = [Wake("tick", now_ns + TICK_NS)]
+    alive_ns = state.alive_ns
     for pair, feed in state.feeds.items():
         is_up = _may_join(state, pair)
-        said += feed.quotes.tick(now_ns, state.alive_ns, is_up=is_up)
-        said += feed.tape.tick(now_ns, state.alive_ns, is_up=is_up)
+        said += feed.quotes.tick(now_ns, alive_ns, is_up=is_up)
+        said += feed.tape.tick(now_ns, alive_ns, is_up=is_up)
     said += _fallback(state, now_ns)
     is_pulseless = now_ns - state.pulse_ns > PULSE_NS and now_ns >= state.pulse_joins.due_ns
     if is_pulseless and any(_may_join(state, pair) for pair in state.feeds):
         state.pulse_joins.asked(now_ns)
         said.append(JoinTickers())
+    feeds = _say_feeds(state, now_ns, is_time=state.listing.repeats.is_due(now_ns))
     said += state.listing.tick(now_ns)
-    return (*said, *_say_feeds(state, now_ns))
+    return (*said, *feeds)
 
 
-def _fallback(state: State, now_ns: int) -> Iterator[Struct]:
+def _fallback(state: State, now_ns: int) -> Said:
     """Read void books over REST, in turn and inside our share of the exchange's limit.
 
     A life that has no price yet does not wait to see whether the socket brings one: it may be
@@ -264,24 +270,34 @@ def _fallback(state: State, now_ns: int) -> Iterator[Struct]:
         if feed.quotes.book.is_void and pair in state.listing.instruments
     ]
     if not void:
-        return
+        return ()
     priced_ns = max((q.agreed_ns for q in void if q.top is not None), default=0)
     if now_ns < state.fallback_due_ns or now_ns - priced_ns < FALLBACK_AFTER_NS:
-        return
+        return ()
     state.fallback_due_ns = now_ns + FALLBACK_EVERY_NS
-    for quotes in sorted(void, key=lambda quotes: quotes.asked_ns)[:FALLBACK_BOOKS]:
+    asked = sorted(void, key=lambda quotes: quotes.asked_ns)[:FALLBACK_BOOKS]
+    for quotes in asked:
         quotes.asked_ns = now_ns
-        yield ReadBook(quotes.pair)
+    return tuple(ReadBook(quotes.pair) for quotes in asked)
 
 
-def _say_feeds(state: State, now_ns: int) -> Said:
-    """Say each pair's status when it changes, and with every tick for late listeners."""
-    return tuple(_say_feed(state, feed, now_ns) for feed in state.feeds.values())
+def _say_feeds(state: State, now_ns: int, *, is_time: bool = True) -> Said:
+    """Say each pair's status; one that is as good as before only when it `is_time` again."""
+    trouble = state.listing.trouble
+    return tuple(
+        _say_feed(state, feed, now_ns)
+        for pair, feed in state.feeds.items()
+        if is_time or not feed.quotes.stays_live(now_ns) or trouble(pair, now_ns)
+    )
 
 
 def _say_feed(state: State, feed: Feed, now_ns: int) -> Say:
-    trouble = state.listing.trouble(feed.quotes.pair, now_ns)
+    """Return how far a pair can be trusted; what changed is said again soon: it may be lost."""
+    before, listing = feed.quotes.said, state.listing
+    trouble = listing.trouble(feed.quotes.pair, now_ns)
     said = feed.quotes.state(now_ns, is_up=state.is_up, trouble=trouble)
+    if before is None or before.status is not said.status:
+        listing.repeats.hearer_came(now_ns)
     return Say(feed.feed_topic, said)
 
 
@@ -334,7 +350,7 @@ def actor(
         name="market_data",
         state=State(feeds=feeds, listing=Listing(pairs)),
         handle=handle,
-        watches=HEARERS,
+        watches=(*HEARERS, *SHOWS),
         perform=perform,
         health=health,
     )

@@ -51,6 +51,7 @@ from btcbot.domain.messages import (
     SetTradingState,
 )
 from btcbot.domain.money import ZERO, parse, text
+from btcbot.domain.repeats import NEVER_NS, SAY_NS, Repeats
 from btcbot.domain.standing import Standing
 from btcbot.domain.tightening import mode_at, stricter
 from btcbot.domain.words import RiskMode, Rule, TradingState
@@ -85,15 +86,17 @@ from bus.runtime import PeersView, run
 Rare = (
     InstrumentRules | Discrepancy | OrderZombie | BalancesExplained | Recorded | CommandDone
     | LimitTightened | RiskModeSet
-    | TradingStateChanged | PauseChanged | PeerLost | PeerBack | CaughtUp | RequestExpired
+    | TradingStateChanged | PauseChanged | PeerLost | CaughtUp | RequestExpired
 )  # fmt: skip
 Inbox = (
     OrderIntent | BookTop | IntentVerdict | FeedState | Fill | Balances | Opening
     | OrderSubmitting | OrderAcked | OrderUnknown | OrderClosed | OrderRejected | OrderNotSent
-    | OrderAbsent | Started | Woken | Late[OrderIntent] | Rare
+    | OrderAbsent | Started | Woken | Late[OrderIntent] | PeerBack | Rare
 )  # fmt: skip
 
-SAY_NS, NEVER_NS, KILL_TTL_NS = 1_000_000_000, (1 << 63) - 1, 5_000_000_000
+KILL_TTL_NS: Final = 5_000_000_000
+NEEDS: Final = ("market_data", "execution")
+SHOWS: Final = ("control", "dashboard")  # They hear where the limits stand.
 OWNER: Final = "risk_gate"
 BEST_STEP: Final = Decimal("0.01")  # Of the drawdown limit: a smaller rise is not written down.
 
@@ -113,6 +116,7 @@ class State(Picture, kw_only=True):
     epoch: int = 0
     records: int = 0
     is_kill_asked: bool = False
+    repeats: Repeats = field(default_factory=Repeats)
     # What was said last; said again as it is until something changes or its time is over.
     said: RiskState | None = None
     is_changed: bool = True
@@ -124,21 +128,19 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
     """Return the state, changed in place, and what to say."""
     match message:
         case BookTop():
-            _mark(state, message)
-            return Step(state)
+            if not _mark(state, message):
+                return Step(state)
         case Woken():
-            return Step(state, (*_tick(state, now_ns), Wake("say", now_ns + SAY_NS)))
+            return Step(state, _tick(state, now_ns))
         case FeedState():
-            state.feeds[message.pair] = message.status
-            return Step(state)
+            before, state.feeds[message.pair] = state.feeds.get(message.pair), message.status
+            return Step(state, () if message.status is before else _soon(state, now_ns))
         case OrderIntent():
-            state.is_changed = True
-            return Step(state, (_judged(state, message, now_ns),))
+            return Step(state, (_judged(state, message, now_ns), *_soon(state, now_ns)))
         case Late(request=intent):
             return Step(state, (_refused(intent, Rule.EXPIRED, "asked for longer than allowed"),))
         case IntentVerdict():
-            state.is_changed = True
-            return Step(state, _answered(state, message))
+            return Step(state, (*_answered(state, message), *_soon(state, now_ns)))
         case OrderSubmitting():
             follow.submitting(state, message)
         case Fill():
@@ -151,14 +153,23 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
         case Balances() | Opening():
             _state_balances(state, message)
         case Started():
-            state.epoch = message.epoch
-            return Step(state, (Wake("say", now_ns + SAY_NS),))
+            state.epoch, state.repeats.said_ns = message.epoch, now_ns
+        case PeerBack():
+            state.silent = tuple(name for name in state.silent if name != message.source)
+            state.repeats.hearer_came(now_ns)
         case InstrumentRules() if message.instruments == state.instruments:
             return Step(state)  # Said again for late hearers.
         case _:
             _note(state, message)
-    state.is_changed = state.is_moved = True
-    return Step(state)
+    state.is_moved = True
+    return Step(state, _soon(state, now_ns))
+
+
+def _soon(state: State, now_ns: int) -> tuple[Wake, ...]:
+    """Ask to look soon at what changed; nothing if that will be soon enough."""
+    state.is_changed = True
+    at_ns = state.repeats.changed(now_ns)
+    return () if at_ns is None else (Wake("say", at_ns),)
 
 
 def _note(state: State, message: Rare) -> None:  # noqa: C901, PLR0912 - one line each
@@ -192,9 +203,8 @@ def _note(state: State, message: Rare) -> None:  # noqa: C901, PLR0912 - one lin
         case Recorded():
             _recall(state, message)
         case PeerLost():
-            state.silent = tuple(dict.fromkeys((*state.silent, message.source)))
-        case PeerBack():
-            state.silent = tuple(name for name in state.silent if name != message.source)
+            if message.source in NEEDS:
+                state.silent = tuple(dict.fromkeys((*state.silent, message.source)))
         case CaughtUp():
             state.is_caught_up = True
         case RequestExpired() | CommandDone():
@@ -209,16 +219,15 @@ def _cool(state: State) -> None:
     state.degrade, state.is_kill_asked = Degrade(), False
 
 
-def _mark(state: State, top: BookTop) -> None:
-    """Take a price; it changes what is said only where something is valued at it."""
+def _mark(state: State, top: BookTop) -> bool:
+    """Take a price; return whether something is valued at it that is worth something else now."""
     old, pair = state.marks.get(top.pair), top.pair
     state.marks[pair] = top
     if old is not None and old.ask == top.ask and old.bid == top.bid:
-        return
+        return False
     rules = state.rules.get(pair)
     is_ours = pair in state.held or pair in state.exposure.pairs
-    if old is None or rules is None or is_ours or state.totals.get(rules.base):
-        state.is_changed = True
+    return old is None or rules is None or is_ours or bool(state.totals.get(rules.base))
 
 
 # --- intents --------------------------------------------------------------------------------------
@@ -302,7 +311,10 @@ def _tick(state: State, now_ns: int) -> tuple[Struct, ...]:
     else:
         said = replace(said, at_ns=now_ns)
     state.said = said
-    return (Publish("risk", said), *_records(state, now_ns), *_kill(state, now_ns))
+    # Trouble heats and cools by the second.
+    next_ns = now_ns + SAY_NS if found or state.degrade.heat else NEVER_NS
+    again = Wake("say", state.repeats.said(now_ns, next_ns, state.same_until_ns))
+    return (Publish("risk", said), *_records(state, now_ns), *_kill(state, now_ns), again)
 
 
 def _refresh(state: State, now_ns: int) -> None:
@@ -339,16 +351,16 @@ def _records(state: State, now_ns: int) -> tuple[Ask, ...]:
     """Ask execution to keep what the day began with, and the best result, once we have traded."""
     if not state.is_caught_up:
         return ()
-    step = BEST_STEP * state.limits.drawdown_max_try
-    return tuple(_record(state, *row) for row in result.to_keep(state.result, step, now_ns))
-
-
-def _record(state: State, kind: str, key: str, kept: Decimal) -> Ask:
-    state.records += 1
-    command = CommandId(f"{OWNER}-{state.epoch}-{state.records}")
-    payload = text(value.fit(kept)).encode()
-    record = Record(command_id=command, owner=OWNER, kind=kind, key=key, payload=payload)
-    return Ask("execution", record, command)
+    asks = []
+    for kind, key, kept in result.to_keep(
+        state.result, BEST_STEP * state.limits.drawdown_max_try, now_ns
+    ):
+        state.records += 1
+        command = CommandId(f"{OWNER}-{state.epoch}-{state.records}")
+        payload = text(value.fit(kept)).encode()
+        record = Record(command_id=command, owner=OWNER, kind=kind, key=key, payload=payload)
+        asks.append(Ask("execution", record, command))
+    return tuple(asks)
 
 
 def _kill(state: State, now_ns: int) -> tuple[Ask, ...]:
@@ -384,7 +396,8 @@ def actor(limits: RiskLimits, fees: dict[Pair, FeeRates]) -> Actor[State]:
         ),
         receives=(OrderIntent,),
         asks=("execution",),
-        needs=("market_data", "execution"),
+        needs=NEEDS,
+        watches=SHOWS,
     )  # fmt: skip
 
 

@@ -113,7 +113,11 @@ class Candle(Message, frozen=True, kw_only=True, array_like=True, tag="candle"):
 
 
 class FeedState(Message, frozen=True, kw_only=True, array_like=True, tag="feed_state", gc=False):
-    """How far one pair's market data can be trusted."""
+    """How far one pair's market data can be trusted.
+
+    Said as it changes, each second unless it is LIVE, and with the rules; LIVE, the price that is
+    confirmed each second says the rest.
+    """
 
     pair: Pair
     status: FeedStatus
@@ -144,7 +148,7 @@ class RiskState(Message, frozen=True, kw_only=True, array_like=True, tag="risk_s
     """How much of each limit is used; refusals since start by rule, one for each refused intent.
 
     `mode` is the strictest of budget, degrade level and override; `size_bps` is how much of the
-    limits on buys is left in it.
+    limits on buys is left in it. Said as it changes, at most once a second, and every five.
     """
 
     limits: tuple[LimitUse, ...]
@@ -178,7 +182,8 @@ class AccountSnapshot(Message, frozen=True, kw_only=True, array_like=True, tag="
     """Balances as the exchange said last, positions folded from every fill that was heard.
 
     `through` is the head of the fact log when accounting last caught up: no fill before it is
-    missing, and later ones are folded as they come.
+    missing, and later ones are folded as they come. Said as it changes, at most once a second, and
+    every five; with it the PnlReport.
     """
 
     through: int

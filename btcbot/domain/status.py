@@ -29,6 +29,7 @@ from btcbot.domain.facts import (
 from btcbot.domain.ids import IntentId, Pair
 from btcbot.domain.messages import (
     AccountSnapshot,
+    BookTop,
     FeedState,
     PnlReport,
     RiskState,
@@ -51,8 +52,8 @@ OrderFact = (
     | OrderNotSent | OrderAbsent
 )  # fmt: skip
 Shown = (
-    FeedState | AccountSnapshot | PnlReport | RiskState | TradingStateChanged | KillCompleted
-    | PauseChanged | LimitTightened | RiskModeSet | OrderFact | VenueState
+    BookTop | FeedState | AccountSnapshot | PnlReport | RiskState | TradingStateChanged
+    | KillCompleted | PauseChanged | LimitTightened | RiskModeSet | OrderFact | VenueState
 )  # fmt: skip
 SHOWN_FACTS: Final = (
     OrderSubmitting, OrderAcked, OrderUnknown, OrderZombie, OrderClosed, OrderRejected,
@@ -76,6 +77,7 @@ class View(Struct, kw_only=True):
     pnl: PnlReport | None = None
     risk: RiskState | None = None
     feeds: dict[Pair, FeedState] = field(default_factory=dict)
+    confirmed_ns: dict[Pair, int] = field(default_factory=dict)  # When prices were current last.
     venue: VenueState | None = None
 
 
@@ -90,11 +92,14 @@ class Life(Struct, frozen=True, kw_only=True):
     standby_pid: int | None = None  # Who waits for its place, of execution.
 
 
-def learn(view: View, message: Shown) -> None:  # noqa: C901 - one line each
+def learn(view: View, message: Shown) -> None:  # noqa: C901, PLR0912 - one line each
     """Take `message` into `view`."""
     match message:
+        case BookTop():
+            view.confirmed_ns[message.pair] = message.confirmed_ns
         case FeedState():
             view.feeds[message.pair] = message
+            view.confirmed_ns[message.pair] = message.confirmed_ns
         case AccountSnapshot():
             view.account = message
         case PnlReport():
@@ -217,12 +222,15 @@ def _feed(view: View, pair: Pair, now_ns: int) -> Json:
     if feed is None:
         starting = FeedStatus.STARTING.value
         return {"pair": pair, "state": starting, "age_s": None, "reason": "not heard yet"}
-    # market_data says each feed every second: what it said last may no longer be so.
-    is_silent = now_ns - feed.at_ns > FEED_SILENCE_NS and feed.status is not FeedStatus.DOWN
+    # A feed that is not LIVE is said each second, and the price of one that is: what was said last
+    # may no longer be so.
+    confirmed_ns = view.confirmed_ns[pair]
+    heard_ns = max(feed.at_ns, confirmed_ns)
+    is_silent = now_ns - heard_ns > FEED_SILENCE_NS and feed.status is not FeedStatus.DOWN
     return {
         "pair": pair,
         "state": (FeedStatus.STALE if is_silent else feed.status).value,
-        "age_s": _age_s(feed.confirmed_ns or None, now_ns),
+        "age_s": _age_s(confirmed_ns or None, now_ns),
         "reason": "market_data is silent" if is_silent else feed.reason,
     }
 

@@ -14,14 +14,13 @@ from btcbot.domain.feed import ReadRules, RulesRead
 from btcbot.domain.ids import Pair
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.messages import InstrumentRules
+from btcbot.domain.repeats import Repeats
 from btcbot.market.say import SECOND_NS, Complain, Said, Say
 
 READ_EVERY_NS: Final = 60 * SECOND_NS  # The exchange's own answer may be 30 s old.
 RETRY_NS: Final = 2 * SECOND_NS
 LIFE_NS: Final = 600 * SECOND_NS
-# A stream may drop what it carries, and a hearer that came up may not be joined to it yet.
 AGAIN_NS: Final = 10 * SECOND_NS
-LATE_NS: Final = 5 * SECOND_NS
 
 
 class Listing(Struct):
@@ -33,8 +32,7 @@ class Listing(Struct):
     ours: tuple[Instrument, ...] = ()  # What is said: the values of `instruments`.
     read_ns: int = 0
     due_ns: int = 0
-    said_ns: int = 0
-    late_until_ns: int = 0  # Until then the rules are said with every tick.
+    repeats: Repeats = field(default_factory=lambda: Repeats(every_ns=AGAIN_NS))
 
     def may_have(self, pair: Pair) -> bool:
         """Return whether the exchange has `pair`, as far as is known."""
@@ -65,12 +63,12 @@ class Listing(Struct):
                 complaints.append(Complain("rules_changed", _difference(old, rules)))
         self.ours = tuple(self.instruments.values())
         if self.ours != before:
-            self.late_until_ns = now_ns + LATE_NS
+            self.repeats.hearer_came(now_ns)
         return (self._say(now_ns), *complaints)
 
     def hearer_came(self, now_ns: int) -> Said:
         """Say the rules to a hearer that came up, and again until it is sure to be joined."""
-        self.late_until_ns = now_ns + LATE_NS
+        self.repeats.hearer_came(now_ns)
         return (self._say(now_ns),) if self.instruments else ()
 
     def tick(self, now_ns: int) -> Said:
@@ -80,11 +78,11 @@ class Listing(Struct):
             is_fresh = now_ns - self.read_ns < 2 * READ_EVERY_NS
             self.due_ns = now_ns + (READ_EVERY_NS if is_fresh else RETRY_NS)
             said = (ReadRules(),)
-        is_time = now_ns <= self.late_until_ns or now_ns - self.said_ns >= AGAIN_NS
-        return (*said, self._say(now_ns)) if is_time and self.instruments else said
+        is_time = self.instruments and self.repeats.is_due(now_ns)
+        return (*said, self._say(now_ns)) if is_time else said
 
     def _say(self, now_ns: int) -> Say:
-        self.said_ns = now_ns
+        self.repeats.said_ns = now_ns
         return Say("rules", InstrumentRules(instruments=self.ours, at_ns=now_ns))
 
     def _unknown(self, pair: Pair) -> str:

@@ -15,7 +15,7 @@ from btcbot.domain.messages import BookDepth, BookTop, FeedState
 from btcbot.domain.money import Price
 from btcbot.domain.words import FeedStatus
 from btcbot.market.book import Applied, Book, Top, top_of
-from btcbot.market.freshness import status_of
+from btcbot.market.freshness import STALE_NS, status_of
 from btcbot.market.say import SECOND_NS, Again, Complain, Rejoins, Said, Say
 
 TOP_EVERY_NS: Final = 50_000_000  # In a burst a top is said this often: the newest, never each.
@@ -66,6 +66,11 @@ class Quotes(Struct, kw_only=True):
         if self.is_whole:
             return Source.BOOK
         return Source.REST if self.is_fallback else Source.NONE
+
+    def stays_live(self, now_ns: int) -> bool:
+        """Whether it was said that the price can be trusted, and nothing of ours denies it."""
+        was_live = self.said is not None and self.said.status is LIVE
+        return was_live and self.is_whole and 0 < now_ns - self.confirmed_ns <= STALE_NS
 
     # --- heard --------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from btcbot.domain.messages import (
 from btcbot.domain.money import Amount, Price, Quantity
 from btcbot.domain.words import Side
 from btcbot.ledger import history, postings
-from bus.actor import Health, Woken
+from bus.actor import Health, PeerBack, Woken
 from bus.clock import ManualClock
 from bus.memory import MemoryBus
 
@@ -111,15 +111,43 @@ def report(bus: MemoryBus) -> PnlReport:
     return bus.heard(PnlReport)[-1]
 
 
-def test_says_where_we_stand_once_a_second_and_not_more(bus: MemoryBus) -> None:
-    said = len(bus.heard(AccountSnapshot))
+def said_in(bus: MemoryBus, seconds: float) -> int:
+    """Return how often it says where we stand in `seconds`."""
+    before = len(bus.heard(AccountSnapshot))
+    bus.advance(seconds)
+    assert len(bus.heard(PnlReport)) == len(bus.heard(AccountSnapshot))
+    return len(bus.heard(AccountSnapshot)) - before
 
-    for _ in range(100):
+
+def test_says_where_we_stand_once_a_second_while_prices_move_and_not_more(bus: MemoryBus) -> None:
+    bus.advance(10)
+    before = len(bus.heard(AccountSnapshot))
+
+    for n in range(100):
+        mark(bus, BTCTRY, 100 + n, 102 + n)
+        bus.advance(0.1)
+
+    assert len(bus.heard(AccountSnapshot)) - before == 10
+
+
+def test_what_does_not_change_is_said_again_every_five_seconds(bus: MemoryBus) -> None:
+    bus.advance(10)
+
+    for _ in range(200):
         mark(bus, BTCTRY, 100, 102)
         bus.advance(0.1)
 
-    assert len(bus.heard(AccountSnapshot)) - said == 10
-    assert len(bus.heard(PnlReport)) == len(bus.heard(AccountSnapshot))
+    assert said_in(bus, 20) == 4
+
+
+@pytest.mark.parametrize("who", ["control", "dashboard", "strategy"])
+def test_whoever_comes_up_is_told_each_second_for_a_while(bus: MemoryBus, who: str) -> None:
+    bus.advance(20)
+
+    bus.deliver("accounting", PeerBack(source=who, epoch=1, pid=1))
+
+    assert said_in(bus, 5) == 5
+    assert said_in(bus, 20) <= 5
 
 
 def test_says_nothing_before_every_fact_is_known() -> None:

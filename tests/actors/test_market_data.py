@@ -123,6 +123,25 @@ def test_it_says_the_rules_of_its_pairs_at_once_and_again_for_late_hearers(room:
     assert [said.instruments for said in room.bus.heard(InstrumentRules)] == [ours] * 3
 
 
+def test_a_feed_that_stays_live_is_said_with_the_rules_and_any_other_each_second(
+    room: Room,
+) -> None:
+    for _ in range(200):  # Both the late hearers' seconds and calm ones.
+        room.see(FrameSeen())
+        room.bus.advance(0.1)
+    said = room.bus.heard(FeedState)
+    calm_ns = room.bus.now_ns - 10 * SECOND_NS
+
+    assert len([s for s in said if s.pair == BTCTRY and s.at_ns > calm_ns]) == 1
+    assert len([s for s in said if s.pair == ETHTRY and s.at_ns > calm_ns]) == 10
+    assert room.status().status is FeedStatus.LIVE
+
+    silent_ns = room.bus.now_ns
+    room.bus.advance(6)
+    first = next(s for s in room.bus.heard(FeedState) if s.status is FeedStatus.STALE)
+    assert first.at_ns - silent_ns <= 5 * SECOND_NS
+
+
 def test_a_pair_the_exchange_does_not_have_is_named_with_what_may_be_meant(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -21,7 +21,7 @@ from btcbot.domain.messages import (
 )
 from btcbot.domain.words import Concern, FeedStatus, RiskMode, Rule, Side, TradingState
 from btcbot.risk.limits import RiskLimits
-from bus.actor import CaughtUp, PeerBack, RequestExpired
+from bus.actor import Ask, CaughtUp, PeerBack, RequestExpired
 from tests import builders as make
 from tests.builders import BTCTRY, ETHTRY, FEES, SECOND_NS, START_NS
 from tests.hosting import Asker, Peer, WireBus, fold
@@ -129,8 +129,8 @@ NEEDED: Final[dict[str, tuple[Struct, Rule]]] = {
 
 def judged(effects: list[Struct]) -> Any:
     """Return the message of the one Ask."""
-    [asked] = effects
-    return asked.message  # type: ignore[attr-defined]
+    [asked] = [effect for effect in effects if isinstance(effect, Ask)]
+    return asked.message
 
 
 def test_it_approves_once_it_knows_everything_it_needs() -> None:

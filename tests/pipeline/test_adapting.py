@@ -121,7 +121,8 @@ def test_a_period_is_counted_once_and_its_results_add_up_to_the_accounts(timid: 
         at = [a for a in timid.bus.heard(AccountSnapshot) if a.at_ns <= row.end_ns][-1]
         [held] = at.positions
         assert row.result is not None
-        assert abs(row.result - held.realized_pnl - held.unrealized_pnl) < 5
+        # The price of the accounts may be a second older.
+        assert abs(row.result - held.realized_pnl - held.unrealized_pnl) < 10
     assert periods[-1].result == sum(row.net_pnl or 0 for row in periods)
     assert max(row.drawdown for row in periods) < D("0.01")  # A part of one, not percent.
 
