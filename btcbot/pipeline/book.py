@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from btcbot.domain.facts import Balances, BalancesExplained, Fill, Opening
 from btcbot.domain.ids import Asset, IntentId, Pair
 from btcbot.domain.instruments import FeeRates, Instrument
-from btcbot.domain.messages import OrderIntent
+from btcbot.domain.messages import BookTop, OrderIntent
 from btcbot.domain.money import BPS_IN_ONE, ZERO, Price
 from btcbot.domain.words import Side
 from btcbot.ledger import holdings
@@ -19,6 +19,7 @@ from btcbot.portfolio.account import Account, Book, Line
 from btcbot.portfolio.netting import Transfer
 from btcbot.strategies.contract import NO_HOLDING, Holding
 
+HALF: Final = Decimal("0.5")
 OWNERS_MAX: Final = 4_096  # Intents whose fills may still come; the oldest are forgotten.
 
 
@@ -101,12 +102,12 @@ def transfer(seats: Mapping[str, Seat], moved: Transfer) -> None:
 
 
 class Market(Struct, frozen=True, kw_only=True):
-    """The pairs of one quote asset as a decision sees them; `middles`: the usable prices."""
+    """The pairs of one quote asset as a decision sees them; `tops`: the usable prices."""
 
     quote: Asset
     rules: Mapping[Pair, Instrument]
     fees: Mapping[Pair, FeeRates]
-    middles: Mapping[Pair, Price]
+    tops: Mapping[Pair, BookTop]
 
 
 def account(books: Books, seats: Iterable[Seat], market: Market, now_ns: int) -> Account:
@@ -130,10 +131,16 @@ def account(books: Books, seats: Iterable[Seat], market: Market, now_ns: int) ->
     for pair, row in market.rules.items():
         ours = held.get(pair, ZERO)
         free = ours and min(ours, _total(books, row.base, now_ns)) - selling.get(pair, ZERO)
+        top = market.tops.get(pair)
         lines[pair] = Line(
-            instrument=row, fees=market.fees[pair], middle=market.middles.get(pair), held=ours,
-            free=max(free, ZERO), buying=buying.get(pair, ZERO),
-        )  # fmt: skip
+            instrument=row,
+            fees=market.fees[pair],
+            middle=None if top is None else Price((top.bid + top.ask) * HALF),
+            ask=None if top is None else top.ask,
+            held=ours,
+            free=max(free, ZERO),
+            buying=buying.get(pair, ZERO),
+        )
     return Account(quote=market.quote, cash_free=max(cash, ZERO), lines=lines)
 
 

@@ -42,7 +42,7 @@ def look(state: State, seat: Seat, strategy: Allocator, quote: Asset, now_ns: in
     While no pair has a usable price there is nothing to look at, and it looks again at once.
     """
     here = market(state, quote)
-    if not here.middles:
+    if not here.tops:
         return Wishes(())
     state.looked_ns[seat.setup.name] = now_ns
     picture = _picture(state, seat, strategy, here, now_ns)

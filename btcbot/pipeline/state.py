@@ -9,7 +9,6 @@ from msgspec import Struct, field
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import FeeRates, Instrument
 from btcbot.domain.messages import BookTop
-from btcbot.domain.money import Price
 from btcbot.domain.words import FeedStatus, TradingState
 from btcbot.pipeline.book import Books, Market
 from btcbot.pipeline.registry import AnyStrategy
@@ -20,7 +19,6 @@ from btcbot.portfolio.selection import Selection
 from btcbot.strategies.contract import MarketView
 
 USABLE = (FeedStatus.LIVE, FeedStatus.FALLBACK)
-HALF = Decimal("0.5")
 
 
 class Quiet(Struct):
@@ -86,9 +84,9 @@ def quote_of(state: State, pair: Pair) -> Asset:
 def market(state: State, quote: Asset) -> Market:
     """Return the pairs of `quote`; a price counts while its feed can be trusted."""
     rules = {p: row for p, row in state.rules.items() if row.quote == quote and p in state.fees}
-    middles = {}
+    tops = {}
     for pair in rules:
         top = state.tops.get(pair)
         if top is not None and state.feeds.get(pair) in USABLE:
-            middles[pair] = Price((top.bid + top.ask) * HALF)
-    return Market(quote=quote, rules=rules, fees=state.fees, middles=middles)
+            tops[pair] = top
+    return Market(quote=quote, rules=rules, fees=state.fees, tops=tops)

@@ -23,16 +23,21 @@ class Line(Struct, frozen=True, kw_only=True):
     instrument: Instrument
     fees: FeeRates
     middle: Price | None  # None: no fresh price.
+    ask: Price | None = None  # None: the middle counts in its place.
     held: Decimal = ZERO  # Base asset.
     free: Decimal = ZERO  # Base asset.
     buying: Decimal = ZERO  # What live buys may still spend.
 
     @property
     def value(self) -> Decimal | None:
-        """What is held and being bought; None: something is held and has no price."""
-        if self.middle is None:
+        """What is held and being bought; None: something is held and has no price.
+
+        At the ask, as the risk gate counts it: a plan up to a cap must not be refused for it.
+        """
+        price = self.ask or self.middle
+        if price is None:
             return None if self.held else self.buying
-        return self.held * self.middle + self.buying
+        return self.held * price + self.buying
 
 
 class Account(Struct, frozen=True, kw_only=True):

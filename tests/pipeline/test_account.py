@@ -29,7 +29,7 @@ from tests.builders import BTCTRY, FEES, SECOND_NS, START_NS
 RULES = {BTCTRY: DOCUMENTED[BTCTRY]}
 MARKET = Market(
     quote=Asset("TRY"), rules=RULES, fees={BTCTRY: FEES_TRY},
-    middles={BTCTRY: Price(Decimal(2_500_000))},
+    tops={BTCTRY: make.book_top(bid=2_500_000, ask=2_500_000)},
 )  # fmt: skip
 KNOWN: list[Struct] = [
     *(PeerBack(source=p, epoch=1, pid=1) for p in ("market_data", "risk_gate", "execution")),
