@@ -28,7 +28,7 @@ from bus.actor import (
 )
 from bus.clock import ManualClock
 from bus.envelope import WIRE_VERSION, Codec, Envelope
-from bus.hall import Hall
+from bus.hall import Due, Hall
 from bus.hosted import Faults, Hosted, Record, Routes, facts_after
 from bus.peers import SILENCE_NS
 from bus.requests import FIRST_REPEAT_NS, LAST_REPEAT_NS
@@ -212,16 +212,19 @@ class MemoryBus(Hall):
     def leap(self, until_ns: int) -> None:
         """Go to `until_ns` at once: nobody lives through it, and nobody was frozen meanwhile.
 
-        A timer that was due before is due at the end, and says so.
+        A timer that was due before is due at the end, and says so; several are in the order in
+        which they were due.
         """
         later = self._later
-        for place, (at_ns, number, sleeper, due) in enumerate(later):
-            if sleeper is None or at_ns >= until_ns or not isinstance(due, Wake):
-                continue
+        passed = [row for row in later if row[2] is not None and row[0] < until_ns]
+        later[:] = [row for row in later if row[2] is None or row[0] >= until_ns]
+        heapify(later)
+        for _, _, sleeper, due in sorted(passed, key=_when):
+            assert sleeper is not None and isinstance(due, Wake)  # noqa: PT018 - one claim
             if sleeper.timers.get(due.name) == due.at_ns:
                 sleeper.timers[due.name] = until_ns
-                later[place] = (until_ns, number, sleeper, Wake(due.name, until_ns))
-        heapify(later)
+                self._counter += 1
+                heappush(later, (until_ns, self._counter, sleeper, Wake(due.name, until_ns)))
         self._clock.advance_to(until_ns)
 
     @property
@@ -359,3 +362,7 @@ class MemoryBus(Hall):
 
     def _hearers(self, source: str, topic: str) -> tuple[Hosted, ...]:
         return tuple(h for h in self._hosted.values() if h.hears(source, topic))
+
+
+def _when(row: Due) -> tuple[int, int]:
+    return row[0], row[1]

@@ -22,7 +22,7 @@ def main() -> None:
         if given.suffix == ".gz":
             tape = Path(folder) / given.stem
             tape.write_bytes(gzip.decompress(given.read_bytes()))
-        for case in (second.held("0.1"), second.crossed(200, 1_000, "0.0001")):
+        for case in (second.held("0.005"), second.crossed(200, 1_000, "0.0001")):
             result = second.assert_same_over_candles(case, tape)
             print(f"{case[0]}: {len(result.fills)} fills of {result.events} events, the same")
 

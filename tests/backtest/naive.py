@@ -215,7 +215,7 @@ def over_candles(
         is_first = number == 0
         for now_ns in moments(lives, at_ns, next_ns, is_last=is_last):
             account.arrive(now_ns)
-            if not is_first or now_ns >= next_ns - 2 * SECOND:  # The feed is not live before.
+            if not is_first or now_ns >= next_ns - SECOND:  # The feed is not live before.
                 account.hear(now_ns)
         account.arrive(next_ns - 1)
     return account
@@ -224,7 +224,7 @@ def over_candles(
 def moments(lives: Lives, at_ns: int, next_ns: int, *, is_last: bool) -> Iterator[int]:
     """Yield when the quote of `at_ns` is heard.
 
-    At once, a second later, and for two seconds before the next one. In between nothing of ours is
+    At once, a second later, and for a second before the next one. In between nothing of ours is
     alive and time leaps; with a live order it goes on.
     """
     yield at_ns
@@ -234,10 +234,10 @@ def moments(lives: Lives, at_ns: int, next_ns: int, *, is_last: bool) -> Iterato
         return
     now_ns = at_ns + SECOND
     yield now_ns
-    while now_ns < next_ns - 2 * SECOND and is_alive(lives, now_ns):
+    while now_ns < next_ns - SECOND and is_alive(lives, now_ns):
         now_ns += SECOND
         yield now_ns
-    yield from range(max(now_ns + SECOND, next_ns - 2 * SECOND), next_ns + 1, SECOND)
+    yield from range(max(now_ns + SECOND, next_ns - SECOND), next_ns + 1, SECOND)
 
 
 def is_alive(lives: Lives, now_ns: int) -> bool:

@@ -152,7 +152,7 @@ def test_over_made_candles_it_is_the_same(tmp_path: Path, case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [held("0.1"), crossed(200, 1_000, "0.0001")], ids=["hold", "cross"]
+    "case", [held("0.005"), crossed(200, 1_000, "0.0001")], ids=["hold", "cross"]
 )
 def test_over_a_day_of_recorded_candles_it_is_the_same(case: Case) -> None:
     [tape] = recorded("candles_1m/bitstamp_btcusd_1m_20200101.csv")

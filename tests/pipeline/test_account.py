@@ -12,7 +12,7 @@ from btcbot.domain.decisions import DecisionRecord, Why
 from btcbot.domain.ids import Asset
 from btcbot.domain.instruments import DOCUMENTED, FEES_TRY
 from btcbot.domain.messages import BookTop, OrderIntent
-from btcbot.domain.money import Price, Quantity
+from btcbot.domain.money import Quantity
 from btcbot.domain.words import FeedStatus, Rule, Side
 from btcbot.pipeline import book
 from btcbot.pipeline.book import Books, Market
