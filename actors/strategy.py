@@ -50,7 +50,7 @@ from btcbot.domain.words import TradingState
 from btcbot.pipeline import book, clock, slots
 from btcbot.pipeline.registry import AnyStrategy, find, is_allocator, is_quoted
 from btcbot.pipeline.seats import Setup
-from btcbot.pipeline.state import USABLE, State, learn, opened
+from btcbot.pipeline.state import USABLE, State, learn, opened, standing_in
 from btcbot.pipeline.turn import Said, Wishes, turn
 from btcbot.portfolio.account import Wish
 from btcbot.portfolio.picture import Allocator
@@ -204,14 +204,19 @@ def _look(state: State, hosted: Hosted, trigger: Trigger, now_ns: int) -> Effect
     """Let the strategies whose time has come look at the whole account."""
     if not state.may_decide:
         return ()
-    found = [
-        clock.look(state, state.seats[name], strategy, state.setup.universe.pairs.quote, now_ns)
+    due = [
+        (state.seats[name], strategy)
         for name, strategy in hosted.by_clock
         if clock.is_time(state, state.seats[name], strategy, now_ns)
     ]
+    if not due:
+        return _said(state, Said(), now_ns) if state.unkept else ()
+    standing = standing_in(state, state.setup.universe.pairs.quote, now_ns)
+    found = [clock.look(state, seat, strategy, standing, now_ns) for seat, strategy in due]
     asked = Wishes(
         tuple(wish for one in found for wish in one.wishes),
         tuple(idle for one in found for idle in one.idle),
+        standing,
     )
     if not (asked.wishes or asked.idle or state.unkept):
         return ()

@@ -1,6 +1,6 @@
 """What the account has and what each seat holds of it, folded from facts and our own wishes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -142,6 +142,20 @@ def account(books: Books, seats: Iterable[Seat], market: Market, now_ns: int) ->
             buying=buying.get(pair, ZERO),
         )
     return Account(quote=market.quote, cash_free=max(cash, ZERO), lines=lines)
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """The account at one time, in one quote asset, and each seat's part of it."""
+
+    market: Market
+    whole: Account
+    parts: tuple[Book, ...]
+
+
+def stand(books: Books, seats: Sequence[Seat], market: Market, now_ns: int) -> Standing:
+    """Return how the account stands in `market`."""
+    whole = account(books, seats, market, now_ns)
+    return Standing(market=market, whole=whole, parts=parts(books, seats, whole.lines))
 
 
 def parts(books: Books, seats: Iterable[Seat], lines: Mapping[Pair, Line]) -> tuple[Book, ...]:

@@ -6,14 +6,14 @@ from typing import Final
 from msgspec.structs import replace
 
 from btcbot.domain.decisions import Why
-from btcbot.domain.ids import Asset, Pair
+from btcbot.domain.ids import Pair
 from btcbot.domain.messages import Candle
 from btcbot.domain.money import ZERO
 from btcbot.pipeline import adapt
-from btcbot.pipeline.book import Market, account, parts
+from btcbot.pipeline.book import Standing
 from btcbot.pipeline.decision import Idleness
 from btcbot.pipeline.seats import Seat
-from btcbot.pipeline.state import State, market
+from btcbot.pipeline.state import State
 from btcbot.pipeline.turn import Wishes
 from btcbot.portfolio.account import Account
 from btcbot.portfolio.budget import rooms
@@ -36,16 +36,15 @@ def is_time(state: State, seat: Seat, strategy: Allocator, now_ns: int) -> bool:
     return looked_ns is None or not 0 <= now_ns - looked_ns < period_ns
 
 
-def look(state: State, seat: Seat, strategy: Allocator, quote: Asset, now_ns: int) -> Wishes:
+def look(state: State, seat: Seat, strategy: Allocator, standing: Standing, now_ns: int) -> Wishes:
     """Let a seat look at its part of the account; its own state moves on.
 
     While no pair has a usable price there is nothing to look at, and it looks again at once.
     """
-    here = market(state, quote)
-    if not here.tops:
+    if not standing.market.tops:
         return Wishes(())
     state.looked_ns[seat.setup.name] = now_ns
-    picture = _picture(state, seat, strategy, here, now_ns)
+    picture = _picture(state, seat, strategy, standing, now_ns)
     seat.inner, proposal = strategy.propose(seat.inner, seat.setup.params, picture, now_ns)
     adapt.watch(state, seat, picture.account, proposal, now_ns)
     name = seat.setup.name
@@ -70,15 +69,15 @@ def _memory(state: State, pair: Pair) -> Memory:
     return found
 
 
-def _picture(state: State, seat: Seat, strategy: Allocator, here: Market, now_ns: int) -> Picture:
-    seats = state.seats.values()
-    whole = account(state.books, seats, here, now_ns)
-    books = parts(state.books, seats, whole.lines)
-    room = rooms(whole, books, state.setup.limits)
+def _picture(
+    state: State, seat: Seat, strategy: Allocator, standing: Standing, now_ns: int
+) -> Picture:
+    whole, here = standing.whole, standing.market.rules
+    room = rooms(whole, standing.parts, state.setup.limits)
     spendable = ZERO if room is None else room[seat.setup.name]
-    features = {pair: _features(state, pair, now_ns) for pair in here.rules}
+    features = {pair: _features(state, pair, now_ns) for pair in here}
     candidates = tuple(
-        Candidate(instrument=row, features=features[pair]) for pair, row in here.rules.items()
+        Candidate(instrument=row, features=features[pair]) for pair, row in here.items()
     )
     rests, rules = resting(state.rejects, now_ns), adapt.rules_of(seat, state.setup.universe)
     if strategy.WANTS_DAY:

@@ -16,7 +16,9 @@ from btcbot.portfolio.budget import PlanLimits
 from btcbot.portfolio.drafts import Verdict
 from btcbot.portfolio.netting import Transfer
 from btcbot.portfolio.plan import Cycle, Plan, plan
+from btcbot.portfolio.reasons import Reason
 
+WHY_OF = {reason: Why(reason.value) for reason in Reason}
 REASON_MAX = 256  # Characters of a reason that are kept, a strategy's or the policy's.
 
 
@@ -214,8 +216,8 @@ def _line(wish: Wish, verdict: Verdict) -> DecisionLine:
         reason=wish.reason,
         ordered=verdict.ordered,
         netted=verdict.netted,
-        why=Why(verdict.reason.value),
-        cuts=tuple(DecisionCut(Why(c.reason.value), c.left, c.detail) for c in verdict.cuts),
+        why=WHY_OF[verdict.reason],
+        cuts=tuple(DecisionCut(WHY_OF[c.reason], c.left, c.detail) for c in verdict.cuts),
     )
 
 

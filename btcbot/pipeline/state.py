@@ -10,7 +10,7 @@ from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import FeeRates, Instrument
 from btcbot.domain.messages import BookTop
 from btcbot.domain.words import FeedStatus, TradingState
-from btcbot.pipeline.book import Books, Market
+from btcbot.pipeline.book import Books, Market, Standing, stand
 from btcbot.pipeline.registry import AnyStrategy
 from btcbot.pipeline.seats import Seat, Setup
 from btcbot.portfolio.features import Memory
@@ -90,3 +90,8 @@ def market(state: State, quote: Asset) -> Market:
         if top is not None and state.feeds.get(pair) in USABLE:
             tops[pair] = top
     return Market(quote=quote, rules=rules, fees=state.fees, tops=tops)
+
+
+def standing_in(state: State, quote: Asset, now_ns: int) -> Standing:
+    """Return how the account stands in the pairs of `quote`."""
+    return stand(state.books, tuple(state.seats.values()), market(state, quote), now_ns)

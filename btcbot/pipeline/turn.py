@@ -12,9 +12,9 @@ from btcbot.domain.messages import OrderIntent
 from btcbot.domain.money import BPS_IN_ONE, ZERO
 from btcbot.domain.policy import PairFacts, Policy, PolicyContext
 from btcbot.domain.words import Side
-from btcbot.pipeline.book import account, parts, rest
+from btcbot.pipeline.book import Standing, rest
 from btcbot.pipeline.decision import REASON_MAX, Decision, Idleness, Question, decide, fits
-from btcbot.pipeline.state import Quiet, State, market, quote_of
+from btcbot.pipeline.state import Quiet, State, quote_of, standing_in
 from btcbot.portfolio.account import Line, Wish
 from btcbot.portfolio.budget import deploy_budget
 from btcbot.portfolio.netting import Transfer
@@ -34,6 +34,7 @@ class Wishes(NamedTuple):
 
     wishes: tuple[Wish, ...]
     idle: tuple[Idleness, ...] = ()
+    standing: Standing | None = None  # As it was looked at, just now.
 
 
 class Said(Struct, frozen=True):
@@ -72,8 +73,9 @@ def _quotes(state: State, asked: Wishes) -> tuple[Asset, ...]:
 def _question(state: State, asked: Wishes, quote: Asset, trigger: Trigger, now_ns: int) -> Question:
     """Return everything the decision depends on; it has a number of its own."""
     state.decisions += 1
-    here = market(state, quote)
-    whole = account(state.books, state.seats.values(), here, now_ns)
+    standing = asked.standing
+    if standing is None or standing.market.quote != quote:
+        standing = standing_in(state, quote, now_ns)
     open_wishes: dict[str, Wish] = {}
     barred: list[tuple[Wish, Why]] = []
     for wish in asked.wishes:
@@ -93,8 +95,8 @@ def _question(state: State, asked: Wishes, quote: Asset, trigger: Trigger, now_n
         epoch=state.epoch,
         number=state.decisions,
         trigger=trigger,
-        account=whole,
-        books=parts(state.books, state.seats.values(), whole.lines),
+        account=standing.whole,
+        books=standing.parts,
         wishes=tuple(open_wishes.values()),
         barred=tuple(barred),
         idle=tuple(i for i in asked.idle if i.pair and quote_of(state, i.pair) == quote),

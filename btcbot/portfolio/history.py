@@ -38,6 +38,7 @@ class History(Struct):
 
     ring: list[Bucket | None] = field(default_factory=lambda: [None] * SLOTS)
     newest: int = -1  # The highest bucket number seen.
+    oldest: int = 1 << 62  # The lowest.
     turnover: Decimal = ZERO  # Of the DAY buckets up to the newest, in quote.
     heard: int = 0  # Minutes of the same, heard whole.
 
@@ -51,6 +52,7 @@ class History(Struct):
             return False
         if number > self.newest:
             self._advance(number)
+        self.oldest = min(self.oldest, number)
         bucket = self._bucket(number)
         if candle.prices is not None and candle.start_ns >= bucket.close_ns:
             bucket.close, bucket.close_ns = candle.prices.close, candle.start_ns
@@ -73,6 +75,8 @@ class History(Struct):
 
     def close_near(self, number: int, reach: int = TOLERANCE) -> Decimal | None:
         """Return the close nearest to the bucket `number`, the earlier of two; None: none."""
+        if number + reach < self.oldest:
+            return None  # So it is for the first day.
         for away in range(reach + 1):
             for candidate in (number - away, number + away):
                 found = self.at(candidate)
