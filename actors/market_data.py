@@ -243,19 +243,24 @@ def _may_join(state: State, pair: Pair) -> bool:
 def _tick(state: State, now_ns: int) -> Said:
     """Once a second: say again what is confirmed, mend what is not, ask for rules."""
     said: list[Struct] = [Wake("tick", now_ns + TICK_NS)]
-    alive_ns = state.alive_ns
+    alive_ns, listing = state.alive_ns, state.listing
+    is_void, due = False, []
+    is_time = listing.repeats.is_due(now_ns) or listing.is_troubled(now_ns)
     for pair, feed in state.feeds.items():
-        is_up = _may_join(state, pair)
-        said += feed.quotes.tick(now_ns, alive_ns, is_up=is_up)
+        quotes, is_up = feed.quotes, state.is_up and listing.may_have(pair)
+        said += quotes.tick(now_ns, alive_ns, is_up=is_up)
         said += feed.tape.tick(now_ns, alive_ns, is_up=is_up)
-    said += _fallback(state, now_ns)
+        is_void = is_void or quotes.book.is_void
+        if is_time or not quotes.stays_live(now_ns):
+            due.append(feed)
+    if is_void:
+        said += _fallback(state, now_ns)
     is_pulseless = now_ns - state.pulse_ns > PULSE_NS and now_ns >= state.pulse_joins.due_ns
     if is_pulseless and any(_may_join(state, pair) for pair in state.feeds):
         state.pulse_joins.asked(now_ns)
         said.append(JoinTickers())
-    feeds = _say_feeds(state, now_ns, is_time=state.listing.repeats.is_due(now_ns))
-    said += state.listing.tick(now_ns)
-    return (*said, *feeds)
+    said += listing.tick(now_ns)
+    return (*said, *(_say_feed(state, feed, now_ns) for feed in due))
 
 
 def _fallback(state: State, now_ns: int) -> Said:
@@ -281,14 +286,9 @@ def _fallback(state: State, now_ns: int) -> Said:
     return tuple(ReadBook(quotes.pair) for quotes in asked)
 
 
-def _say_feeds(state: State, now_ns: int, *, is_time: bool = True) -> Said:
-    """Say each pair's status; one that is as good as before only when it `is_time` again."""
-    trouble = state.listing.trouble
-    return tuple(
-        _say_feed(state, feed, now_ns)
-        for pair, feed in state.feeds.items()
-        if is_time or not feed.quotes.stays_live(now_ns) or trouble(pair, now_ns)
-    )
+def _say_feeds(state: State, now_ns: int) -> Said:
+    """Say each pair's status, changed or not."""
+    return tuple(_say_feed(state, feed, now_ns) for feed in state.feeds.values())
 
 
 def _say_feed(state: State, feed: Feed, now_ns: int) -> Say:

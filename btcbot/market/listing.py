@@ -46,6 +46,11 @@ class Listing(Struct):
         is_old = bool(self.listed) and age_ns > LIFE_NS
         return f"its rules are {age_ns // SECOND_NS} s old" if is_old else ""
 
+    def is_troubled(self, now_ns: int) -> bool:
+        """Return whether any pair has such a trouble."""
+        is_whole = len(self.instruments) == len(self.pairs)
+        return bool(self.listed) and (not is_whole or now_ns - self.read_ns > LIFE_NS)
+
     def hear(self, read: RulesRead, now_ns: int) -> Said:
         """Take the rules of our pairs; tell what changed of them."""
         found = {rules.pair: rules for rules in read.instruments}
