@@ -88,7 +88,8 @@ class Shell(Generic[S]):
         self._said: dict[str, int] = {}
         self._asker, self._askers = Asker(), Askers()
         self._timers: dict[str, int] = {}
-        self._timer_heap: list[tuple[int, str]] = []
+        # By the monotonic clock, with what was asked for: a clock that is set back stops no timer.
+        self._timer_heap: list[tuple[int, str, int]] = []
         self._beat_ns = 0
         self._cause = ""
         watched = dict.fromkeys((*actor.needs, *actor.watches))
@@ -233,8 +234,7 @@ class Shell(Generic[S]):
             return 0
         due = self._beat_ns
         if self._timer_heap:
-            wait = self._timer_heap[0][0] - self._clock.now_ns()
-            due = min(due, self._clock.monotonic_ns() + max(wait, 0))
+            due = min(due, self._timer_heap[0][0])
         if (repeat := self._asker.next_ns) is not None:
             due = min(due, repeat)
         return due
@@ -270,10 +270,9 @@ class Shell(Generic[S]):
 
     def _tend(self, now_ns: int) -> None:
         """Timers, repeats of requests, and the place in the fact log."""
-        wall_ns = self._clock.now_ns()
         heap = self._timer_heap
-        while heap and heap[0][0] <= wall_ns:
-            due_ns, name = heapq.heappop(heap)
+        while heap and heap[0][0] <= now_ns:
+            _, name, due_ns = heapq.heappop(heap)
             if self._timers.get(name) == due_ns:
                 del self._timers[name]
                 self.deliver(Woken(name=name, due_ns=due_ns))
@@ -304,8 +303,10 @@ class Shell(Generic[S]):
             self._send_answer(address, effect.request_id, effect.message)
 
     def _wake(self, effect: Wake) -> None:
-        self._timers[effect.name] = effect.at_ns
-        heapq.heappush(self._timer_heap, (effect.at_ns, effect.name))
+        name, at_ns = effect.name, effect.at_ns
+        self._timers[name] = at_ns
+        wait_ns = max(at_ns - self._clock.now_ns(), 0)
+        heapq.heappush(self._timer_heap, (self._clock.monotonic_ns() + wait_ns, name, at_ns))
 
     def _send_request(self, to: str, request_id: str, message: Struct, ttl_ns: int) -> None:
         now_ns = self._clock.monotonic_ns()

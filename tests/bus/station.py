@@ -111,9 +111,15 @@ class Wire:
 class Room:
     """One actor in a shell, its wire, and a clock that stands still until told otherwise."""
 
-    def __init__(self, folder: Path, actor: Actor[Any], start_ns: int = START_NS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        actor: Actor[Any],
+        start_ns: int = START_NS,
+        clock: ManualClock | None = None,
+    ) -> None:
         self.folder = folder
-        self.clock = ManualClock(start_ns)
+        self.clock = clock or ManualClock(start_ns)
         self.wire = Wire()
         self.readiness: list[int] = []
         self.quarantine = Quarantine(folder / "quarantine", actor.name)
@@ -152,9 +158,9 @@ class Room:
 
     def wait(self, seconds: float) -> None:
         """Let time pass, working whenever something is due."""
-        until = self.clock.now_ns() + round(seconds * SECOND)
+        until = self.clock.monotonic_ns() + round(seconds * SECOND)
         while (due := self.shell.next_ns()) <= until:
-            self.clock.advance_to(max(due, self.clock.now_ns()))
+            self.clock.advance_to(max(due, self.clock.monotonic_ns()))
             self.shell.work()
         self.clock.advance_to(until)
 

@@ -20,7 +20,9 @@ from bus.actor import (
     Wake,
     Woken,
 )
+from bus.clock import ManualClock
 from tests.bus.station import (
+    SECOND,
     START_NS,
     Calm,
     Reading,
@@ -232,6 +234,29 @@ def test_timers_ring_once_in_order_and_a_later_one_replaces(tmp_path: Path) -> N
 
     rung = [(message.name, message.due_ns) for message in heard if isinstance(message, Woken)]
     assert rung == [("a", START_NS + 10), ("b", START_NS + 30)]
+
+
+class SetBack(ManualClock):
+    """Its UTC can be set back; what tells how long something took goes on."""
+
+    back_ns = 0
+
+    def now_ns(self) -> int:
+        return self.at_ns - self.back_ns
+
+
+def test_a_clock_that_is_set_back_by_an_hour_stops_no_timer(tmp_path: Path) -> None:
+    heard: list[Struct] = []
+
+    def timer(message: Struct) -> tuple[Struct, ...]:
+        return (Wake("tick", START_NS + SECOND),) if isinstance(message, Started) else ()
+
+    clock = SetBack(START_NS)
+    room = Room(tmp_path, ear(heard, timer), clock=clock).start()
+    clock.back_ns = 3_600 * SECOND
+    room.wait(1)
+
+    assert Woken(name="tick", due_ns=START_NS + SECOND) in heard
 
 
 def test_nothing_to_do_until_the_next_timer_or_beat(tmp_path: Path) -> None:
