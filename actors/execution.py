@@ -60,7 +60,7 @@ from btcbot.orders.accept import take_approval, take_late, take_refusal
 from btcbot.orders.answers import Answered, take_answer
 from btcbot.orders.commands import riskier
 from btcbot.orders.recovery import begin
-from btcbot.orders.schedule import QUIET_NS, TICK_NS, is_quiet
+from btcbot.orders.schedule import QUIET_NS, SOON_NS, TICK_NS, is_quiet
 from btcbot.orders.state import Desk, learn_rules
 from btcbot.orders.turn import Turn
 from btcbot.store.database import StoreBusy
@@ -161,7 +161,7 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
         return Step(desk, _tick(desk, now_ns, QUIET_NS))
     if isinstance(message, (BookDepth, Trade)):  # A union would be made anew each time.
         return _shown(desk, message)
-    desk.quiet_until_ns = 0
+    was_quiet, desk.quiet_until_ns = desk.quiet_until_ns > now_ns, 0
     turn, first = Turn(desk, now_ns), desk.head + 1
     before = desk.trading
     effects = _take(turn, message)
@@ -172,8 +172,8 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     said = tuple(PublishFact(first + n, fact) for n, fact in enumerate(turn.facts))
     persist = (Persist(tuple(turn.facts), first),) if turn.facts else ()
     answers = tuple(Answer(answer.request_id, answer) for answer in turn.answers)
-    if desk.tick_ns - now_ns > TICK_NS and not is_quiet(desk, now_ns, now_ns):
-        effects += _tick(desk, now_ns, TICK_NS)
+    if was_quiet and desk.tick_ns - now_ns > SOON_NS and not is_quiet(desk, now_ns, now_ns):
+        effects += _tick(desk, now_ns, SOON_NS)
     return Step(desk, (*persist, *turn.asks, *answers, *said, *effects))
 
 
@@ -209,7 +209,8 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
         case Late():
             return _late(turn, message.request)
         case ReadFailed():
-            return _note_trouble(turn, message)
+            schedule.note_trouble(turn, message)  # Read again soon; DEGRADED meanwhile.
+            return (Complain("exchange_trouble", desk.trouble),)
         case ConnectionsIdle():
             desk.idle_connections = message.count
         case DiskSeen():
@@ -277,12 +278,6 @@ def _set_trading_state(turn: Turn, message: SetTradingState) -> tuple[Struct, ..
     is_leftover = message.by == KILL_FILE and is_old
     is_stopped = turn.desk.trading in commands.STOPPED
     return (KeepKillFile(exists=False),) if is_leftover and not is_stopped else ()
-
-
-def _note_trouble(turn: Turn, message: ReadFailed) -> tuple[Struct, ...]:
-    """Note why the exchange cannot be read, and read again soon; health says DEGRADED meanwhile."""
-    schedule.note_trouble(turn, message)
-    return (Complain("exchange_trouble", turn.desk.trouble),)
 
 
 def _note_peer(turn: Turn, message: PeerBack | PeerLost) -> tuple[Struct, ...]:

@@ -61,7 +61,7 @@ from btcbot.risk import degrade, exposure, follow
 from btcbot.risk.budget import Budget, budget
 from btcbot.risk.degrade import Degrade, note
 from btcbot.risk.limits import RiskLimits, holding
-from btcbot.risk.picture import Picture, gross_in_try
+from btcbot.risk.picture import Picture, gross_in_try, take_price
 from btcbot.risk.rules import MILLISECOND_NS, MINUTE_NS, judge
 from btcbot.risk.uses import risk_state
 from bus.actor import (
@@ -128,7 +128,7 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
     """Return the state, changed in place, and what to say."""
     match message:
         case BookTop():
-            if not _mark(state, message):
+            if not take_price(state, message):
                 return Step(state)
         case Woken():
             return Step(state, _tick(state, now_ns))
@@ -217,17 +217,6 @@ def _cool(state: State) -> None:
     """Forget what went wrong: a person looked."""
     state.seen.errors_ns.clear()
     state.degrade, state.is_kill_asked = Degrade(), False
-
-
-def _mark(state: State, top: BookTop) -> bool:
-    """Take a price; return whether something is valued at it that is worth something else now."""
-    old, pair = state.marks.get(top.pair), top.pair
-    state.marks[pair] = top
-    if old is not None and old.ask == top.ask and old.bid == top.bid:
-        return False
-    rules = state.rules.get(pair)
-    is_ours = pair in state.held or pair in state.exposure.pairs
-    return old is None or rules is None or is_ours or bool(state.totals.get(rules.base))
 
 
 # --- intents --------------------------------------------------------------------------------------

@@ -88,8 +88,7 @@ class Shell(Generic[S]):
         self._said: dict[str, int] = {}
         self._asker, self._askers = Asker(), Askers()
         self._timers: dict[str, int] = {}
-        # By the monotonic clock, with what was asked for: a clock that is set back stops no timer.
-        self._timer_heap: list[tuple[int, str, int]] = []
+        self._timer_heap: list[tuple[int, str, int]] = []  # Monotonic: no clock stops a timer.
         self._beat_ns = 0
         self._cause = ""
         watched = dict.fromkeys((*actor.needs, *actor.watches))

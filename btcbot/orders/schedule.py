@@ -30,6 +30,7 @@ from btcbot.orders.turn import Turn
 
 SECOND = 1_000_000_000
 TICK_NS = SECOND // 2
+SOON_NS = TICK_NS // 2  # Until the first one after something began.
 QUIET_NS = SECOND  # Between two ticks that find nothing to do but look at what a person left.
 STEP_NS = SECOND  # A tick this late or early: we were frozen, or the clock was set.
 FORGET_NS = 10 * SECOND

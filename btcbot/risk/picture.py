@@ -59,6 +59,17 @@ class Picture(Struct, kw_only=True):
     is_caught_up: bool = False
 
 
+def take_price(picture: Picture, top: BookTop) -> bool:
+    """Take a price; return whether something is valued at it that is worth something else now."""
+    old, pair = picture.marks.get(top.pair), top.pair
+    picture.marks[pair] = top
+    if old is not None and old.ask == top.ask and old.bid == top.bid:
+        return False
+    rules = picture.rules.get(pair)
+    is_ours = pair in picture.held or pair in picture.exposure.pairs
+    return old is None or rules is None or is_ours or bool(picture.totals.get(rules.base))
+
+
 def rate_of(picture: Picture, quote: Asset) -> Decimal | None:
     """Return TRY per unit of `quote`, at the ask; None when there is no price."""
     if quote == TRY:

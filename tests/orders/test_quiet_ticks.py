@@ -98,7 +98,7 @@ def test_what_is_heard_ends_the_quiet_that_was_found() -> None:
     assert desk.live
     assert desk.quiet_until_ns == 0
     assert not schedule.is_quiet(desk, floor.now_ns, floor.now_ns)
-    assert desk.tick_ns - floor.now_ns <= schedule.TICK_NS
+    assert desk.tick_ns - floor.now_ns <= schedule.SOON_NS
 
 
 @pytest.mark.parametrize("name", ["clock", "fills", "balances", "checkpoint", "open BTCTRY"])
