@@ -1,4 +1,4 @@
-"""A simulated account on disk: one JSON line per change, whole before any answer says so."""
+"""A simulated account on disk: one JSON line per change, durable before any answer says so."""
 
 import contextlib
 import os
@@ -30,7 +30,8 @@ class Saved(Struct, omit_defaults=True, forbid_unknown_fields=True):
 class StateFile:
     """Appends to `account.jsonl` in a folder; one process at a time has it (the port sees to it).
 
-    Lines reach the kernel, not the disk: they survive `kill -9`, a power cut may take the last.
+    Each line is on the disk when `append` returns: what an exchange said outlives a power cut, else
+    books that are durable would know of fills that it does not.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,12 +70,13 @@ class StateFile:
         return all_
 
     def append(self, saved: Saved) -> None:
-        """Write one line, or nothing. Raises OSError when the disk is full."""
+        """Write one line, durably, or nothing. Raises OSError when the disk is full."""
         rest = msgspec.json.encode(saved) + b"\n"
         size = os.fstat(self._file).st_size
         try:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
+            os.fdatasync(self._file)
         except OSError:
             os.ftruncate(self._file, size)  # The next line must not begin in the middle of this.
             raise
@@ -92,3 +94,8 @@ class StateFile:
         self._file = os.open(fresh, flags, 0o600)
         self.append(saved)
         fresh.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)  # Its name too.
+        finally:
+            os.close(folder)

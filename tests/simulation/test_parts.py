@@ -1,6 +1,8 @@
 """The sandbox's parts without HTTP: limits, bodies, the market, candles, the state file."""
 
 import json
+import os
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -374,6 +376,30 @@ def test_the_file_is_written_anew_as_one_line_readable_by_its_owner(folder: Path
     assert len(path.read_bytes().splitlines()) == 1
     assert path.stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_is_said_is_on_the_disk_and_so_is_the_name_of_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced = folder / "account.jsonl", []
+
+    def watched(sync: Callable[[int], None]) -> Callable[[int], None]:
+        def noting(descriptor: int) -> None:
+            at = Path(f"/proc/self/fd/{descriptor}").readlink()
+            synced.append((at.name, at.stat().st_size if at.is_file() else 0))
+            sync(descriptor)
+
+        return noting
+
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, watched(getattr(os, name)))
+
+    first = sandbox(folder)
+    assert [name for name, _ in synced[:2]] == ["account.new", folder.name]  # Whole, then named.
+    for n in range(3):
+        first.exchange.submit(resting(), NOW + n)
+        first.settle(NOW + n)
+        assert synced[-1] == ("account.jsonl", path.stat().st_size)
 
 
 # --- a recording instead ----------------------------------------------------------------------
