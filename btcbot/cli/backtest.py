@@ -1,6 +1,9 @@
 """`btcbot backtest`: the same actors over a recording, in virtual time."""
 
 import hashlib
+import logging
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,10 +16,12 @@ import msgspec
 
 from btcbot.cli import exits, run_folder
 from btcbot.cli.common import Options, common, print_table, stop
+from btcbot.cli.progress import followed, say_over
 from btcbot.config import Config
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED, FeeRates, Instrument
 from btcbot.domain.money import MoneyError, half_up, parse, text
+from btcbot.domain.recorded import Happening
 from btcbot.simulation.venue import MILLISECOND_NS, Latency
 from btcbot.source import code
 
@@ -120,15 +125,29 @@ def command(  # noqa: PLR0913 - one parameter an option
         factors = {pair: one.factor for pair, one in played.items()}
         identity = _identity(plan, chosen[plan.pair].digest(), factors, timerange)
         folder = run_folder.prepare(out, config, identity["run"])
-        result, _ = backtest.run_all(plan, {pair: one.events for pair, one in played.items()})
+        recordings = {pair: one.events for pair, one in played.items()}
+        recordings[plan.pair] = _followed(options, recordings[plan.pair])
+        result, _ = backtest.run_all(plan, recordings)
     except (DatasetError, LibraryMissing) as error:
         stop(exits.CONFIG, f"btcbot: --data: {error}")
     gaps = [one.gaps for one in chosen.values() if one.gaps is not None]
     summary = {**identity, "data_gaps": sum(gaps) if gaps else None, **_summary(plan, result)}
     summary["fingerprint"] = fingerprint.of(run_folder.run_of(result, summary)).whole
     run_folder.write(folder, result, summary)
-    options.note(f"btcbot: orders, fills and equity are in {folder}")
+    say_over(f"btcbot: orders, fills and equity are in {folder}", options)
     options.show(summary, lambda: _print(options, summary))
+
+
+def _followed(options: Options, events: Iterator[Happening]) -> Iterator[Happening]:
+    """Return `events`; on a terminal with a word now and then on how far they are.
+
+    What the actors tell the readers of logs is for fleets: a person gets it with -v.
+    """
+    if options.verbosity <= 0:
+        logging.getLogger("btcbot").addHandler(logging.NullHandler())
+    if not sys.stderr.isatty() or options.verbosity < 0:
+        return events
+    return followed(events, lambda text: say_over(text, options, is_last=False), time.monotonic)
 
 
 def plan_of(

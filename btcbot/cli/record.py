@@ -19,6 +19,7 @@ from btcbot.catalog.segments import Acknowledged
 from btcbot.cli import exits
 from btcbot.cli.common import Options, common, stop
 from btcbot.cli.fleet import make_folders
+from btcbot.cli.progress import say_over
 from btcbot.config import Config
 from btcbot.domain.feed import (
     BookChange,
@@ -192,7 +193,7 @@ async def record(
         await feed.close()
         capture.close()
     recorder.is_up = False
-    _say(_progress(recorder, capture), options)
+    say_over(_progress(recorder, capture), options)
     if capture.lost:
         fail(
             f"{capture.lost} frames could not be kept; the last trouble was: {capture.last_trouble}"
@@ -203,15 +204,7 @@ async def _tell(recorder: Recorder, capture: "Capture", options: Options) -> Non
     """Say on stderr how it goes: one line that is written over, or a line now and then."""
     while True:
         await asyncio.sleep(1.0 if sys.stderr.isatty() else TELL_S)
-        _say(_progress(recorder, capture), options, is_last=False)
-
-
-def _say(text: str, options: Options, *, is_last: bool = True) -> None:
-    """Say `text`; on a terminal it takes the place of what was said before."""
-    if sys.stderr.isatty() and options.verbosity >= 0:
-        click.echo(f"\r\x1b[K{text}", err=True, nl=is_last)
-    else:
-        options.note(text)
+        say_over(_progress(recorder, capture), options, is_last=False)
 
 
 def _progress(recorder: Recorder, capture: "Capture") -> str:
