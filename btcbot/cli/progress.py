@@ -33,4 +33,4 @@ def followed(
         if not number % LOOK and monotonic_s() >= due_s:
             due_s = monotonic_s() + EVERY_S
             at = datetime.fromtimestamp(event.at_ns // 10**9, UTC)
-            say(f"backtest: up to {at:%Y-%m-%d %H:%M}, {number:,} events")
+            say(f"backtest: up to {at:%Y-%m-%d %H:%M}")
