@@ -31,8 +31,12 @@ def seat(name: str, uses: str = "", **changes: Any) -> SeatSetup:
 
 
 def played(
-    *seats: SeatSetup, seconds: int = 60, caps: PlanLimits | None = None, **changes: Any
+    *seats: SeatSetup,
+    seconds: int = 60,
+    seed: int = 1,
+    caps: PlanLimits | None = None,
+    **changes: Any,
 ) -> tuple[Result, Stage]:
-    """Return what came of a minute with these seats."""
+    """Return what came of a minute with these seats, on the market of `seed`."""
     plan = replace(PLAN, strategy=seats[0].name, seats=seats, fees=FREE, caps=caps or Caps())
-    return backtest.run(replace(plan, **changes), market(seconds), keeps_log=True)
+    return backtest.run(replace(plan, **changes), market(seconds, seed), keeps_log=True)
