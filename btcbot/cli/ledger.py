@@ -60,18 +60,18 @@ def balance(options: Options) -> None:
 def reconcile(options: Options) -> None:
     """Hold the ledger against the exchange's last word, to the last unit.
 
-    Each asset: ours, the exchange's, and what nobody has explained; what people explained before is
-    listed. Exit 7: something is unexplained, and what to do.
+    Each asset: ours, the exchange's, what fills moved that its word is older than, and what nobody
+    has explained; what people explained before is listed. Exit 7: something is unexplained, and
+    what to do.
     """
     books = _books(options, "")
     kept = books.statement
     rows = statement.reconciled(kept)
     wrong = [row for row in rows if row.beyond]
-    is_settling = kept.booked_seq > kept.stated_seq
     found = {
         "assets": [
             {"asset": row.asset, "ledger": text(row.ledger), "exchange": text(row.exchange),
-             "unexplained": text(row.beyond)}
+             "newer": text(row.newer), "unexplained": text(row.beyond)}
             for row in rows
         ],
         "unexplained": len(wrong),
@@ -88,12 +88,12 @@ def reconcile(options: Options) -> None:
     if not kept.stated_ns:
         stop(exits.PROBLEM, "btcbot: the exchange has not stated any balance yet")
     if wrong:
-        later = " a fill is newer than that: look again in a minute, or" if is_settling else ""
+        later = " a fill is newer than that: look again in a minute, or" if kept.newer else ""
         stop(exits.PROBLEM, f"btcbot: {len(wrong)} assets differ:{later} {EXPLAIN}")
 
 
 def _print_reconciled(options: Options, found: dict[str, Any]) -> None:
-    names = ("asset", "ledger", "exchange", "unexplained")
+    names = ("asset", "ledger", "exchange", "newer", "unexplained")
     print_table(options, names, [tuple(row.values()) for row in found["assets"]])
     people = found["fills_of_a_person"]
     click.echo(f"\n{found['fills']} fills, {people} of a person; stated {found['stated_utc']}")

@@ -49,8 +49,7 @@ class Statement(Struct):
     totals: dict[tuple[Asset, str], Decimal] = field(default_factory=dict)
     stated: dict[Asset, Decimal] = field(default_factory=dict)  # By the exchange, last.
     stated_ns: int = 0
-    stated_seq: int = 0
-    booked_seq: int = 0  # Of the last posting.
+    newer: list[dict[Asset, Decimal]] = field(default_factory=list)  # What each fill since moved.
     strategies: dict[IntentId, str] = field(default_factory=dict)
     fills: int = 0
     persons_fills: int = 0
@@ -67,10 +66,10 @@ def take(statement: Statement, seq: int, fact: Fact) -> tuple[Line, ...]:
             statement.strategies[fact.intent.intent_id] = fact.intent.strategy
             return ()
         case Opening():
-            _state(statement, seq, fact)
+            _state(statement, fact)
             return _post(statement, seq, fact, "opening", fact.postings, "what was there")
         case Balances():
-            _state(statement, seq, fact)
+            _state(statement, fact)
             return ()
         case BalancesExplained():
             sums = {p.asset: Decimal(p.amount) for p in fact.postings if p.account == ASSET}
@@ -94,13 +93,16 @@ def _fill(statement: Statement, seq: int, fill: Fill) -> tuple[Line, ...]:
     statement.seen.add(key)
     statement.fills += 1
     statement.persons_fills += fill.intent_id is None
+    statement.newer.append(
+        {p.asset: Decimal(p.amount) for p in fill.postings if p.account == ASSET}
+    )
     note = f"{fill.side.value} {text(fill.quantity)} {fill.pair} at {text(fill.price)}"
     return _post(statement, seq, fill, "fill", fill.postings, note)
 
 
-def _state(statement: Statement, seq: int, stated: Balances | Opening) -> None:
+def _state(statement: Statement, stated: Balances | Opening) -> None:
     statement.stated = {row.asset: Decimal(row.total) for row in stated.balances}
-    statement.stated_ns, statement.stated_seq = stated.at_ns, seq
+    statement.stated_ns, statement.newer = stated.at_ns, []
 
 
 def _post(
@@ -121,9 +123,7 @@ def _post(
                 order_id=fact.order_id if isinstance(fact, Fill) else None, note=note,
             )
         )  # fmt: skip
-    if lines:
-        statement.booked_seq = seq
-    elif is_fill:
+    if is_fill and not lines:
         statement.faults.append(f"event {seq}: a fill without postings")
     for asset, left in sums.items():
         if left:
@@ -137,22 +137,40 @@ class Difference(Struct, frozen=True, kw_only=True):
     asset: Asset
     ledger: Decimal
     exchange: Decimal
+    newer: Decimal = ZERO  # What fills moved that the exchange's word is older than.
 
     @property
     def beyond(self) -> Decimal:
         """What the exchange has and we cannot explain; below zero: we have too much."""
-        return self.exchange - self.ledger
+        return self.exchange + self.newer - self.ledger
 
 
 def reconciled(statement: Statement) -> list[Difference]:
-    """Return each asset, ours against what the exchange stated last, by name."""
+    """Return each asset, ours against what the exchange stated last, by name.
+
+    It may have stated that before it knew the last of our fills: if all that differs is to the last
+    unit what the last few moved, in every asset, they explain it.
+    """
+    newer: dict[Asset, Decimal] = {}
+    first = rows = _against(statement, newer)
+    for moved in reversed(statement.newer):
+        if not any(row.beyond for row in rows):
+            break
+        newer = {a: newer.get(a, ZERO) + moved.get(a, ZERO) for a in (*newer, *moved)}
+        rows = _against(statement, newer)
+    return first if any(row.beyond for row in rows) else rows
+
+
+def _against(statement: Statement, newer: Mapping[Asset, Decimal]) -> list[Difference]:
     ours = owned(statement)
-    names = sorted({*ours, *statement.stated})
     return [
         Difference(
-            asset=asset, ledger=ours.get(asset, ZERO), exchange=statement.stated.get(asset, ZERO)
+            asset=asset,
+            ledger=ours.get(asset, ZERO),
+            exchange=statement.stated.get(asset, ZERO),
+            newer=newer.get(asset, ZERO),
         )
-        for asset in names
+        for asset in sorted({*ours, *statement.stated})
     ]
 
 

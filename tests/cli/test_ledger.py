@@ -119,6 +119,27 @@ def test_reconcile_agrees_to_the_last_unit(say: Say) -> None:
     assert (found["fills"], found["fills_of_a_person"]) == (2, 0)
 
 
+def test_fills_that_the_exchanges_word_is_older_than_explain_what_they_moved(say: Say) -> None:
+    after_one = Balances(balances=balances(BTC="3", TRY="99798.8"), at_ns=START_NS + 9)
+    found = told(say("reconcile", "--json", facts=(opening(), *order(), BOUGHT, after_one, SOLD)))
+
+    [btc, money] = found["assets"]
+    assert (btc["ledger"], btc["exchange"], btc["newer"]) == ("2", "3", "-1")
+    assert (btc["unexplained"], money["unexplained"], found["unexplained"]) == ("0", "0", 0)
+
+
+def test_a_difference_that_the_newer_fills_are_not_is_shown_whole(say: Say) -> None:
+    other = Balances(balances=balances(BTC="3", TRY="99798.7"), at_ns=START_NS + 9)
+
+    ended = say("reconcile", "--json", facts=(opening(), *order(), BOUGHT, other, SOLD))
+
+    assert ended.code == exits.PROBLEM
+    [btc, money] = json.loads(ended.out)["assets"]
+    assert (btc["newer"], btc["unexplained"]) == ("0", "1")
+    assert money["unexplained"] == "-298.9"
+    assert "a fill is newer" in ended.err
+
+
 def test_a_difference_of_the_last_unit_is_unexplained_with_what_to_do(say: Say) -> None:
     short = replace(AFTER, balances=balances(BTC="1.99999999", TRY="100097.6"))
 
