@@ -78,7 +78,7 @@ def decide(
     if means.seen < params.slow:
         return state, NO_WANTS
     held = view.holdings.get(top.pair)
-    is_long = held is not None and held.quantity > 0
+    is_long = held is not None and bool(held.quantity)  # Never below 0; `>` costs twice as much.
     if (fast > slow) is is_long:
         return state, NO_WANTS
     return state, _cross(params, view, top, Side.SELL if is_long else Side.BUY)
@@ -86,7 +86,8 @@ def decide(
 
 def _cross(params: Params, view: MarketView, top: BookTop, side: Side) -> tuple[Want, ...]:
     rules = view.rules.get(top.pair)
-    if rules is None or view.is_busy(top.pair, side):
+    # Either side: the other one's order may still be open when its fills are known already.
+    if rules is None or view.is_busy(top.pair, Side.BUY) or view.is_busy(top.pair, Side.SELL):
         return NO_WANTS
     reach = Decimal(params.cross_bps) / BPS_IN_ONE
     if side is Side.BUY:

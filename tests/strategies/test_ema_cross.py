@@ -48,6 +48,7 @@ def test_it_sells_all_that_is_held_when_it_falls_below() -> None:
         ("there is nothing to sell", FLAT, FALLING),
         ("a buy is live", view("0", "0", "buy", name="ema_cross"), RISING),
         ("a sell is live", view("1", "1", "sell", name="ema_cross"), FALLING),
+        ("the buy of what it would sell is live", view("1", "1", "buy", name="ema_cross"), FALLING),
         ("there are no rules", MarketView(), RISING),
         ("it is the first quote", FLAT, RISING[-1:]),
     ],
