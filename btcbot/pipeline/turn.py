@@ -49,7 +49,11 @@ def turn(state: State, policy: Policy | None, asked: Wishes, trigger: Trigger, n
     """Decide on `asked`, one decision a quote asset; remember what became live."""
     said = Said()
     for quote in _quotes(state, asked):
-        question = _question(state, asked, quote, trigger, now_ns)
+        state.decisions += 1  # Each has a number of its own.
+        sifted = _sift(state, asked, quote, now_ns)
+        if _is_known(state, sifted, quote):
+            continue
+        question = _question(state, asked, sifted, quote, trigger, now_ns)
         context = None if policy is None else _context(state, question)
         decision = decide(question, policy, state.policy, context)
         if decision.judgement is not None:
@@ -70,12 +74,16 @@ def _quotes(state: State, asked: Wishes) -> tuple[Asset, ...]:
     return tuple(sorted({quote_of(state, pair) for pair in pairs}))
 
 
-def _question(state: State, asked: Wishes, quote: Asset, trigger: Trigger, now_ns: int) -> Question:
-    """Return everything the decision depends on; it has a number of its own."""
-    state.decisions += 1
-    standing = asked.standing
-    if standing is None or standing.market.quote != quote:
-        standing = standing_in(state, quote, now_ns)
+class Sifted(NamedTuple):
+    """What is wanted in one quote asset, and what no plan may serve now."""
+
+    wishes: tuple[Wish, ...]
+    barred: tuple[tuple[Wish, Why], ...]
+    idle: tuple[Idleness, ...]
+
+
+def _sift(state: State, asked: Wishes, quote: Asset, now_ns: int) -> Sifted:
+    """Return what of `asked` a plan may serve, one wish a slot, and what not."""
     open_wishes: dict[str, Wish] = {}
     barred: list[tuple[Wish, Why]] = []
     for wish in asked.wishes:
@@ -91,15 +99,44 @@ def _question(state: State, asked: Wishes, quote: Asset, trigger: Trigger, now_n
             open_wishes[slot] = wish
         else:
             barred.append((wish, why))
+    idle = tuple(i for i in asked.idle if i.pair and quote_of(state, i.pair) == quote)
+    return Sifted(tuple(open_wishes.values()), tuple(barred), idle)
+
+
+def _is_known(state: State, sifted: Sifted, quote: Asset) -> bool:
+    """Return whether nothing can be ordered, for the reasons that were recorded last.
+
+    It is counted as a record would be that says nothing new; no plan is made for it.
+    """
+    quiet = state.quiet.get(quote)
+    if sifted.wishes or quiet is None:
+        return False
+    lines = (
+        *(_said_of(wish.strategy, wish.pair, wish.side, why) for wish, why in sifted.barred),
+        *(_said_of(row.strategy, row.pair, None, row.why) for row in sifted.idle),
+    )
+    if ";".join(lines) != quiet.signature:
+        return False
+    quiet.unsaid += 1
+    return True
+
+
+def _question(
+    state: State, asked: Wishes, sifted: Sifted, quote: Asset, trigger: Trigger, now_ns: int
+) -> Question:
+    """Return everything the decision depends on."""
+    standing = asked.standing
+    if standing is None or standing.market.quote != quote:
+        standing = standing_in(state, quote, now_ns)
     return Question(
         epoch=state.epoch,
         number=state.decisions,
         trigger=trigger,
         account=standing.whole,
         books=standing.parts,
-        wishes=tuple(open_wishes.values()),
-        barred=tuple(barred),
-        idle=tuple(i for i in asked.idle if i.pair and quote_of(state, i.pair) == quote),
+        wishes=sifted.wishes,
+        barred=sifted.barred,
+        idle=sifted.idle,
         limits=state.setup.limits,
         cycle=Cycle(
             now_ns=now_ns,
@@ -176,7 +213,11 @@ def _news(state: State, decision: Decision) -> tuple[DecisionRecord, ...]:
 
 def _signature(record: DecisionRecord) -> str:
     """Return what a decision without an order says: who wanted what, and why it was not to be."""
-    return ";".join(f"{x.strategy}:{x.pair}:{x.side}:{x.why}" for x in record.lines)
+    return ";".join(_said_of(x.strategy, x.pair, x.side, x.why) for x in record.lines)
+
+
+def _said_of(strategy: str, pair: Pair, side: Side | None, why: Why) -> str:
+    return f"{strategy}:{pair}:{side}:{why}"
 
 
 def _context(state: State, question: Question) -> PolicyContext:
