@@ -9,6 +9,7 @@ from btcbot.domain.decisions import Why
 from btcbot.domain.ids import Pair
 from btcbot.domain.messages import Candle
 from btcbot.domain.money import ZERO
+from btcbot.domain.words import Side
 from btcbot.pipeline import adapt
 from btcbot.pipeline.book import Standing
 from btcbot.pipeline.decision import Idleness
@@ -22,6 +23,7 @@ from btcbot.portfolio.picture import Allocator, Picture
 from btcbot.portfolio.rejects import counts, resting
 from btcbot.portfolio.selection import Sight, is_due, refresh
 from btcbot.portfolio.universe import Candidate, screen
+from btcbot.strategies.contract import NO_HOLDING
 
 SECOND_NS: Final = 1_000_000_000
 
@@ -127,13 +129,18 @@ def _select(
 def _part(state: State, seat: Seat, whole: Account, spendable: Decimal) -> Account:
     """Return what one seat may plan with: its room and its own holdings."""
     name, view = seat.setup.name, seat.view
-    own = [order for order in state.books.live.values() if order.strategy == name]
+    buys, sells = dict[Pair, Decimal](), dict[Pair, Decimal]()
+    for order in state.books.live.values():
+        if order.strategy != name:
+            continue
+        if order.side is Side.BUY:
+            buys[order.pair] = buys.get(order.pair, ZERO) + order.left * order.price
+        else:
+            sells[order.pair] = sells.get(order.pair, ZERO) + order.left
     lines = {}
     for pair, line in whole.lines.items():
-        held = view.holdings[pair].quantity if pair in view.holdings else ZERO
-        buys = [o.left * o.price for o in own if o.pair == pair and o.side == "buy"]
-        sells = [o.left for o in own if o.pair == pair and o.side == "sell"]
-        free = max(min(held - sum(sells, ZERO), line.free), ZERO)
-        lines[pair] = replace(line, held=held, free=free, buying=sum(buys, ZERO))
+        held = view.holdings.get(pair, NO_HOLDING).quantity
+        free = max(min(held - sells.get(pair, ZERO), line.free), ZERO)
+        lines[pair] = replace(line, held=held, free=free, buying=buys.get(pair, ZERO))
     cash = min(spendable + state.setup.limits.cash_reserve, whole.cash_free)
     return replace(whole, cash_free=cash, lines=lines)

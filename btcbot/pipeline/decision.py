@@ -1,8 +1,8 @@
 """From wishes to orders: the plan, then the policy, then the guardrails; and the record of it."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -84,16 +84,10 @@ def decide(
     judgement = None
     if policy is not None and context is not None and planned:
         judgement = policy.judge(policy_state, context, planned)
-    passed = _passed(question, planned, judgement)
+    passed = tuple(_passed(question, planned, judgement))
     lines = _lines(question, made, planned, passed)
-    orders = tuple(
-        Order(intent, order)
-        for leg, (order, _) in enumerate(passed)
-        if order is not None
-        for intent in (_intent(question, order, leg),)
-    )
     return Decision(
-        orders=orders,
+        orders=tuple(one.order for one in passed if one.order is not None),
         transfers=made.transfers,
         record=_record(question, made, lines, policy),
         judgement=judgement,
@@ -146,23 +140,28 @@ def _bare(record: DecisionRecord, size_max: int) -> tuple[DecisionRecord, bytes]
     return record, said
 
 
-Passed = tuple[Planned | None, str]
-"""An order after the policy, and the policy's reason where that is less than was planned."""
+class Passed(NamedTuple):
+    """What the policy let pass of an order, and its reason where that is less than was planned."""
+
+    order: Order | None
+    reason: str
 
 
 def _passed(
     question: Question, planned: Sequence[Planned], judgement: Judgement | None
-) -> tuple[Passed, ...]:
+) -> Iterator[Passed]:
     if judgement is None:
-        return tuple((order, "") for order in planned)
+        for leg, order in enumerate(planned):
+            yield Passed(Order(_intent(question, order, leg), order), "")
+        return
     rulings = judgement.rulings
     if len(rulings) != len(planned):
         wrong = f"{len(rulings)} rulings for {len(planned)} orders"
         rulings = tuple(Ruling(ZERO, wrong) for _ in planned)
-    return tuple(
-        (guarded(question, order, ruling), ruling.reason[:REASON_MAX])
-        for order, ruling in zip(planned, rulings, strict=True)
-    )
+    for leg, (order, ruling) in enumerate(zip(planned, rulings, strict=True)):
+        left, reason = guarded(question, order, ruling), ruling.reason[:REASON_MAX]
+        order_left = None if left is None else Order(_intent(question, left, leg), left)
+        yield Passed(order_left, reason)
 
 
 def _intent(question: Question, order: Planned, leg: int) -> IntentId:
@@ -178,7 +177,7 @@ def _lines(
     for verdict, wish in zip(made.verdicts, wishes, strict=True):
         line = _line(wish, verdict)
         if verdict.ordered:
-            line = _ruled(question, line, planned[leg], passed[leg], leg)
+            line = _ruled(line, planned[leg], passed[leg])
             leg += 1
         lines.append(line)
     assert leg == len(planned), "a verdict for each order"
@@ -221,16 +220,14 @@ def _line(wish: Wish, verdict: Verdict) -> DecisionLine:
     )
 
 
-def _ruled(
-    question: Question, line: DecisionLine, planned: Planned, passed: Passed, leg: int
-) -> DecisionLine:
-    order, reason = passed
+def _ruled(line: DecisionLine, planned: Planned, passed: Passed) -> DecisionLine:
+    order = passed.order
     replace = msgspec.structs.replace
-    left = Quantity(ZERO) if order is None else order.quantity
+    left = Quantity(ZERO) if order is None else order.planned.quantity
     if left < planned.quantity:
-        cuts = (*line.cuts, DecisionCut(Why.POLICY, left, reason))
+        cuts = (*line.cuts, DecisionCut(Why.POLICY, left, passed.reason))
         line = replace(line, ordered=left, why=Why.POLICY, cuts=cuts)
-    return line if order is None else replace(line, intent_id=_intent(question, order, leg))
+    return line if order is None else replace(line, intent_id=order.intent_id)
 
 
 def _record(
