@@ -1,6 +1,7 @@
 """What a whole decision costs: a hundred pairs by the clock, a hundred intents."""
 
 from decimal import Decimal
+from statistics import median
 from time import process_time
 from typing import Any
 
@@ -22,8 +23,10 @@ WIDE = PlanLimits(
     position_max=Decimal(10**6), exposure_max=Decimal(10**8), cycle_max=Decimal(10**7),
     order_max=Decimal(10**5), orders_max=100,
 )  # fmt: skip
-P99_MAX_S = 0.005  # Of CPU time.
-ROUNDS = 5  # What else a machine does costs CPU time too, in caches: the calmest round counts.
+# 5 ms of CPU time on the machine that the goal was stated for, where the yardstick takes 0.37 us.
+P99_MAX = 5_000 / 0.37
+YARDSTICK = 2_000
+ROUNDS = 7  # What else a machine does costs CPU time too, in caches: the calmest round counts.
 
 
 def hundred() -> Actor[Any]:
@@ -47,10 +50,19 @@ def hundred() -> Actor[Any]:
     return actor
 
 
-def p99_s() -> float:
-    """Return the CPU time that 99 of 100 decisions stay under."""
-    taken, actor = [], hundred()
+def calculation_s() -> float:
+    """Return the CPU time of one calculation as decisions are made of: read, multiply, round."""
+    before = process_time()
+    for _ in range(YARDSTICK):
+        (Decimal("12345.678") * Decimal("0.0123")).quantize(Decimal("0.01"))
+    return (process_time() - before) / YARDSTICK
+
+
+def p99() -> float:
+    """Return how many calculations 99 of 100 decisions stay under, both taken in turn."""
+    taken, calculations, actor = [], [], hundred()
     for number in range(100):
+        calculations.append(calculation_s())
         now_ns = START_NS + (number + 1) * SECOND_NS
         before = process_time()
         step = actor.handle(actor.state, Woken(name="tick", due_ns=now_ns), now_ns)
@@ -60,11 +72,11 @@ def p99_s() -> float:
         for intent in intents:
             assert isinstance(intent, OrderIntent)
             actor.handle(actor.state, make.not_sent(intent), now_ns)
-    return sorted(taken)[98]
+    return sorted(taken)[98] / median(calculations)
 
 
 def test_a_decision_over_a_hundred_pairs_takes_less_than_five_milliseconds_in_99_of_100() -> None:
     found: list[float] = []
-    while len(found) < ROUNDS and (not found or min(found) >= P99_MAX_S):
-        found.append(p99_s())
-    assert min(found) < P99_MAX_S, f"{min(found) * 1e3:.1f} ms in the calmest of {ROUNDS} rounds"
+    while len(found) < ROUNDS and (not found or min(found) >= P99_MAX):
+        found.append(p99())
+    assert min(found) < P99_MAX, f"{min(found):.0f} calculations in the calmest of {ROUNDS} rounds"
