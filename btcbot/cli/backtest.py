@@ -1,7 +1,6 @@
 """`btcbot backtest`: the same actors over a recording, in virtual time."""
 
 import hashlib
-import logging
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -139,12 +138,8 @@ def command(  # noqa: PLR0913 - one parameter an option
 
 
 def _followed(options: Options, events: Iterator[Happening]) -> Iterator[Happening]:
-    """Return `events`; on a terminal with a word now and then on how far they are.
-
-    What the actors tell the readers of logs is for fleets: a person gets it with -v.
-    """
-    if options.verbosity <= 0:
-        logging.getLogger("btcbot").addHandler(logging.NullHandler())
+    """Return `events`; on a terminal with a word now and then on how far they are."""
+    options.leave_logs_out()
     if not sys.stderr.isatty() or options.verbosity < 0:
         return events
     return followed(events, lambda text: say_over(text, options, is_last=False), time.monotonic)

@@ -39,6 +39,7 @@ def command(
         "submit-p99": lambda: submits.submit(pairs, 0.99, 5.0),
     }
     figures = []
+    options.leave_logs_out()
     for name in goals or GOALS:
         options.note(f"btcbot: measuring {name}")
         try:

@@ -1,6 +1,7 @@
 """What every command shares: the flags, the exit codes, and data on stdout as table or JSON."""
 
 import functools
+import logging
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,14 @@ class Options(Struct, kw_only=True):
         """Say what is going on, on stderr; -q silences it."""
         if self.verbosity >= 0:
             click.echo(text, err=True)
+
+    def leave_logs_out(self) -> None:
+        """Keep what actors tell the readers of logs off a terminal where they only play; -v has it.
+
+        Without a handler Python prints bare event names.
+        """
+        if self.verbosity <= 0:
+            logging.getLogger("btcbot").addHandler(logging.NullHandler())
 
     def show(self, value: object, table: Callable[[], None]) -> None:
         """Print `value` as JSON on stdout when --json was given, else call `table`."""

@@ -35,6 +35,7 @@ def compare(options: Options, day: str) -> None:
     from btcbot.research.folder import RunError
     from btcbot.research.heard import Middles, market_of
 
+    options.leave_logs_out()
     config, span_ns = config_of(options), span_of(day)
     run = _in_try(options, opened(str(config.database), config.home, span_ns))
     if not run.orders and not run.refusals:
