@@ -28,6 +28,7 @@ from btcbot.strategies import ema_cross, profit_aware
 from bus.clock import SystemClock
 from tests.builders import BTCTRY
 from tests.config.settled import configured
+from tests.processes.fleet import free_port
 from tests.simulation.test_exchange import exchange, limit
 
 SECRET = "c2VjcmV0IG9mIGEgdGVzdA=="
@@ -118,16 +119,19 @@ def test_the_sandbox_is_run_with_the_keys_of_its_section(tmp_path: Path) -> None
     assert changed.faults == PRESETS["flaky"] != usual.faults
 
 
-@pytest.mark.parametrize("key", ["sandbox__port", "dashboard__port"])
+@pytest.mark.parametrize(
+    ("key", "other"),
+    [("sandbox__port", "dashboard__port"), ("dashboard__port", "sandbox__port")],
+)
 def test_a_port_that_is_set_is_the_one_that_has_to_be_free(
-    key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    key: str, other: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(fleet, "PORT_WAIT_S", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
 
         with pytest.raises(SystemExit) as ended:
-            fleet.check_ports(configured(**{key: port}))
+            fleet.check_ports(configured(**{key: port, other: free_port()}))
 
     assert ended.value.code == exits.TRY_LATER
     assert f"127.0.0.1:{port} is taken" in capsys.readouterr().err
