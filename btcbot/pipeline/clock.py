@@ -23,7 +23,6 @@ from btcbot.portfolio.picture import Allocator, Picture
 from btcbot.portfolio.rejects import counts, resting
 from btcbot.portfolio.selection import Sight, is_due, refresh
 from btcbot.portfolio.universe import Candidate, screen
-from btcbot.strategies.contract import NO_HOLDING
 
 SECOND_NS: Final = 1_000_000_000
 
@@ -85,7 +84,7 @@ def _picture(
     if strategy.WANTS_DAY:
         _select(state, candidates, rests, now_ns)
     return Picture(
-        account=_part(state, seat, whole, spendable),
+        account=_part(state, seat, standing, spendable),
         limits=state.setup.limits,
         universe=screen(rules, candidates, rests, now_ns).selected,
         scores=state.scores,
@@ -126,21 +125,18 @@ def _select(
     state.scores = {row.pair: row.value for row in found.scores if row.pair in members}
 
 
-def _part(state: State, seat: Seat, whole: Account, spendable: Decimal) -> Account:
+def _part(state: State, seat: Seat, standing: Standing, spendable: Decimal) -> Account:
     """Return what one seat may plan with: its room and its own holdings."""
-    name, view = seat.setup.name, seat.view
-    buys, sells = dict[Pair, Decimal](), dict[Pair, Decimal]()
+    whole, name = standing.whole, seat.setup.name
+    book = next(part for part in standing.parts if part.strategy == name)
+    buying = dict[Pair, Decimal]()
     for order in state.books.live.values():
-        if order.strategy != name:
-            continue
-        if order.side is Side.BUY:
-            buys[order.pair] = buys.get(order.pair, ZERO) + order.left * order.price
-        else:
-            sells[order.pair] = sells.get(order.pair, ZERO) + order.left
+        if order.strategy == name and order.side is Side.BUY:
+            buying[order.pair] = buying.get(order.pair, ZERO) + order.left * order.price
     lines = {}
     for pair, line in whole.lines.items():
-        held = view.holdings.get(pair, NO_HOLDING).quantity
-        free = max(min(held - sells.get(pair, ZERO), line.free), ZERO)
-        lines[pair] = replace(line, held=held, free=free, buying=buys.get(pair, ZERO))
+        held = book.held.get(pair, ZERO)
+        free = max(min(held - book.selling.get(pair, ZERO), line.free), ZERO)
+        lines[pair] = replace(line, held=held, free=free, buying=buying.get(pair, ZERO))
     cash = min(spendable + state.setup.limits.cash_reserve, whole.cash_free)
     return replace(whole, cash_free=cash, lines=lines)

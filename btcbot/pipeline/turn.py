@@ -51,7 +51,9 @@ def turn(state: State, policy: Policy | None, asked: Wishes, trigger: Trigger, n
     for quote in _quotes(state, asked):
         state.decisions += 1  # Each has a number of its own.
         sifted = _sift(state, asked, quote, now_ns)
-        if _is_known(state, sifted, quote):
+        quiet = state.quiet.setdefault(quote, Quiet())
+        if _is_known(quiet, sifted):
+            quiet.unsaid += 1
             continue
         question = _question(state, asked, sifted, quote, trigger, now_ns)
         context = None if policy is None else _context(state, question)
@@ -103,22 +105,18 @@ def _sift(state: State, asked: Wishes, quote: Asset, now_ns: int) -> Sifted:
     return Sifted(tuple(open_wishes.values()), tuple(barred), idle)
 
 
-def _is_known(state: State, sifted: Sifted, quote: Asset) -> bool:
+def _is_known(quiet: Quiet, sifted: Sifted) -> bool:
     """Return whether nothing can be ordered, for the reasons that were recorded last.
 
-    It is counted as a record would be that says nothing new; no plan is made for it.
+    A record would say nothing new: no plan is made for it.
     """
-    quiet = state.quiet.get(quote)
-    if sifted.wishes or quiet is None:
+    if sifted.wishes:
         return False
     lines = (
         *(_said_of(wish.strategy, wish.pair, wish.side, why) for wish, why in sifted.barred),
         *(_said_of(row.strategy, row.pair, None, row.why) for row in sifted.idle),
     )
-    if ";".join(lines) != quiet.signature:
-        return False
-    quiet.unsaid += 1
-    return True
+    return ";".join(lines) == quiet.signature
 
 
 def _question(
@@ -195,7 +193,7 @@ def _news(state: State, decision: Decision) -> tuple[DecisionRecord, ...]:
     """Return the record if it tells something new; what is left out is counted in the next."""
     record = decision.record
     now_ns = record.at_ns
-    quiet = state.quiet.setdefault(record.quote, Quiet())
+    quiet = state.quiet[record.quote]
     is_done = bool(decision.orders or decision.transfers)
     signature = "" if is_done else _signature(record)
     quiet.said_ns = tuple(at_ns for at_ns in quiet.said_ns if now_ns - at_ns < MINUTE_NS)

@@ -11,7 +11,7 @@ from actors import strategy
 from btcbot.domain.decisions import DecisionRecord, Why
 from btcbot.domain.ids import Asset
 from btcbot.domain.instruments import DOCUMENTED, FEES_TRY
-from btcbot.domain.messages import BookTop, OrderIntent
+from btcbot.domain.messages import BookTop, IntentVerdict, OrderIntent
 from btcbot.domain.money import Quantity
 from btcbot.domain.words import FeedStatus, Rule, Side
 from btcbot.pipeline import book
@@ -171,6 +171,22 @@ def test_a_seat_is_shown_its_part_of_the_cash_and_what_it_holds_itself() -> None
     assert shown == [(10_000 - reserve) * part / 100 + reserve for part in (30, 70)]
 
 
+def test_what_a_seat_is_selling_is_not_free_to_it_again() -> None:
+    one, other = Looking(), Looking()
+    actor = hosting(one, other, weights=(50, 50))
+    for number, seat in enumerate(("s0", "s1"), 1):
+        bought = make.intent(number, strategy=seat)
+        hear(actor, [make.submitting(bought), make.fill(bought, number), make.book_top()])
+    sale = make.intent(3, strategy="s0", side=Side.SELL, quantity="0.0006")
+    hear(actor, [make.submitting(sale)])
+
+    tick(actor, 1)
+
+    lines = [looking.pictures[-1].account.lines[BTCTRY] for looking in (one, other)]
+    assert [line.held for line in lines] == [Decimal("0.001")] * 2
+    assert [line.free for line in lines] == [Decimal("0.0004"), Decimal("0.001")]
+
+
 def test_a_strategy_of_the_clock_looks_again_after_a_fill_of_its_own_and_not_before() -> None:
     looking = Looking()
     actor = hosting(looking)
@@ -220,6 +236,22 @@ class Wordy(Eager):
 def intents(effects: list[Struct]) -> list[OrderIntent]:
     asked = [e.message for e in effects if isinstance(e, Ask)]
     return [message for message in asked if isinstance(message, OrderIntent)]
+
+
+def test_a_wish_that_rests_is_told_once_counted_and_numbered() -> None:
+    actor = hosting(Eager())
+    [first] = records(told := hear(actor, [make.book_top()]))
+    [intent] = intents(told)
+    refused = IntentVerdict(intent_id=intent.intent_id, rule=Rule.SPREAD, detail="")
+
+    resting = records(hear(actor, [refused, *[make.book_top()] * 6]))
+    [last] = records(hear(actor, [make.book_top()], 2))
+
+    assert [line.why for record in resting for line in record.lines] == [Why.REFUSED_LATELY]
+    assert last.lines[0].intent_id is not None
+    assert last.unsaid == 5
+    numbers = [int(record.decision.partition(".")[2]) for record in (first, *resting, last)]
+    assert numbers == [1, 2, 8]
 
 
 def test_a_strategy_that_talks_too_much_trades_and_is_cut_short_in_intent_and_record() -> None:
