@@ -22,6 +22,10 @@ SCRIPTS = (
     "scripts/recorder-kills",
     ".ci/run",
 )
+TOP_LEVEL = {
+    ".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "actors", "btcbot", "bus", "docs",
+    "pyproject.toml", "requirements", "scripts", "supervisord.conf", "tests",
+}  # fmt: skip
 
 
 def pins(text: str) -> dict[str, str]:
@@ -99,15 +103,25 @@ def test_run_refuses_what_it_does_not_know(arguments: list[str]) -> None:
     assert done.returncode == 2
 
 
-def test_no_file_of_the_repository_names_a_machine() -> None:
-    listed = subprocess.run(
+def listed() -> list[str]:
+    """Return every file that git follows; skip the test where nothing does."""
+    done = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    if listed.returncode != 0:
+    if done.returncode != 0:
         pytest.skip("not a git checkout")
+    return [name for name in done.stdout.split("\0") if name]
+
+
+def test_the_top_level_is_what_it_should_be() -> None:
+    """What a measurement leaves in this folder must not be committed with the next change."""
+    assert {name.partition("/")[0] for name in listed()} == TOP_LEVEL
+
+
+def test_no_file_of_the_repository_names_a_machine() -> None:
     this = Path(__file__).resolve()
 
-    for name in filter(None, listed.stdout.split("\0")):
+    for name in listed():
         path = ROOT / name
         if path.is_file() and path != this:
             assert not re.search(rb"/opt/pypi|/root/|/work/main", path.read_bytes()), name
