@@ -256,7 +256,7 @@ def test_history_is_fetched_once_and_marked_as_backfill(exchange: str, tmp_path:
     again = fetched()
 
     assert 2 * 142 <= first["candles"] <= 2 * 145
-    assert first["trades"] >= 90
+    assert 2 * 25 <= first["trades"] <= 2 * 50  # Lists of 50, as far as a young market filled them.
     assert again["candles"] <= 4  # Those that closed meanwhile.
     past = dataset(tmp_path, "past")
     assert {part.provenance for part in past.manifest.parts} == {Provenance.BACKFILL}
