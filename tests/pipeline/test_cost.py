@@ -17,6 +17,7 @@ from btcbot.portfolio.universe import UniverseRules
 from bus.actor import Actor, Ask, CaughtUp, PeerBack, Woken
 from tests import builders as make
 from tests.builders import SECOND_NS, START_NS
+from tests.cost import calculation_s
 from tests.portfolio.markets import instrument
 
 WIDE = PlanLimits(
@@ -25,7 +26,6 @@ WIDE = PlanLimits(
 )  # fmt: skip
 # 5 ms of CPU time on the machine that the goal was stated for, where the yardstick takes 0.37 us.
 P99_MAX = 5_000 / 0.37
-YARDSTICK = 2_000
 ROUNDS = 7  # What else a machine does costs CPU time too, in caches: the calmest round counts.
 
 
@@ -48,14 +48,6 @@ def hundred() -> Actor[Any]:
     for message in heard:
         actor.handle(actor.state, message, START_NS)
     return actor
-
-
-def calculation_s() -> float:
-    """Return the CPU time of one calculation as decisions are made of: read, multiply, round."""
-    before = process_time()
-    for _ in range(YARDSTICK):
-        (Decimal("12345.678") * Decimal("0.0123")).quantize(Decimal("0.01"))
-    return (process_time() - before) / YARDSTICK
 
 
 def p99() -> float:
