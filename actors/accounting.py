@@ -16,10 +16,10 @@ from typing import Final, assert_never
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from actors import place_of
+from actors import ask_to_record, place_of
 from btcbot.config import Config
 from btcbot.domain.facts import Balances, BalancesExplained, Fill, Opening, Recorded
-from btcbot.domain.ids import Asset, CommandId, Pair
+from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import Instrument
 from btcbot.domain.messages import (
     AccountSnapshot,
@@ -28,7 +28,6 @@ from btcbot.domain.messages import (
     InstrumentRules,
     PnlReport,
     Position,
-    Record,
 )
 from btcbot.domain.money import BPS_IN_ONE, ZERO, Amount, Notional, Price, parse, text
 from btcbot.domain.repeats import Repeats
@@ -265,7 +264,7 @@ def _record_peak(state: State, now_ns: int) -> tuple[Ask, ...]:
         state.judged = state.peak
         return ()
     state.record_due_ns = now_ns + RECORD_NS
-    return (_record(state, PEAK, key, text(state.peak.equity).encode()),)
+    return (ask_to_record(state, OWNER, PEAK, key, text(state.peak.equity).encode()),)
 
 
 def _record_course(state: State, snapshot: AccountSnapshot, report: PnlReport) -> tuple[Ask, ...]:
@@ -274,19 +273,12 @@ def _record_course(state: State, snapshot: AccountSnapshot, report: PnlReport) -
     before, account = state.report, state.snapshot
     if before is not None and account is not None and before.day != report.day:
         last = history.payload(history.point_of(account, before))
-        asks = (_record(state, history.DIGEST, before.day, last),)
+        asks = (ask_to_record(state, OWNER, history.DIGEST, before.day, last),)
     if report.at_ns >= state.point_due_ns and snapshot.equity is not None:
         state.point_due_ns = report.at_ns + history.EVERY_NS
         now = history.payload(history.point_of(snapshot, report))
-        asks += (_record(state, history.EQUITY, history.EQUITY, now),)
+        asks += (ask_to_record(state, OWNER, history.EQUITY, history.EQUITY, now),)
     return asks
-
-
-def _record(state: State, kind: str, key: str, payload: bytes) -> Ask:
-    state.records += 1
-    command = CommandId(f"{OWNER}-{state.epoch}-{state.records}")
-    record = Record(command_id=command, owner=OWNER, kind=kind, key=key, payload=payload)
-    return Ask("execution", record, command)
 
 
 def health(state: State) -> Health:

@@ -11,7 +11,7 @@ from typing import Any, Final, assert_never
 
 from msgspec import Struct
 
-from actors import place_of
+from actors import ask_to_record, place_of
 from btcbot.agent.contracts import AskModel
 from btcbot.chosen import configured, policy_of
 from btcbot.config import Config
@@ -31,7 +31,7 @@ from btcbot.domain.facts import (
     Recorded,
     TradingStateChanged,
 )
-from btcbot.domain.ids import CommandId, Pair
+from btcbot.domain.ids import Pair
 from btcbot.domain.instruments import FeeRates
 from btcbot.domain.messages import (
     AccountSnapshot,
@@ -43,7 +43,6 @@ from btcbot.domain.messages import (
     InstrumentRules,
     IntentVerdict,
     PnlReport,
-    Record,
 )
 from btcbot.domain.policy import Policy
 from btcbot.domain.words import TradingState
@@ -246,10 +245,7 @@ def _keep(state: State) -> Effects:
     asks = []
     for name, payload in state.unkept:
         kind, _, key = name.partition(" ")
-        state.records += 1
-        command = CommandId(f"{slots.OWNER}-{state.epoch}-{state.records}")
-        record = Record(command_id=command, owner=slots.OWNER, kind=kind, key=key, payload=payload)
-        asks.append(Ask("execution", record, command))
+        asks.append(ask_to_record(state, slots.OWNER, kind, key, payload))
     state.unkept.clear()
     state.is_keeping = False
     return tuple(asks)
