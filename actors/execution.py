@@ -52,7 +52,7 @@ from btcbot.domain.venue import (
     VenueEffect,
     VenueFill,
 )
-from btcbot.domain.words import TradingState
+from btcbot.domain.words import PAPER_MODES, TradingState
 from btcbot.killfile import KillFile
 from btcbot.ledger import postings
 from btcbot.orders import commands, disk, resolve, schedule, settle
@@ -122,8 +122,8 @@ class LookAtGates(Struct, frozen=True):
     """See which gates of live trading are shut; what changed arrives as ArmingSeen."""
 
 
-LOOKS = (LookForKill(),)
-LOOKS_LIVE = (LookForKill(), LookAtGates())
+LOOKS: tuple[Struct, ...] = (LookForKill(),)
+LOOKS_OF: dict[str, tuple[Struct, ...]] = {"live": (*LOOKS, LookAtGates()), "backtest": ()}
 
 
 class KeepKillFile(Struct, frozen=True):
@@ -153,14 +153,14 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     """Return the desk, changed in place, and what to do: commit first, then send, then say."""
     if type(message) is BookTop:  # The hottest, and never a fact.
         desk.marks[message.pair] = message
-        return _shown(desk, message)
+        return Step(desk, _shown(desk, message))
     if type(message) is InstrumentRules:  # Said again and again, for late hearers.
         learn_rules(desk, message.instruments)
-        return _shown(desk, message)
+        return Step(desk, _shown(desk, message))
     if type(message) is Woken and message.name == "tick" and is_quiet(desk, now_ns, message.due_ns):
         return Step(desk, _tick(desk, now_ns, QUIET_NS))
     if isinstance(message, (BookDepth, Trade)):  # A union would be made anew each time.
-        return _shown(desk, message)
+        return Step(desk, _shown(desk, message))
     was_quiet, desk.quiet_until_ns = desk.quiet_until_ns > now_ns, 0
     turn, first = Turn(desk, now_ns), desk.head + 1
     before = desk.trading
@@ -177,8 +177,8 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     return Step(desk, (*persist, *turn.asks, *answers, *said, *effects))
 
 
-def _shown(desk: Desk, seen: BookTop | BookDepth | Trade | InstrumentRules) -> Step[Desk]:
-    return Step(desk, (ShowMarket(seen),) if desk.setup.is_paper else ())
+def _shown(desk: Desk, seen: BookTop | BookDepth | Trade | InstrumentRules) -> tuple[Struct, ...]:
+    return (ShowMarket(seen),) if desk.setup.mode in PAPER_MODES else ()
 
 
 def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0912 - one line each
@@ -258,8 +258,9 @@ def _woken(turn: Turn, message: Woken) -> tuple[Struct, ...]:
     resolve.give_up(turn)
     schedule.tend(turn, message.due_ns)
     tidy: tuple[Struct, ...] = ()
-    if desk.due.get("checkpoint", 0) <= now_ns and not turn.facts:
-        desk.due["checkpoint"] = now_ns + CHECKPOINT_NS
+    is_untidy = desk.head != desk.tidied and not turn.facts
+    if is_untidy and desk.due.get("checkpoint", 0) <= now_ns:
+        desk.due["checkpoint"], desk.tidied = now_ns + CHECKPOINT_NS, desk.head
         tidy = (Checkpoint(),)
     return (*_tick(desk, now_ns, TICK_NS), *tidy)
 
@@ -267,8 +268,7 @@ def _woken(turn: Turn, message: Woken) -> tuple[Struct, ...]:
 def _tick(desk: Desk, now_ns: int, wait_ns: int) -> tuple[Struct, ...]:
     """Ask for the next tick, and look on disk, where a person may stop us."""
     desk.tick_ns = now_ns + wait_ns
-    looks = LOOKS_LIVE if desk.setup.mode == "live" else LOOKS
-    return (Wake("tick", desk.tick_ns), *looks)
+    return (Wake("tick", desk.tick_ns), *LOOKS_OF.get(desk.setup.mode, LOOKS))
 
 
 def _set_trading_state(turn: Turn, message: SetTradingState) -> tuple[Struct, ...]:

@@ -62,7 +62,10 @@ def is_quiet(desk: Desk, now_ns: int, due_ns: int) -> bool:
         or desk.is_blind
     ):
         return False
-    desk.quiet_until_ns = min(desk.due.get(name, 0) for name in _routine(desk.setup.pairs))
+    due = [desk.due.get(name, 0) for name in _routine(desk.setup.pairs)]
+    if desk.head != desk.tidied:
+        due.append(desk.due.get("checkpoint", 0))
+    desk.quiet_until_ns = min(due)
     return now_ns < desk.quiet_until_ns
 
 
@@ -72,7 +75,7 @@ def _routine(pairs: tuple[Pair, ...]) -> tuple[str, ...]:
 
     Fills are never read before the books are open.
     """
-    return ("fills", "balances", "clock", "checkpoint", *(f"open {pair}" for pair in pairs))
+    return ("fills", "balances", "clock", *(f"open {pair}" for pair in pairs))
 
 
 def tend(turn: Turn, due_ns: int) -> None:

@@ -7,6 +7,7 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actors.execution import Checkpoint
 from btcbot import backtest
 from btcbot.bench.goals import made_quotes, quotes_plan
 from btcbot.orders import commands, schedule
@@ -80,7 +81,7 @@ def test_a_quiet_tick_done_in_full_would_say_nothing_ask_nothing_and_change_noth
 def test_a_tick_is_not_quiet_while_anything_is_live_under_way_or_in_doubt(
     doubt: dict[str, Any],
 ) -> None:
-    due = dict.fromkeys(("clock", "fills", "balances", "checkpoint", "open BTCTRY"), 2)
+    due = dict.fromkeys(("clock", "fills", "balances", "open BTCTRY"), 2)
     assert schedule.is_quiet(Desk(setup=SETUP, due=due), 1, 1)
 
     assert not schedule.is_quiet(Desk(setup=SETUP, due=due, **doubt), 1, 1)
@@ -101,16 +102,32 @@ def test_what_is_heard_ends_the_quiet_that_was_found() -> None:
     assert desk.tick_ns - floor.now_ns <= schedule.SOON_NS
 
 
-@pytest.mark.parametrize("name", ["clock", "fills", "balances", "checkpoint", "open BTCTRY"])
+@pytest.mark.parametrize("name", ["clock", "fills", "balances", "open BTCTRY"])
 def test_a_tick_is_not_quiet_when_a_read_is_due_or_was_never_asked_for(name: str) -> None:
-    due = dict.fromkeys(("clock", "fills", "balances", "checkpoint", "open BTCTRY"), 2)
+    due = dict.fromkeys(("clock", "fills", "balances", "open BTCTRY"), 2)
 
     for changed in ({**due, name: 1}, {key: at for key, at in due.items() if key != name}):
         assert not schedule.is_quiet(Desk(setup=SETUP, due=changed), 1, 1)
 
 
+def test_the_database_is_tidied_after_something_was_written_and_then_left_alone() -> None:
+    def tidied() -> int:
+        return sum(isinstance(effect, Checkpoint) for effect in floor.effects)
+
+    floor = ready()
+    floor.wait(11)
+    head, before = floor.desk.head, tidied()
+    floor.wait(60)
+    assert (floor.desk.head, tidied()) == (head, before)
+
+    floor.approve(intent())
+    floor.wait(11)
+    assert floor.desk.head > head
+    assert tidied() > before
+
+
 def test_a_tick_that_comes_late_or_early_is_never_quiet() -> None:
-    due = dict.fromkeys(("clock", "fills", "balances", "checkpoint", "open BTCTRY"), 9 * SECOND)
+    due = dict.fromkeys(("clock", "fills", "balances", "open BTCTRY"), 9 * SECOND)
     desk = Desk(setup=SETUP, due=due)
 
     assert schedule.is_quiet(desk, 4 * SECOND, 3 * SECOND)
