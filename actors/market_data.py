@@ -80,8 +80,6 @@ class Feed(Struct, frozen=True):
 
     quotes: Quotes
     tape: Tape
-    top_topic: str
-    mark_topic: str
     feed_topic: str
 
 
@@ -103,16 +101,19 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:
     if type(message) is QuoteSeen:  # The hottest of a backtest.
         feed = state.feeds[message.pair]
         quotes = feed.quotes
-        top = Publish(feed.top_topic, quotes.hear_quote(message, now_ns))
+        top = Publish(quotes.top_topic, quotes.hear_quote(message, now_ns))
         if now_ns - quotes.marked_ns < TICK_NS:
             return Step(state, (top,))
         quotes.marked_ns = now_ns
-        return Step(state, (top, Publish(feed.mark_topic, top.message)))
-    if isinstance(message, Woken):
-        said = _woken(state, message, now_ns)
-    else:
+        return Step(state, (top, Publish(quotes.mark_topic, top.message)))
+    if not isinstance(message, Woken):
         said = _heard(state, message, now_ns)
-    return Step(state, tuple([_effect(one) for one in said]))
+    elif message.name == "tick":
+        return Step(state, (Wake("tick", now_ns + TICK_NS), *map(_effect, _tick(state, now_ns))))
+    else:
+        pair = Pair(message.name.removeprefix("again "))
+        said = state.feeds[pair].quotes.look_again(now_ns, is_up=_may_join(state, pair))
+    return Step(state, tuple(map(_effect, said)))
 
 
 def _effect(said: Struct) -> Struct:
@@ -228,30 +229,24 @@ def _down(state: State, message: FeedDown, now_ns: int) -> Said:
     return (Complain("feed_down", message.reason), *_say_feeds(state, now_ns))
 
 
-def _woken(state: State, woken: Woken, now_ns: int) -> Said:
-    if woken.name == "tick":
-        return _tick(state, now_ns)
-    pair = Pair(woken.name.removeprefix("again "))
-    return state.feeds[pair].quotes.look_again(now_ns, is_up=_may_join(state, pair))
-
-
 def _may_join(state: State, pair: Pair) -> bool:
     """Return whether joins of `pair` can be heard, and answered as far as is known."""
     return state.is_up and state.listing.may_have(pair)
 
 
-def _tick(state: State, now_ns: int) -> Said:
+def _tick(state: State, now_ns: int) -> list[Struct]:
     """Once a second: say again what is confirmed, mend what is not, ask for rules."""
-    said: list[Struct] = [Wake("tick", now_ns + TICK_NS)]
+    said: list[Struct] = []
     alive_ns, listing = state.alive_ns, state.listing
     is_void, due = False, []
-    is_time = listing.repeats.is_due(now_ns) or listing.is_troubled(now_ns)
+    is_time = listing.repeats.is_due(now_ns)
+    says_all = is_time or listing.is_troubled(now_ns)
     for pair, feed in state.feeds.items():
         quotes, is_up = feed.quotes, state.is_up and listing.may_have(pair)
         said += quotes.tick(now_ns, alive_ns, is_up=is_up)
         said += feed.tape.tick(now_ns, alive_ns, is_up=is_up)
         is_void = is_void or quotes.book.is_void
-        if is_time or not quotes.stays_live(now_ns):
+        if says_all or not quotes.stays_live(now_ns):
             due.append(feed)
     if is_void:
         said += _fallback(state, now_ns)
@@ -259,8 +254,9 @@ def _tick(state: State, now_ns: int) -> Said:
     if is_pulseless and any(_may_join(state, pair) for pair in state.feeds):
         state.pulse_joins.asked(now_ns)
         said.append(JoinTickers())
-    said += listing.tick(now_ns)
-    return (*said, *(_say_feed(state, feed, now_ns) for feed in due))
+    said += listing.tick(now_ns, is_time=is_time)
+    said += [_say_feed(state, feed, now_ns) for feed in due] if due else ()
+    return said
 
 
 def _fallback(state: State, now_ns: int) -> Said:
@@ -340,8 +336,6 @@ def actor(
                 candles=CandleMaker(pair),
                 read_back_ns=DAY_NS if wants_day else BACKFILL_NS,
             ),
-            top_topic=f"top.{pair}",
-            mark_topic=f"mark.{pair}",
             feed_topic=f"feed.{pair}",
         )
         for pair in pairs

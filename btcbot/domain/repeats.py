@@ -36,7 +36,10 @@ class Repeats(Struct, kw_only=True):
         """
         self.said_ns = now_ns
         wait_ns = SAY_NS if now_ns < self.late_until_ns else self.every_ns
-        first_ns = min((now_ns + wait_ns, *(at_ns for at_ns in others_ns if at_ns > now_ns)))
+        first_ns = now_ns + wait_ns
+        for at_ns in others_ns:
+            if now_ns < at_ns < first_ns:
+                first_ns = at_ns
         self.due_ns = max(first_ns, now_ns + SAY_NS)
         return self.due_ns
 

@@ -77,12 +77,6 @@ class CandleMaker(Struct):
     def is_begun(self) -> bool:
         return self.next_ns > 0
 
-    @property
-    def is_due(self) -> bool:
-        """Whether there is a candle to tell."""
-        is_over = self.next_ns + MINUTE_NS <= self.covered_ns
-        return self.next_ns > 0 and (is_over or self.has_news)
-
     def add(self, trade: SeenTrade) -> None:
         """Count one trade; each is given once."""
         start_ns = _start(trade.event_ns)
@@ -106,13 +100,17 @@ class CandleMaker(Struct):
             minute.is_complete = minute.is_said = False
             start_ns += MINUTE_NS
 
-    def cover(self, until_ns: int) -> None:
-        """Say that every trade up to `until_ns` was heard, but for what `lose` named."""
-        self.covered_ns = max(self.covered_ns, until_ns)
+    def cover(self, until_ns: int) -> bool:
+        """Say that every trade up to `until_ns` was heard, but for what `lose` named.
+
+        Return whether there is a candle to tell.
+        """
+        self.covered_ns = covered_ns = max(self.covered_ns, until_ns)
+        return self.next_ns > 0 and (self.has_news or self.next_ns + MINUTE_NS <= covered_ns)
 
     def closed(self, now_ns: int) -> list[Candle]:
         """Return the candles to tell now, oldest first."""
-        if not self.is_due:
+        if not self.cover(self.covered_ns):
             return []
         self.has_news = False
         self._skip(now_ns)

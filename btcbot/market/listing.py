@@ -76,15 +76,14 @@ class Listing(Struct):
         self.repeats.hearer_came(now_ns)
         return (self._say(now_ns),) if self.instruments else ()
 
-    def tick(self, now_ns: int) -> Said:
-        """Say the rules again to late hearers and now and then; read them when they are due."""
+    def tick(self, now_ns: int, *, is_time: bool) -> Said:
+        """Read the rules when they are due; say them if it `is_time` to repeat what is known."""
         said: Said = ()
         if self.due_ns <= now_ns:
             is_fresh = now_ns - self.read_ns < 2 * READ_EVERY_NS
             self.due_ns = now_ns + (READ_EVERY_NS if is_fresh else RETRY_NS)
             said = (ReadRules(),)
-        is_time = self.instruments and self.repeats.is_due(now_ns)
-        return (*said, self._say(now_ns)) if is_time else said
+        return (*said, self._say(now_ns)) if is_time and self.instruments else said
 
     def _say(self, now_ns: int) -> Say:
         self.repeats.said_ns = now_ns

@@ -36,6 +36,8 @@ class Quotes(Struct, kw_only=True):
     """Owned by market_data, one a pair, changed in place."""
 
     pair: Pair
+    top_topic: str = ""  # By the pair, like the next: a name made anew each time is looked up anew.
+    mark_topic: str = ""
     has_depth: bool = False
     book: Book = field(default_factory=Book)
     is_empty: bool = False  # The book is whole, but a side of it has nothing: no price.
@@ -55,6 +57,9 @@ class Quotes(Struct, kw_only=True):
     agreed_ns: int = 0
     doubts: Rejoins = field(default_factory=lambda: Rejoins(wait_ns=DISAGREES_NS))
 
+    def __post_init__(self) -> None:
+        self.top_topic, self.mark_topic = f"top.{self.pair}", f"mark.{self.pair}"
+
     @property
     def is_whole(self) -> bool:
         """Whether the book has a price that frames of this session confirm."""
@@ -69,8 +74,9 @@ class Quotes(Struct, kw_only=True):
 
     def stays_live(self, now_ns: int) -> bool:
         """Whether it was said that the price can be trusted, and nothing of ours denies it."""
-        was_live = self.said is not None and self.said.status is LIVE
-        return was_live and self.is_whole and 0 < now_ns - self.confirmed_ns <= STALE_NS
+        if self.said is None or self.said.status is not LIVE or not self.is_whole:
+            return False
+        return 0 < now_ns - self.confirmed_ns <= STALE_NS
 
     # --- heard --------------------------------------------------------------------------------
 
@@ -160,7 +166,7 @@ class Quotes(Struct, kw_only=True):
         if top is not None and self.confirmed_ns > self.told_ns and not self.is_top_due:
             self.top = _confirmed(top, self.confirmed_ns)
             self.told_ns = self.confirmed_ns
-            said.append(Say(f"top.{self.pair}", self.top))
+            said.append(Say(self.top_topic, self.top))
         if self.confirmed_ns and now_ns - self.confirmed_ns < 2 * SECOND_NS:
             said += self._mark(now_ns)
             if self.has_depth:
@@ -227,14 +233,14 @@ class Quotes(Struct, kw_only=True):
         if is_same:
             return self._mark(now_ns)
         self.said_ns = self.told_ns = now_ns
-        return (Say(f"top.{self.pair}", self.top), *self._mark(now_ns))
+        return (Say(self.top_topic, self.top), *self._mark(now_ns))
 
     def _mark(self, now_ns: int) -> Said:
         """Say the top on `mark.` too, at most once a second: for those who only judge by it."""
         if self.top is None or now_ns - self.marked_ns < MARK_EVERY_NS:
             return ()
         self.marked_ns = now_ns
-        return (Say(f"mark.{self.pair}", self.top),)
+        return (Say(self.mark_topic, self.top),)
 
     def _depth(self) -> Said:
         if (found := self.book.depth(DEPTH_LEVELS)) is None:

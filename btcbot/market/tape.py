@@ -135,8 +135,8 @@ class Tape(Struct, kw_only=True):
         """Join again what is silent, close minutes, fill holes; `alive_ns`: of the last data."""
         candles = self.candles
         if self.is_listed:
-            candles.cover(alive_ns - GRACE_NS)
-            if not (self.untold_ns or self.untold or candles.is_due or self.backfill):
+            has_candle = candles.cover(alive_ns - GRACE_NS)
+            if not (has_candle or self.untold_ns or self.untold or self.backfill):
                 return ()  # So it is most of a minute.
         is_fine = self.is_listed and not self.untold_ns
         said = [] if is_fine or not is_up else list(self._mend(now_ns))
