@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from actors import place_of
+from actors import ask_to_record, place_of
 from btcbot.config import Config
 from btcbot.domain.facts import (
     Balances,
@@ -45,7 +45,6 @@ from btcbot.domain.messages import (
     InstrumentRules,
     IntentVerdict,
     OrderIntent,
-    Record,
     RefuseIntent,
     RiskState,
     SetTradingState,
@@ -54,7 +53,7 @@ from btcbot.domain.money import ZERO, parse, text
 from btcbot.domain.repeats import NEVER_NS, SAY_NS, Repeats
 from btcbot.domain.standing import Standing
 from btcbot.domain.tightening import mode_at, stricter
-from btcbot.domain.words import RiskMode, Rule, TradingState
+from btcbot.domain.words import Anomaly, RiskMode, Rule, TradingState
 from btcbot.ledger import holdings, pnl, result, value
 from btcbot.ledger.result import Result
 from btcbot.risk import degrade, exposure, follow
@@ -62,7 +61,7 @@ from btcbot.risk.budget import Budget, budget
 from btcbot.risk.degrade import Degrade, note
 from btcbot.risk.limits import RiskLimits, holding
 from btcbot.risk.picture import Picture, gross_in_try, take_price
-from btcbot.risk.rules import MILLISECOND_NS, MINUTE_NS, judge
+from btcbot.risk.rules import MILLISECOND_NS, judge, minute_ends_ns
 from btcbot.risk.uses import risk_state
 from bus.actor import (
     Actor,
@@ -117,7 +116,9 @@ class State(Picture, kw_only=True):
     records: int = 0
     is_kill_asked: bool = False
     repeats: Repeats = field(default_factory=Repeats)
-    # What was said last; said again as it is until something changes or its time is over.
+    found: tuple[Anomaly, ...] = ()
+    shown_to: tuple[str, ...] = ()  # Those of SHOWS who are there: nobody else hears it.
+    # What was said last; the same again until something changes or its time is over.
     said: RiskState | None = None
     is_changed: bool = True
     is_moved: bool = True  # The standing is older than what was heard of orders and money.
@@ -154,8 +155,10 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
             _state_balances(state, message)
         case Started():
             state.epoch, state.repeats.said_ns = message.epoch, now_ns
-        case PeerBack():
-            state.silent = tuple(name for name in state.silent if name != message.source)
+        case PeerBack(source=name):
+            state.silent = tuple(other for other in state.silent if other != name)
+            if name in SHOWS:
+                state.shown_to = tuple(dict.fromkeys((*state.shown_to, name)))
             state.repeats.hearer_came(now_ns)
         case InstrumentRules() if message.instruments == state.instruments:
             return Step(state)  # Said again for late hearers.
@@ -205,6 +208,7 @@ def _note(state: State, message: Rare) -> None:  # noqa: C901, PLR0912 - one lin
         case PeerLost():
             if message.source in NEEDS:
                 state.silent = tuple(dict.fromkeys((*state.silent, message.source)))
+            state.shown_to = tuple(name for name in state.shown_to if name != message.source)
         case CaughtUp():
             state.is_caught_up = True
         case RequestExpired() | CommandDone():
@@ -288,22 +292,25 @@ def _tick(state: State, now_ns: int) -> tuple[Struct, ...]:
         state.seen, state.marks, state.feeds,
         state.limits.book_age_max_ms * MILLISECOND_NS, now_ns,
     )  # fmt: skip
-    level = state.degrade.level
-    state.degrade = degrade.follow(state.degrade, found, now_ns)
-    said = state.said
-    is_same = said is not None and found == said.anomalies and state.degrade.level == level
-    if said is None or state.is_changed or now_ns >= state.same_until_ns or not is_same:
+    before, state.degrade = state.degrade, degrade.follow(state.degrade, found, now_ns)
+    is_same = found == state.found and state.degrade.level == before.level
+    if state.is_changed or now_ns >= state.same_until_ns or not is_same:
         _refresh(state, now_ns)
-        assert state.budget is not None, "it is drawn with every refresh"
-        said = risk_state(state, state.budget, found, state.refusals, now_ns)
-        state.is_changed = False
-    else:
-        said = replace(said, at_ns=now_ns)
-    state.said = said
+        state.found, state.said, state.is_changed = found, None, False
     # Trouble heats and cools by the second.
     next_ns = now_ns + SAY_NS if found or state.degrade.heat else NEVER_NS
-    again = Wake("say", state.repeats.said(now_ns, next_ns, state.same_until_ns))
-    return (Publish("risk", said), *_records(state, now_ns), *_kill(state, now_ns), again)
+    said = (*_said(state, now_ns), *_records(state, now_ns), *_kill(state, now_ns))
+    return (*said, Wake("say", state.repeats.said(now_ns, next_ns, state.same_until_ns)))
+
+
+def _said(state: State, now_ns: int) -> tuple[Publish, ...]:
+    """Say where the limits stand to whoever shows it; adding it all up is dear."""
+    if not state.shown_to:
+        return ()
+    assert state.budget is not None, "it is drawn with every refresh"
+    said = state.said or risk_state(state, state.budget, state.found, state.refusals, now_ns)
+    state.said = replace(said, at_ns=now_ns)
+    return (Publish("risk", state.said),)
 
 
 def _refresh(state: State, now_ns: int) -> None:
@@ -330,7 +337,7 @@ def _refresh(state: State, now_ns: int) -> None:
 def _same_until_ns(state: State, now_ns: int) -> int:
     """Return when time alone changes what is said: a minute or a day is over, or a lead."""
     leads = filter(None, (held.same_until_ns(now_ns) for held in state.accounts.values()))
-    minute = next((t + MINUTE_NS for t in state.sent_ns if now_ns - t < MINUTE_NS), NEVER_NS)
+    minute = minute_ends_ns(state.sent_ns, now_ns) or NEVER_NS
     held = state.override.until_ns if state.override else None
     until_ns = held if held is not None and held > now_ns else NEVER_NS
     return min((minute, until_ns, pnl.day_ends_ns(now_ns), *leads))
@@ -340,16 +347,11 @@ def _records(state: State, now_ns: int) -> tuple[Ask, ...]:
     """Ask execution to keep what the day began with, and the best result, once we have traded."""
     if not state.is_caught_up:
         return ()
-    asks = []
-    for kind, key, kept in result.to_keep(
-        state.result, BEST_STEP * state.limits.drawdown_max_try, now_ns
-    ):
-        state.records += 1
-        command = CommandId(f"{OWNER}-{state.epoch}-{state.records}")
-        payload = text(value.fit(kept)).encode()
-        record = Record(command_id=command, owner=OWNER, kind=kind, key=key, payload=payload)
-        asks.append(Ask("execution", record, command))
-    return tuple(asks)
+    due = result.to_keep(state.result, BEST_STEP * state.limits.drawdown_max_try, now_ns)
+    return tuple(
+        ask_to_record(state, OWNER, kind, key, text(value.fit(kept)).encode())
+        for kind, key, kept in due
+    )
 
 
 def _kill(state: State, now_ns: int) -> tuple[Ask, ...]:

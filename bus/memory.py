@@ -86,7 +86,7 @@ class MemoryBus(Hall):
         self._put(hosted, Started(epoch=hosted.epoch))
         for peer in dict.fromkeys((*actor.needs, *actor.watches)):
             at = self._hosted.get(peer)
-            if not self._is_cut(peer, actor.name):
+            if (at is not None or peer in actor.needs) and not self._is_cut(peer, actor.name):
                 self._put(hosted, PeerBack(source=peer, epoch=at.epoch if at else 1, pid=0))
         self._tell_watchers(actor.name, PeerBack(source=actor.name, epoch=hosted.epoch, pid=0))
         self._catch_up(hosted)

@@ -38,7 +38,7 @@ def tightest(limits: L, facts: Iterable[LimitTightened], since_ns: int) -> L:
 
 def stricter(one: RiskMode, other: RiskMode) -> RiskMode:
     """Return the mode that allows less."""
-    return max(one, other, key=MODES.index)
+    return one if MODES.index(one) >= MODES.index(other) else other
 
 
 def mode_at(override: RiskModeSet | None, now_ns: int) -> RiskMode:

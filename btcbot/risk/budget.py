@@ -9,7 +9,6 @@ Buys shrink to half while three selling orders in a row lost, and on degrade lev
 part counts, parts are not multiplied. A person can only make it stricter.
 """
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
@@ -43,24 +42,23 @@ def budget(
     override: RiskMode = RiskMode.NORMAL,
 ) -> Budget:
     """Return the mode and the size of buys; `gross` is what is held and may be bought, in TRY."""
-    spent = tuple(_spent(limits, standing, gross))
-    concerns = list(spent)
+    concerns = _spent(limits, standing, gross)
+    mode = stricter(MODE_OF[level], override)
+    if concerns:
+        mode = stricter(mode, RiskMode.REDUCE)
     if standing.loss_streak >= STREAK:
         concerns.append(Concern.LOSS_STREAK)
     if level:
         concerns.append(Concern.DEGRADED)
     if override is not RiskMode.NORMAL:
         concerns.append(Concern.OVERRIDE)
-    mode = stricter(
-        stricter(MODE_OF[level], override), RiskMode.REDUCE if spent else RiskMode.NORMAL
-    )
     is_half = level == 1 or standing.loss_streak >= STREAK
     size = HALF_BPS if is_half else BPS_IN_ONE
     return Budget(mode, size if mode is RiskMode.NORMAL else ZERO, size, tuple(concerns))
 
 
-def _spent(limits: RiskLimits, now: Standing, gross: Decimal | None) -> Iterator[Concern]:
-    """Yield what is at its limit, or not known."""
+def _spent(limits: RiskLimits, now: Standing, gross: Decimal | None) -> list[Concern]:
+    """Return what is at its limit, or not known."""
     rows = (
         (Concern.DAILY_LOSS, now.day_loss, limits.daily_loss_max_try),
         (Concern.WEEKLY_LOSS, now.week_loss, limits.weekly_loss_max_try),
@@ -68,10 +66,12 @@ def _spent(limits: RiskLimits, now: Standing, gross: Decimal | None) -> Iterator
         (Concern.FEES, now.fees, limits.fees_per_day_max_try),
         (Concern.TURNOVER, now.turnover, limits.turnover_per_day_max_try),
     )
-    if gross is None or any(value is None for _, value, _ in rows):
-        yield Concern.ACCOUNT_UNKNOWN
+    found, is_known = [], gross is not None
     for concern, value, limit in rows:
-        if value is not None and value >= limit:
-            yield concern
+        if value is None:
+            is_known = False
+        elif value >= limit:
+            found.append(concern)
     if gross is not None and gross > limits.gross_exposure_max_try:
-        yield Concern.GROSS_EXPOSURE
+        found.append(Concern.GROSS_EXPOSURE)
+    return found if is_known else [Concern.ACCOUNT_UNKNOWN, *found]

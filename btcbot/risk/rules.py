@@ -203,6 +203,12 @@ def sent_since(sent_ns: Sequence[int], since_ns: int) -> int:
     return len(sent_ns) - bisect_right(sent_ns, since_ns)
 
 
+def minute_ends_ns(sent_ns: Sequence[int], now_ns: int) -> int:
+    """Return when the first one leaves the minute that counts; 0: none is in it."""
+    first = bisect_right(sent_ns, now_ns - MINUTE_NS)
+    return sent_ns[first] + MINUTE_NS if first < len(sent_ns) else 0
+
+
 def _crosses(resting: OrderIntent, intent: OrderIntent) -> bool:
     if resting.pair != intent.pair or resting.side is intent.side:
         return False

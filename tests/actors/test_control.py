@@ -301,6 +301,8 @@ def test_control_may_be_restarted_too(room: Room) -> None:
 
 
 def test_who_is_not_there_cannot_be_restarted(room: Room) -> None:
+    room.tell(PeerBack(source="strategy", epoch=3, pid=55))
+
     reply = room.reply(ctl.Restart(actor="stratgy"))
 
     assert (reply.code, room.ended) == ("not_found", [])

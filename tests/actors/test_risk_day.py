@@ -36,7 +36,8 @@ class Gate:
     def begin(self) -> None:
         self.actor = risk_gate.actor(LIMITS, FEES)
         heard: list[Struct] = [Started(epoch=1), make.instrument_rules(), make.feed_state()]
-        heard += [PeerBack(source=name, epoch=1, pid=1) for name in ("market_data", "execution")]
+        peers = ("market_data", "execution", "control")
+        heard += [PeerBack(source=name, epoch=1, pid=1) for name in peers]
         for message in (*heard, *self.facts):
             self.tell(message)
         self.quote()

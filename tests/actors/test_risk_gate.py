@@ -40,7 +40,8 @@ class Room:
         self.bus = WireBus()
         self.strategy = Asker("strategy", to="risk_gate")
         self.execution = Peer("execution", (ApprovedOrder, RefuseIntent))
-        for actor in (self.strategy.actor, self.execution.actor, Peer("market_data", ()).actor):
+        others = [Peer(name, ()).actor for name in ("market_data", "dashboard")]
+        for actor in (self.strategy.actor, self.execution.actor, *others):
             self.bus.start(actor)
         self.begin()
         self.bus.say_fact(make.trading())
@@ -402,6 +403,22 @@ def test_orders_of_the_last_minute_are_limited() -> None:
     room.bus.advance(60)
     room.begin()
     assert room.judge(make.intent(2, expires_ns=START_NS + 70 * SECOND_NS)) is None
+
+
+def test_where_limits_stand_is_said_while_somebody_is_there_to_show_it(room: Room) -> None:
+    room.bus.advance(3)
+    before = len(room.bus.heard(RiskState))
+    assert before
+
+    room.bus.crash("dashboard")
+    room.bus.advance(1.5)
+    alone = len(room.bus.heard(RiskState))
+    room.bus.advance(20)
+    assert len(room.bus.heard(RiskState)) == alone
+
+    room.bus.start(Peer("dashboard", ()).actor)
+    room.bus.advance(1)
+    assert len(room.bus.heard(RiskState)) > alone
 
 
 def test_it_says_every_second_how_much_of_each_limit_is_used() -> None:

@@ -316,6 +316,22 @@ def test_a_crash_is_noticed_after_a_second_and_a_new_life_at_once() -> None:
     assert back.epoch == START_NS + 1
 
 
+def test_who_is_not_there_is_not_told_of_unless_it_is_needed() -> None:
+    bus = MemoryBus(ManualClock(START_NS), CODEC)
+    heard: list[Struct] = []
+    watcher: Actor[int] = Actor(
+        name="watcher", state=0, handle=noting(heard), needs=("mast",), watches=("lamp",)
+    )
+
+    bus.start(watcher)
+    bus.run()
+    assert of_peers(heard) == [PeerBack(source="mast", epoch=1, pid=0)]
+
+    bus.start(Actor(name="lamp", state=0, handle=noting([])))
+    bus.run()
+    assert of_peers(heard)[1:] == [PeerBack(source="lamp", epoch=START_NS, pid=0)]
+
+
 def test_a_silence_that_ends_in_time_is_nobodys_loss() -> None:
     world = World()
     for _ in range(3):

@@ -17,7 +17,7 @@ from btcbot.risk import exposure
 from btcbot.risk.exposure import Resting
 from btcbot.risk.limits import RiskLimits
 from btcbot.risk.picture import Decision, Picture, position_in_try
-from btcbot.risk.rules import HOUR_NS, MINUTE_NS, judge
+from btcbot.risk.rules import HOUR_NS, MINUTE_NS, judge, minute_ends_ns
 
 NOW_NS = 1_795_000_000_000_000_000
 MS = 1_000_000
@@ -324,6 +324,12 @@ def test_just_inside_passes_and_just_outside_is_refused_with_figures(row: Row) -
     assert refused is not None
     assert refused[0] is rule
     assert all(figure in refused[1] for figure in figures), refused[1]
+
+
+def test_the_oldest_order_of_the_last_minute_leaves_it_a_minute_after_it_was_sent() -> None:
+    older, first, second = NOW_NS - MINUTE_NS, NOW_NS - MINUTE_NS + 1, NOW_NS - 5
+    assert minute_ends_ns([older, first, second], NOW_NS) == first + MINUTE_NS
+    assert minute_ends_ns([older], NOW_NS) == 0
 
 
 def test_the_table_has_every_rule_of_the_gate() -> None:
