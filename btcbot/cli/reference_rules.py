@@ -14,9 +14,11 @@ from btcbot.cli.reference import field_comments_of
 from btcbot.domain.words import Anomaly, Concern, RiskMode, Rule
 from btcbot.layers import toml_text
 from btcbot.orders import accept, commands
+from btcbot.risk.buying import BUY_RULES
 from btcbot.risk.limits import RiskLimits
-from btcbot.risk.rules import ALL_RULES, RULES
+from btcbot.risk.rules import RULES
 
+ALL_RULES: tuple[Callable[..., Any], ...] = (*RULES, *BUY_RULES)
 OF_ACCEPT = inspect.getsource(accept) + inspect.getsource(commands)
 # Said by functions that read a limit for another reason.
 WITHOUT_LIMIT = (Rule.ACCOUNT_UNKNOWN, Rule.DUPLICATE_SLOT, Rule.NOT_ENOUGH_BASE)

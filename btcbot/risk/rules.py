@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from btcbot.domain.messages import OrderIntent
 from btcbot.domain.money import BPS_IN_ONE, ZERO
 from btcbot.domain.words import FeedStatus, RiskMode, Rule, Side, TradingState
-from btcbot.risk.buying import BUY_RULES
+from btcbot.risk.buying import judge_buy
 from btcbot.risk.exposure import NO_ORDERS, without
 from btcbot.risk.picture import (
     Picture,
@@ -38,11 +38,11 @@ def judge(picture: Picture, intent: OrderIntent, now_ns: int) -> Refusal:
     """
     if intent.intent_id in picture.exposure.orders:
         picture = replace(picture, exposure=without(picture.exposure, intent.intent_id))
-    for rule in RULES if intent.side is Side.SELL else ALL_RULES:
+    for rule in RULES:
         refusal = rule(picture, intent, now_ns)
         if refusal is not None:
             return refusal
-    return None
+    return None if intent.side is Side.SELL else judge_buy(picture, intent, now_ns)
 
 
 def expired(_picture: Picture, intent: OrderIntent, now_ns: int) -> Refusal:
@@ -233,4 +233,3 @@ RULES: Final[tuple[RuleFunction, ...]] = (
     decision_orders,
     funds,
 )
-ALL_RULES: Final = (*RULES, *BUY_RULES)
