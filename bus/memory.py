@@ -54,9 +54,10 @@ class MemoryBus(Hall):
         self._faults = faults
         self._record = Record(keeps_log=keeps_log)
         self._note, self._taps = self._record.note, self._record.taps
-        self._is_as_it_is = codec is None and not keeps_log  # Hearers get what is said itself.
-        self._is_direct = self._is_as_it_is and self._is_calm
-        self._hot = (clock, self._later, self._now, self._now.popleft, self._now.append, self._taps)
+        self._hot = (
+            clock, self._later, self._now, self._now.popleft, self._now.append,
+            self._taps, keeps_log, None if codec is None else codec.crossed,
+        )  # fmt: skip
         self._fact_hearers: tuple[Hosted, ...] = ()
         self._askers: dict[tuple[str, str], str] = {}
         self._facts: list[tuple[int, Struct]] = []
@@ -108,10 +109,6 @@ class MemoryBus(Hall):
             self._catch_up(to)
         self._look_around()
 
-    def _look_around(self) -> None:
-        super()._look_around()
-        self._is_direct = self._is_as_it_is and self._is_calm
-
     # --- from outside -------------------------------------------------------------------------
 
     def deliver(self, name: str, message: Struct) -> None:
@@ -162,11 +159,11 @@ class MemoryBus(Hall):
         """Let `seconds` of virtual time pass."""
         self.run_until(self._clock.now_ns() + round(seconds * 1_000_000_000))
 
-    def run_until(self, until_ns: int) -> None:  # noqa: C901, PLR0912 - see below
+    def run_until(self, until_ns: int) -> None:  # noqa: C901, PLR0912, PLR0915 - see below
         """Handle everything due up to and including `until_ns`; the clock then stands there."""
         # Millions of turns a backtest, and here a call costs as much as the rest of a turn: so
-        # what is published to everybody as it is, and timers, are dealt with on the spot.
-        clock, later, now, next_one, put, taps = self._hot
+        # what is published while all is calm, and timers, are dealt with on the spot.
+        clock, later, now, next_one, put, taps, notes_all, crossed = self._hot
         while True:
             now_ns = clock.at_ns
             while now:
@@ -175,11 +172,14 @@ class MemoryBus(Hall):
                 hosted.state = step.state
                 for effect in step.effects:
                     kind = type(effect)
-                    if kind is Publish and self._is_direct:
-                        said = effect.message  # type: ignore[attr-defined]
-                        if type(said) in taps:
+                    if kind is Publish and self._is_calm:
+                        said, hearers = effect.message, hosted.routes[effect.topic]  # type: ignore[attr-defined]
+                        is_noted = notes_all or type(said) in taps
+                        if crossed is not None and (hearers or is_noted):
+                            said = crossed(said)  # Else nobody would decode it.
+                        if is_noted:
                             self._note(said)
-                        for hearer in hosted.routes[effect.topic]:  # type: ignore[attr-defined]
+                        for hearer in hearers:
                             put((hearer, said))
                     elif kind is Wake:
                         hosted.timers[effect.name] = at_ns = effect.at_ns  # type: ignore[attr-defined]
@@ -235,18 +235,15 @@ class MemoryBus(Hall):
     # --- effects ------------------------------------------------------------------------------
 
     def _publish(self, hosted: Hosted, effect: Publish) -> None:
-        """Say it; where the loop does not do so on the spot."""
+        """Say it where not all is calm: to each hearer it may be late, lost, or never."""
         message, hearers = effect.message, hosted.routes[effect.topic]
         is_noted = self._record.said is not None or type(message) in self._taps
         if self._codec is not None and (hearers or is_noted):  # Else nobody would decode it.
             message = self._codec.crossed(message)
         if is_noted:
             self._note(message)
-        if self._is_calm:
-            self._now.extend([(hearer, message) for hearer in hearers])
-        else:
-            for hearer in hearers:
-                self._send(hosted.name, hearer, message)
+        for hearer in hearers:
+            self._send(hosted.name, hearer, message)
 
     def _publish_fact(self, hosted: Hosted, effect: PublishFact) -> None:
         message = effect.message

@@ -147,6 +147,7 @@ def test_without_bytes_the_message_itself_is_handed_on_and_with_bytes_a_copy() -
         world = World(codec)
         world.tell("mast", ROOF)
         assert world.heard == [ROOF]  # And not what is said on `sea.`.
+        assert world.bus.log.count(ROOF) == 2
         assert (world.heard[0] is ROOF) is (codec is None)
 
 
