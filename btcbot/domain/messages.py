@@ -148,7 +148,8 @@ class RiskState(Message, frozen=True, kw_only=True, array_like=True, tag="risk_s
     """How much of each limit is used; refusals since start by rule, one for each refused intent.
 
     `mode` is the strictest of budget, degrade level and override; `size_bps` is how much of the
-    limits on buys is left in it. Said as it changes, at most once a second, and every five.
+    limits on buys is left in it. Said as it changes, at most once a second, and every five, while
+    control or the dashboard is there.
     """
 
     limits: tuple[LimitUse, ...]
