@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from btcbot.domain.words import TradingState
+from btcbot.domain.words import OrderState, TradingState
 from btcbot.orders.commands import STOPPED
 from btcbot.orders.recovery import desk_of
 from btcbot.sim import restless
@@ -30,6 +30,8 @@ from btcbot.strategies.contract import NO_HOLDING
 from bus.clock import ManualClock
 
 KILL_TAKES_S: Final = 90.0  # A key that was refused is tried again after a minute.
+KILLED_AT_END: Final = 0.3  # Of the worlds that still trade: a kill ends them, else a pause.
+RESTS_WITHIN_S: Final = 60
 QUIET_S: Final = 5.0  # Nothing moves for this long: the world is at rest.
 
 
@@ -102,9 +104,19 @@ async def _passing(seconds: float, *tasks: asyncio.Task[None]) -> None:
         task.result()
 
 
-async def _settle(world: World, *tasks: asyncio.Task[None]) -> float:
-    """Let everything work, send nothing new, and wait for rest; return how long it took."""
-    host, watch = world.host, world.watch
+async def _passing_until_one_rests(world: World, *tasks: asyncio.Task[None]) -> None:
+    """Let the bot go on until an order of its own rests: that is what a kill has to reach."""
+    for _ in range(RESTS_WITHIN_S):
+        if world.is_up("execution"):
+            desk = world.desk
+            rests = any(desk.orders[name].state is OrderState.OPEN for name in desk.live)
+            if rests or desk.trading is not TradingState.LIVE:
+                return
+        await _passing(1, *tasks)
+
+
+def _end_faults(world: World) -> None:
+    host = world.host
     world.is_failing = host.is_failing = False
     host.is_maintained = host.is_refusing_keys = host.is_silent = False
     world.disk.is_full, world.disk.fails_at = False, 0
@@ -113,20 +125,29 @@ async def _settle(world: World, *tasks: asyncio.Task[None]) -> float:
     for name in PROCESSES:
         if world.is_up(name):
             world.bus.wake(name)
-    took_s, number = 0.0, 0
-    was_killed = world.is_up("execution") and world.desk.trading in STOPPED
+
+
+async def _settle(world: World, *tasks: asyncio.Task[None]) -> float:
+    """Let everything work, send nothing new, and wait for rest; return how long it took."""
+    _end_faults(world)
+    took_s, stopped_s, number, ending = 0.0, 0.0, 0, TradingState.PAUSED
+    if world.draws["ending"].random() < KILLED_AT_END:
+        ending = TradingState.KILLED
+        await _passing_until_one_rests(world, *tasks)
     while took_s < REST_S:
         if world.is_up("execution") and world.desk.trading in {
             TradingState.LIVE, TradingState.REDUCE,
         }:  # fmt: skip
             number += 1
-            world.people.command(1_000 + number, TradingState.PAUSED)
+            world.people.command(1_000 + number, ending)
+        is_stopped = world.is_up("execution") and world.desk.trading in STOPPED
         await _passing(QUIET_S, *tasks)
         took_s += QUIET_S
-        if was_killed and took_s == KILL_TAKES_S:
-            watch.nothing_rests(world.prefix)
+        stopped_s = stopped_s + QUIET_S if is_stopped else 0
+        if stopped_s == KILL_TAKES_S:
+            world.watch.nothing_rests(world.prefix)
         up = all(map(world.is_up, PROCESSES))
-        if up and watch.is_at_rest(world.desk):
+        if up and world.watch.is_at_rest(world.desk):
             return took_s
     return took_s
 

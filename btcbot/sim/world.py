@@ -72,7 +72,7 @@ class World:
         self.plan, self.folder, self.clock = plan, folder, loop_clock
         self.draws = {
             name: random.Random(f"{name}|{plan.seed}")
-            for name in ("host", "network", "disk", "bus", "faults", "operator")
+            for name in ("host", "network", "disk", "bus", "faults", "operator", "ending")
         }
         self.host = Host(plan, loop_clock, self.draws["host"])
         self.disk = Disk(f"disk-{plan.seed}-{id(self):x}", self.draws["disk"])
