@@ -133,7 +133,7 @@ class KeepKillFile(Struct, frozen=True):
 
 
 class Checkpoint(Struct, frozen=True):
-    """Tidy the database: nothing is live just now."""
+    """Tidy the database, copy it when that is due, and see how much room its disk has."""
 
 
 class Complain(Struct, frozen=True):
@@ -158,7 +158,7 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
         learn_rules(desk, message.instruments)
         return Step(desk, _shown(desk, message))
     if type(message) is Woken and message.name == "tick" and is_quiet(desk, now_ns, message.due_ns):
-        return Step(desk, _tick(desk, now_ns, QUIET_NS))
+        return Step(desk, (*_tick(desk, now_ns, QUIET_NS), *_tidy(desk, now_ns)))
     if isinstance(message, (BookDepth, Trade)):  # A union would be made anew each time.
         return Step(desk, _shown(desk, message))
     was_quiet, desk.quiet_until_ns = desk.quiet_until_ns > now_ns, 0
@@ -257,12 +257,15 @@ def _woken(turn: Turn, message: Woken) -> tuple[Struct, ...]:
     commands.end_pauses(turn)
     resolve.give_up(turn)
     schedule.tend(turn, message.due_ns)
-    tidy: tuple[Struct, ...] = ()
-    is_untidy = desk.head != desk.tidied and not turn.facts
-    if is_untidy and desk.due.get("checkpoint", 0) <= now_ns:
-        desk.due["checkpoint"], desk.tidied = now_ns + CHECKPOINT_NS, desk.head
-        tidy = (Checkpoint(),)
-    return (*_tick(desk, now_ns, TICK_NS), *tidy)
+    return (*_tick(desk, now_ns, TICK_NS), *(() if turn.facts else _tidy(desk, now_ns)))
+
+
+def _tidy(desk: Desk, now_ns: int) -> tuple[Struct, ...]:
+    """Look after the database now and then, also while nothing is written: disks fill up."""
+    if now_ns < desk.due.get("checkpoint", 0):
+        return ()
+    desk.due["checkpoint"] = now_ns + CHECKPOINT_NS
+    return (Checkpoint(),)
 
 
 def _tick(desk: Desk, now_ns: int, wait_ns: int) -> tuple[Struct, ...]:

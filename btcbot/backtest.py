@@ -383,7 +383,7 @@ class _Performer:
             self._commit(effect.facts, effect.first)
         elif isinstance(effect, VenueEffect):
             self._start(effect)
-        # The rest belongs to a process: the log, checkpoints, other pids.
+        # The rest belongs to a process: the log, the disk, other pids.
 
 
 def setup_of(plan: Plan) -> Setup:

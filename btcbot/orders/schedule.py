@@ -62,10 +62,7 @@ def is_quiet(desk: Desk, now_ns: int, due_ns: int) -> bool:
         or desk.is_blind
     ):
         return False
-    due = [desk.due.get(name, 0) for name in _routine(desk.setup.pairs)]
-    if desk.head != desk.tidied:
-        due.append(desk.due.get("checkpoint", 0))
-    desk.quiet_until_ns = min(due)
+    desk.quiet_until_ns = min(desk.due.get(name, 0) for name in _routine(desk.setup.pairs))
     return now_ns < desk.quiet_until_ns
 
 

@@ -194,7 +194,6 @@ class Desk(Struct, kw_only=True):
     control_pid: int = 0  # 0: not heard yet.
     control_is_lost: bool = False
     changed_ns: int = 0  # When an order or a fill last changed anything.
-    tidied: int = 0  # The head when the database was tidied last.
     tick_ns: int = 0  # When the clockwork is looked at next.
     quiet_until_ns: int = 0  # Unless something is heard, it finds nothing to do before.
     # Reading.

@@ -110,20 +110,31 @@ def test_a_tick_is_not_quiet_when_a_read_is_due_or_was_never_asked_for(name: str
         assert not schedule.is_quiet(Desk(setup=SETUP, due=changed), 1, 1)
 
 
-def test_the_database_is_tidied_after_something_was_written_and_then_left_alone() -> None:
-    def tidied() -> int:
-        return sum(isinstance(effect, Checkpoint) for effect in floor.effects)
-
+def test_the_disk_is_looked_at_every_ten_seconds_though_nothing_is_written() -> None:
     floor = ready()
     floor.wait(11)
-    head, before = floor.desk.head, tidied()
-    floor.wait(60)
-    assert (floor.desk.head, tidied()) == (head, before)
+    floor.effects.clear()
+    head = floor.desk.head
 
-    floor.approve(intent())
-    floor.wait(11)
-    assert floor.desk.head > head
-    assert tidied() > before
+    floor.wait(60)
+
+    looks = [effect for effect in floor.effects if isinstance(effect, Checkpoint)]
+    assert floor.desk.head == head
+    assert 5 <= len(looks) <= 6
+
+
+def test_a_look_at_the_disk_makes_no_tick_of_a_quiet_time_a_full_one() -> None:
+    floor = ready()
+    while not schedule.is_quiet(floor.desk, floor.now_ns, floor.now_ns):
+        floor.wait(0.5)
+    floor.desk.due["checkpoint"] = floor.now_ns
+    quiet_until_ns = floor.desk.quiet_until_ns
+    floor.effects.clear()
+
+    floor.hear(Woken(name="tick", due_ns=floor.now_ns))
+
+    assert Checkpoint() in floor.effects
+    assert floor.desk.quiet_until_ns == quiet_until_ns
 
 
 def test_a_tick_that_comes_late_or_early_is_never_quiet() -> None:
