@@ -52,7 +52,7 @@ from btcbot.domain.venue import (
     VenueEffect,
     VenueFill,
 )
-from btcbot.domain.words import PAPER_MODES, TradingState
+from btcbot.domain.words import TradingState
 from btcbot.killfile import KillFile
 from btcbot.ledger import postings
 from btcbot.orders import commands, disk, resolve, schedule, settle
@@ -122,8 +122,8 @@ class LookAtGates(Struct, frozen=True):
     """See which gates of live trading are shut; what changed arrives as ArmingSeen."""
 
 
-LOOKS: tuple[Struct, ...] = (LookForKill(),)
-LOOKS_OF: dict[str, tuple[Struct, ...]] = {"live": (*LOOKS, LookAtGates()), "backtest": ()}
+LOOKS = (LookForKill(),)
+LOOKS_LIVE = (LookForKill(), LookAtGates())
 
 
 class KeepKillFile(Struct, frozen=True):
@@ -178,7 +178,7 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
 
 
 def _shown(desk: Desk, seen: BookTop | BookDepth | Trade | InstrumentRules) -> tuple[Struct, ...]:
-    return (ShowMarket(seen),) if desk.setup.mode in PAPER_MODES else ()
+    return (ShowMarket(seen),) if desk.setup.is_paper else ()
 
 
 def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0912 - one line each
@@ -271,7 +271,8 @@ def _tidy(desk: Desk, now_ns: int) -> tuple[Struct, ...]:
 def _tick(desk: Desk, now_ns: int, wait_ns: int) -> tuple[Struct, ...]:
     """Ask for the next tick, and look on disk, where a person may stop us."""
     desk.tick_ns = now_ns + wait_ns
-    return (Wake("tick", desk.tick_ns), *LOOKS_OF.get(desk.setup.mode, LOOKS))
+    looks = LOOKS_LIVE if desk.setup.mode == "live" else LOOKS
+    return (Wake("tick", desk.tick_ns), *looks)
 
 
 def _set_trading_state(turn: Turn, message: SetTradingState) -> tuple[Struct, ...]:

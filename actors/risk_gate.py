@@ -116,7 +116,7 @@ class State(Picture, kw_only=True):
     records: int = 0
     is_kill_asked: bool = False
     repeats: Repeats = field(default_factory=Repeats)
-    found: tuple[Anomaly, ...] = ()
+    found: tuple[Anomaly, ...] = ()  # At the last look.
     shown_to: tuple[str, ...] = ()  # Those of SHOWS who are there: nobody else hears it.
     # What was said last; the same again until something changes or its time is over.
     said: RiskState | None = None

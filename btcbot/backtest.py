@@ -379,11 +379,13 @@ class _Performer:
         self._commit, self._start = writer.commit, venue.start
 
     def __call__(self, effect: Struct) -> None:
+        if type(effect) is execution.LookForKill:  # The hottest, and a process's own.
+            return
         if isinstance(effect, execution.Persist):
             self._commit(effect.facts, effect.first)
         elif isinstance(effect, VenueEffect):
             self._start(effect)
-        # The rest belongs to a process: the log, the disk, other pids.
+        # The rest belongs to a process too: the kill file, the log, the disk, other pids.
 
 
 def setup_of(plan: Plan) -> Setup:

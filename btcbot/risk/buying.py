@@ -11,7 +11,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from btcbot.domain.ids import Pair
 from btcbot.domain.messages import OrderIntent
 from btcbot.domain.money import BPS_IN_ONE
 from btcbot.domain.words import Rule
@@ -34,14 +33,13 @@ class Buy(Struct, frozen=True):
     """An intent to buy and what it is added to, in TRY. None: something has no price."""
 
     intent: OrderIntent
-    pair: Pair
     wanted: Decimal
     position: Decimal | None  # What is held of the pair and may still be bought.
     gross: Decimal | None  # Of all pairs.
 
 
 def spread(picture: Picture, buy: Buy, _now_ns: int) -> Refusal:
-    mark, limit = picture.marks[buy.pair], picture.limits.spread_max_bps
+    mark, limit = picture.marks[buy.intent.pair], picture.limits.spread_max_bps
     wide_bps = (mark.ask - mark.bid) * 2 / (mark.ask + mark.bid) * BPS_IN_ONE
     if wide_bps > limit:
         return Rule.SPREAD, f"{wide_bps:.1f} bps; allowed {limit} bps"
@@ -55,29 +53,29 @@ def size_reduced(picture: Picture, buy: Buy, _now_ns: int) -> Refusal:
     limit = now_allowed(picture, picture.limits.order_notional_max_try)
     if buy.wanted > limit:
         return Rule.SIZE_REDUCED, f"{buy.wanted:.2f} TRY; now allowed {limit:.2f} TRY"
-    is_held = buy.pair in picture.held or buy.pair in picture.exposure.pairs
+    is_held = buy.intent.pair in picture.held or buy.intent.pair in picture.exposure.pairs
     if not picture.opens_pairs and not is_held:
-        return Rule.SIZE_REDUCED, f"{buy.pair} is not held, and no pair is opened now"
+        return Rule.SIZE_REDUCED, f"{buy.intent.pair} is not held, and no pair is opened now"
     return None
 
 
 def cooldown(picture: Picture, buy: Buy, now_ns: int) -> Refusal:
     """Let time pass between two buys of a pair; an approval on its way is no older than now."""
-    limit_ms, since_ns = picture.limits.buy_cooldown_ms, picture.bought_ns.get(buy.pair)
-    is_on_its_way = picture.exposure.pairs.get(buy.pair, NO_ORDERS).unsent_buys > 0
+    limit_ms, since_ns = picture.limits.buy_cooldown_ms, picture.bought_ns.get(buy.intent.pair)
+    is_on_its_way = picture.exposure.pairs.get(buy.intent.pair, NO_ORDERS).unsent_buys > 0
     if limit_ms and is_on_its_way:
-        return Rule.COOLDOWN, f"a buy of {buy.pair} is on its way; wait {limit_ms} ms"
+        return Rule.COOLDOWN, f"a buy of {buy.intent.pair} is on its way; wait {limit_ms} ms"
     if since_ns is not None and now_ns - since_ns < limit_ms * MILLISECOND_NS:
         age_ms = (now_ns - since_ns) // MILLISECOND_NS
-        return Rule.COOLDOWN, f"{buy.pair} was bought {age_ms} ms ago; wait {limit_ms} ms"
+        return Rule.COOLDOWN, f"{buy.intent.pair} was bought {age_ms} ms ago; wait {limit_ms} ms"
     return None
 
 
 def pair_orders(picture: Picture, buy: Buy, _now_ns: int) -> Refusal:
-    live = picture.exposure.pairs.get(buy.pair, NO_ORDERS).orders
+    live = picture.exposure.pairs.get(buy.intent.pair, NO_ORDERS).orders
     limit = picture.limits.pair_open_orders_max
     if live >= limit:
-        return Rule.PAIR_ORDERS, f"{live} of {buy.pair} are live; allowed {limit}"
+        return Rule.PAIR_ORDERS, f"{live} of {buy.intent.pair} are live; allowed {limit}"
     return None
 
 
@@ -86,7 +84,7 @@ def position_notional(picture: Picture, buy: Buy, _now_ns: int) -> Refusal:
     limit = now_allowed(picture, picture.limits.position_notional_max_try)
     value, wanted = buy.position, buy.wanted
     if value is None:
-        return Rule.ACCOUNT_UNKNOWN, f"no price of {buy.pair} in TRY"
+        return Rule.ACCOUNT_UNKNOWN, f"no price of {buy.intent.pair} in TRY"
     if value + wanted > limit:
         return Rule.POSITION_NOTIONAL, f"{value:.2f} + {wanted:.2f} TRY; allowed {limit} TRY"
     return None
@@ -119,7 +117,7 @@ def concentration(picture: Picture, buy: Buy, _now_ns: int) -> Refusal:
         return Rule.ACCOUNT_UNKNOWN, "what the account is worth is not known"
     if (value + wanted) * BPS_IN_ONE > limit * equity:
         held = f"{value + wanted:.2f} TRY of {equity:.2f} TRY"
-        return Rule.CONCENTRATION, f"{buy.pair} would be {held}; allowed {limit} bps"
+        return Rule.CONCENTRATION, f"{buy.intent.pair} would be {held}; allowed {limit} bps"
     return None
 
 
@@ -148,7 +146,7 @@ def fees(picture: Picture, buy: Buy, _now_ns: int) -> Refusal:
     """Count what was paid today and what live orders and this one may cost as takers."""
     today, working = picture.standing.fees, _working_fees(picture)
     limit = picture.limits.fees_per_day_max_try
-    wanted = buy.wanted * fees_of(picture, buy.pair).taker_bps / BPS_IN_ONE
+    wanted = buy.wanted * fees_of(picture, buy.intent.pair).taker_bps / BPS_IN_ONE
     if today is None or working is None:
         return Rule.ACCOUNT_UNKNOWN, "what was paid in fees today is not known"
     if today + working + wanted > limit:
@@ -226,6 +224,6 @@ def judge_buy(picture: Picture, intent: OrderIntent, now_ns: int) -> Refusal:
 
 
 def _valued(picture: Picture, intent: OrderIntent) -> Buy:
-    wanted, pair = in_try(picture, intent), intent.pair
+    wanted = in_try(picture, intent)
     assert wanted is not None, "order_notional refuses what has no price"
-    return Buy(intent, pair, wanted, position_in_try(picture, pair), gross_in_try(picture))
+    return Buy(intent, wanted, position_in_try(picture, intent.pair), gross_in_try(picture))
