@@ -53,7 +53,7 @@ from bus.memory import MemoryBus
 TAG: Final = "btest"
 ACTORS: Final = ("execution", "market_data", "risk_gate", "accounting", "strategy")
 SILENCE_NS: Final = 5_000_000_000  # Without an event: candles are made of such silences.
-LEAD_NS: Final = 1_000_000_000  # Of time as usual before the next event.
+LEAD_NS: Final = 999_000_000  # Of time as usual before the next event: one tick of a second.
 SETTLE_NS: Final = 30_000_000_000  # After the last event: open orders expire, their fills are read.
 RATE_EVERY_NS: Final = 1_000_000_000
 TRY, USDT = Asset("TRY"), Asset("USDT")

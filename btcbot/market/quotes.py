@@ -74,9 +74,9 @@ class Quotes(Struct, kw_only=True):
 
     def stays_live(self, now_ns: int) -> bool:
         """Whether it was said that the price can be trusted, and nothing of ours denies it."""
-        if self.said is None or self.said.status is not LIVE or not self.is_whole:
+        if self.said is None or self.said.status is not LIVE or self.book.is_void or self.is_empty:
             return False
-        return 0 < now_ns - self.confirmed_ns <= STALE_NS
+        return 0 <= now_ns - self.confirmed_ns <= STALE_NS
 
     # --- heard --------------------------------------------------------------------------------
 
@@ -156,7 +156,7 @@ class Quotes(Struct, kw_only=True):
             return self._say_top(top, now_ns)
         return self._rejoin(now_ns) if self.book.is_void and is_up else ()
 
-    def tick(self, now_ns: int, alive_ns: int, *, is_up: bool) -> Said:
+    def tick(self, now_ns: int, alive_ns: int, *, is_up: bool) -> list[Struct]:
         """Say again what is confirmed, and the depth; `alive_ns`: of the session's last data."""
         is_void = self.book.is_void
         if alive_ns > self.confirmed_ns and not is_void and not self.is_empty:
@@ -173,7 +173,7 @@ class Quotes(Struct, kw_only=True):
                 said += self._depth()
         if is_void and is_up:
             said += self._rejoin(now_ns)
-        return tuple(said)
+        return said
 
     def state(self, now_ns: int, *, is_up: bool, trouble: str) -> FeedState:
         """Return how far the pair can be trusted; `trouble`: why not, whatever is heard."""
