@@ -64,7 +64,8 @@ class Writer:
     def __init__(self, path: str, vfs: str = "") -> None:
         """`vfs`: a registered SQLite VFS; empty: the machine's own disk. Raises StoreError."""
         self._connection = open_writer(path, vfs)
-        self._execute = self._connection.execute
+        # One cursor for good: the connection would make one for each statement.
+        self._execute = self._connection.cursor().execute
         last: list[Any] = self._execute(
             "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1"
         ).fetchall()

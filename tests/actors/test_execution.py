@@ -279,7 +279,7 @@ def test_nothing_is_sent_or_said_when_the_commit_fails(room: Room) -> None:
     room.writer.close()  # As good as a broken disk: every statement fails.
     before = len(room.bus.log)
 
-    with pytest.raises(apsw.ConnectionClosedError):
+    with pytest.raises(apsw.CursorClosedError):
         room.ask(intent())
 
     assert not room.submits
