@@ -67,12 +67,14 @@ class State(Struct, kw_only=True):
     """What accounting remembers; owned, its maps are replaced."""
 
     epoch: int = 0
-    marks: Mapping[Pair, Price] = field(default_factory=dict)
+    tops: dict[Pair, BookTop] = field(default_factory=dict)  # The one map changed in place.
+    marks: Mapping[Pair, Price] = field(default_factory=dict)  # Of the tops, as of the last look.
     instruments: tuple[Instrument, ...] = ()
     traded: tuple[Asset, ...] = ()  # Base and quote of every configured pair, sorted.
     held: Mapping[Pair, Holding] = field(default_factory=dict)
     quotes: Mapping[Pair, Asset] = field(default_factory=dict)
     accounts: holdings.Accounts = field(default_factory=dict)
+    shown: holdings.Shown = holdings.NOTHING_SHOWN
     days: pnl.Days = field(default_factory=dict)
     peak: Peak = Peak()
     recorded: Mapping[str, Decimal] = field(default_factory=dict)  # By what was traded.
@@ -94,10 +96,10 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
     """Return the state, changed in place, and what to say."""
     match message:
         case BookTop():
-            mark = value.mark_of(message)
-            if state.marks.get(message.pair) == mark:
+            known = state.tops.get(message.pair)
+            if known is not None and known.bid == message.bid and known.ask == message.ask:
                 return Step(state)
-            state.marks = {**state.marks, message.pair: mark}
+            state.tops[message.pair] = message
         case Woken():
             return Step(state, _say(state, now_ns))
         case Fill():
@@ -180,11 +182,17 @@ def _say(state: State, now_ns: int) -> tuple[Struct, ...]:
         return (Wake("say", state.repeats.said(now_ns)),)
     snapshot, report = state.snapshot, state.report
     if snapshot is None or report is None or state.is_changed or now_ns >= state.same_until_ns:
+        state.marks = {pair: value.mark_of(top) for pair, top in state.tops.items()}
+        state.shown = holdings.show(state.accounts, now_ns, state.shown)
         snapshot = _snapshot(state, now_ns)
         if snapshot.equity is not None:
             state.peak = state.peak.seen(snapshot.equity)
         report = _report(state, now_ns)
-        state.is_changed, state.same_until_ns = False, _same_until_ns(state, now_ns)
+        # Then time alone changes it: a new day, or the exchange's word again.
+        state.is_changed, state.same_until_ns = (
+            False,
+            min(state.shown.until_ns, pnl.day_ends_ns(now_ns)),
+        )
     else:
         snapshot, report = replace(snapshot, at_ns=now_ns), replace(report, at_ns=now_ns)
     again = Wake("say", state.repeats.said(now_ns, state.same_until_ns, state.point_due_ns))
@@ -193,14 +201,8 @@ def _say(state: State, now_ns: int) -> tuple[Struct, ...]:
     return (Publish("account", snapshot), Publish("pnl", report), *records, again)
 
 
-def _same_until_ns(state: State, now_ns: int) -> int:
-    """Return when time alone changes what is said: a new day, or the exchange's word again."""
-    leads = (held.same_until_ns(now_ns) for held in state.accounts.values())
-    return min((*filter(None, leads), pnl.day_ends_ns(now_ns)))
-
-
 def _snapshot(state: State, now_ns: int) -> AccountSnapshot:
-    balances = tuple(state.accounts[a].shown(a, now_ns) for a in sorted(state.accounts))
+    balances = state.shown.balances
     is_known = bool(state.traded and balances)
     return AccountSnapshot(
         through=state.through,

@@ -49,7 +49,7 @@ from btcbot.domain.messages import (
     RiskState,
     SetTradingState,
 )
-from btcbot.domain.money import ZERO, parse, text
+from btcbot.domain.money import ZERO, Price, parse, text
 from btcbot.domain.repeats import NEVER_NS, SAY_NS, Repeats
 from btcbot.domain.standing import Standing
 from btcbot.domain.tightening import mode_at, stricter
@@ -109,6 +109,7 @@ class State(Picture, kw_only=True):
     instruments: tuple[Instrument, ...] = ()
     traded: tuple[Asset, ...] = ()
     accounts: holdings.Accounts = field(default_factory=dict)
+    shown: holdings.Shown = holdings.NOTHING_SHOWN
     result: Result = field(default_factory=Result)
     budget: Budget | None = None
     refusals: dict[Rule, int] = field(default_factory=dict)  # By gate or execution.
@@ -295,7 +296,7 @@ def _tick(state: State, now_ns: int) -> tuple[Struct, ...]:
     before, state.degrade = state.degrade, degrade.follow(state.degrade, found, now_ns)
     is_same = found == state.found and state.degrade.level == before.level
     if state.is_changed or now_ns >= state.same_until_ns or not is_same:
-        _refresh(state, now_ns)
+        (_refresh if state.shown_to else _look)(state, now_ns)
         state.found, state.said, state.is_changed = found, None, False
     # Trouble heats and cools by the second.
     next_ns = now_ns + SAY_NS if found or state.degrade.heat else NEVER_NS
@@ -313,17 +314,31 @@ def _said(state: State, now_ns: int) -> tuple[Publish, ...]:
     return (Publish("risk", state.said),)
 
 
+def _look(state: State, now_ns: int) -> None:
+    """See what we brought in so far, and whether it is the best; the next intent has all the rest.
+
+    So it is while nobody is shown the limits: the result goes up and down unseen otherwise.
+    """
+    if state.is_caught_up:
+        result.look(state.result, _marks(state), now_ns)
+    state.is_moved, state.same_until_ns = True, pnl.day_ends_ns(now_ns)
+
+
+def _marks(state: State) -> dict[Pair, Price]:
+    return {pair: value.mark_of(top) for pair, top in state.marks.items()}
+
+
 def _refresh(state: State, now_ns: int) -> None:
     """Value everything at the newest prices, and draw the budget from it."""
-    shown = {asset: held.shown(asset, now_ns) for asset, held in state.accounts.items()}
-    state.totals = {asset: row.total for asset, row in shown.items()}
-    marks = {pair: value.mark_of(top) for pair, top in state.marks.items()}
+    state.shown = shown = holdings.show(state.accounts, now_ns, state.shown)
+    state.totals = {row.asset: row.total for row in shown.balances}
+    marks = _marks(state)
     state.standing = Standing()  # Nothing is known of the day before every fact is.
     if state.is_caught_up:
         part_bps = state.limits.profit_reinvested_bps
         state.standing = result.standing(state.result, marks, state.traded, part_bps, now_ns)
-    if shown:
-        equity = value.equity(shown.values(), marks, state.traded)
+    if shown.balances:
+        equity = value.equity(shown.balances, marks, state.traded)
         state.standing = replace(state.standing, equity=equity)
     gross, level = gross_in_try(state), state.degrade.level
     held_at = mode_at(state.override, now_ns)
@@ -336,11 +351,10 @@ def _refresh(state: State, now_ns: int) -> None:
 
 def _same_until_ns(state: State, now_ns: int) -> int:
     """Return when time alone changes what is said: a minute or a day is over, or a lead."""
-    leads = filter(None, (held.same_until_ns(now_ns) for held in state.accounts.values()))
     minute = minute_ends_ns(state.sent_ns, now_ns) or NEVER_NS
     held = state.override.until_ns if state.override else None
     until_ns = held if held is not None and held > now_ns else NEVER_NS
-    return min((minute, until_ns, pnl.day_ends_ns(now_ns), *leads))
+    return min(minute, until_ns, pnl.day_ends_ns(now_ns), state.shown.until_ns)
 
 
 def _records(state: State, now_ns: int) -> tuple[Ask, ...]:

@@ -7,6 +7,7 @@ not. Whichever changed last is the one that knows more.
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from btcbot.domain.facts import Posting
 from btcbot.domain.ids import Asset
 from btcbot.domain.messages import AssetBalance
 from btcbot.domain.money import ZERO, Amount
+from btcbot.domain.repeats import NEVER_NS
 
 # Balances are read at least twice as often. A difference that outlives this is no lag: somebody
 # deposited, and the exchange knows.
@@ -47,6 +49,26 @@ class Account(Struct, frozen=True):
 
 
 Accounts = Mapping[Asset, Account]
+
+
+class Shown(Struct, frozen=True):
+    """The balances of `of` in the order of their assets, as they stay until `until_ns`."""
+
+    of: Accounts
+    balances: tuple[AssetBalance, ...]
+    until_ns: int
+
+
+NOTHING_SHOWN: Final = Shown({}, (), 0)
+
+
+def show(accounts: Accounts, now_ns: int, before: Shown) -> Shown:
+    """Return what to show at `now_ns`; what was shown `before`, where nothing changed since."""
+    if accounts is before.of and now_ns < before.until_ns:
+        return before
+    balances = tuple(accounts[asset].shown(asset, now_ns) for asset in sorted(accounts))
+    leads = filter(None, (account.same_until_ns(now_ns) for account in accounts.values()))
+    return Shown(accounts, balances, min(leads, default=NEVER_NS))
 
 
 def state(accounts: Accounts, rows: Iterable[AssetBalance], at_ns: int) -> Accounts:

@@ -138,6 +138,20 @@ def week_began(result: Result, day: str) -> Decimal | None:
     return result.begun[min(days)] if days else None
 
 
+def look(result: Result, marks: value.Marks, now_ns: int) -> Decimal | None:
+    """Return the result so far; the first of a day, and one better than any, is kept in `result`.
+
+    A result before the first day that was kept began with nothing. None: it is not known.
+    """
+    day, now = pnl.day_of(now_ns), total(result, marks)
+    if now is None:
+        return None
+    if day not in result.begun:
+        begin_day(result, day, now if result.begun else ZERO)
+    result.best = max(result.best, now)
+    return now
+
+
 def standing(
     result: Result,
     marks: value.Marks,
@@ -145,17 +159,10 @@ def standing(
     reinvested_bps: Decimal,
     now_ns: int,
 ) -> Standing:
-    """Return how the day stands but for the equity; what has no price is not known.
-
-    The first look at a day, and one at a result better than any, is kept in `result`. A result
-    before the first day that was kept began with nothing.
-    """
-    day, now = pnl.day_of(now_ns), total(result, marks)
+    """Return how the day stands but for the equity; what has no price is not known."""
+    day, now = pnl.day_of(now_ns), look(result, marks, now_ns)
     if now is None:
         return Standing(loss_streak=result.streak)
-    if day not in result.begun:
-        begin_day(result, day, now if result.begun else ZERO)
-    result.best = max(result.best, now)
     week, sums = week_began(result, day), day_sums(result, marks, day)
     assert week is not None, f"{day} began, and its week did not"
     return Standing(
