@@ -15,7 +15,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import get_args
+from typing import assert_never, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -153,12 +153,14 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     """Return the desk, changed in place, and what to do: commit first, then send, then say."""
     if type(message) is BookTop:  # The hottest, and never a fact.
         desk.marks[message.pair] = message
-        return Step(desk, _shown(desk, message))
+        return Step(desk, _shown(desk, message)) if desk.setup.is_paper else Step(desk)
     if type(message) is InstrumentRules:  # Said again and again, for late hearers.
         learn_rules(desk, message.instruments)
         return Step(desk, _shown(desk, message))
     if type(message) is Woken and message.name == "tick" and is_quiet(desk, now_ns, message.due_ns):
-        return Step(desk, (*_tick(desk, now_ns, QUIET_NS), *_tidy(desk, now_ns)))
+        again = _tick(desk, now_ns, QUIET_NS)
+        is_tidy = now_ns < desk.due.get("checkpoint", 0)
+        return Step(desk, again if is_tidy else (*again, *_tidy(desk, now_ns)))
     if isinstance(message, (BookDepth, Trade)):  # A union would be made anew each time.
         return Step(desk, _shown(desk, message))
     was_quiet, desk.quiet_until_ns = desk.quiet_until_ns > now_ns, 0
@@ -181,8 +183,11 @@ def _shown(desk: Desk, seen: BookTop | BookDepth | Trade | InstrumentRules) -> t
     return (ShowMarket(seen),) if desk.setup.is_paper else ()
 
 
-def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0912 - one line each
+def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0912, PLR0915 - one line each
     desk = turn.desk
+    if isinstance(message, Answered):  # Most of all that is no quiet tick.
+        take_answer(turn, message, _postings_of_fill, _postings_of_opening)
+        return ()
     match message:
         case ApprovedOrder():
             take_approval(turn, message)
@@ -231,7 +236,7 @@ def _take(turn: Turn, message: Inbox) -> tuple[Struct, ...]:  # noqa: C901, PLR0
         ):  # fmt: skip
             pass
         case _:
-            take_answer(turn, message, _postings_of_fill, _postings_of_opening)
+            assert_never(message)
     return ()
 
 

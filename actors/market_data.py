@@ -239,14 +239,14 @@ def _tick(state: State, now_ns: int) -> list[Struct]:
     said: list[Struct] = []
     alive_ns, listing = state.alive_ns, state.listing
     is_void, due = False, []
-    is_time = listing.repeats.is_due(now_ns)
-    says_all = is_time or listing.is_troubled(now_ns)
+    is_time, is_troubled = listing.repeats.is_due(now_ns), listing.is_troubled(now_ns)
     for pair, feed in state.feeds.items():
-        quotes, is_up = feed.quotes, state.is_up and listing.may_have(pair)
+        quotes = feed.quotes
+        is_up = state.is_up and not (is_troubled and not listing.may_have(pair))
         said += quotes.tick(now_ns, alive_ns, is_up=is_up)
         said += feed.tape.tick(now_ns, alive_ns, is_up=is_up)
         is_void = is_void or quotes.book.is_void
-        if says_all or not quotes.stays_live(now_ns):
+        if is_time or is_troubled or not quotes.stays_live(now_ns):
             due.append(feed)
     if is_void:
         said += _fallback(state, now_ns)
@@ -254,8 +254,10 @@ def _tick(state: State, now_ns: int) -> list[Struct]:
     if is_pulseless and any(_may_join(state, pair) for pair in state.feeds):
         state.pulse_joins.asked(now_ns)
         said.append(JoinTickers())
-    said += listing.tick(now_ns, is_time=is_time)
-    said += [_say_feed(state, feed, now_ns) for feed in due] if due else ()
+    if is_time or listing.due_ns <= now_ns:
+        said += listing.tick(now_ns, is_time=is_time)
+    if due:
+        said += [_say_feed(state, feed, now_ns) for feed in due]
     return said
 
 

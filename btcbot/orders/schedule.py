@@ -72,7 +72,13 @@ def _routine(pairs: tuple[Pair, ...]) -> tuple[str, ...]:
 
     Fills are never read before the books are open.
     """
-    return ("fills", "balances", "clock", *(f"open {pair}" for pair in pairs))
+    return ("fills", "balances", "clock", *(name for _, name in _open_names(pairs)))
+
+
+@cache
+def _open_names(pairs: tuple[Pair, ...]) -> tuple[tuple[Pair, str], ...]:
+    """Return what the reading of each pair's open orders is called."""
+    return tuple((pair, f"open {pair}") for pair in pairs)
 
 
 def tend(turn: Turn, due_ns: int) -> None:
@@ -159,7 +165,8 @@ def _read(turn: Turn, name: str, effect: VenueEffect, every_ns: int) -> None:
 
 def _read_routine(turn: Turn) -> None:
     desk, bounds = turn.desk, turn.desk.setup.bounds
-    is_live = any(live_orders(desk))
+    live_pairs = {order.intent.pair for order in live_orders(desk)}
+    is_live = bool(live_pairs)
     # Fills before balances: a balance is compared only after the trades that explain it.
     fills_every = bounds.fills_interval_s if is_live else bounds.balances_interval_s
     if is_live and desk.due.get("fills", 0) > turn.now_ns + bounds.fills_interval_s * SECOND:
@@ -169,10 +176,9 @@ def _read_routine(turn: Turn) -> None:
     else:
         desk.first_reads = tuple(read for read in desk.first_reads if read != "fills")
     _read(turn, "balances", ReadBalances(), bounds.balances_interval_s * SECOND)
-    for pair in desk.setup.pairs:
-        has_live = any(live_orders(desk, pair))
+    for pair, name in _open_names(desk.setup.pairs):
+        has_live = pair in live_pairs
         every = bounds.open_orders_interval_s if has_live else 12 * bounds.open_orders_interval_s
-        name = f"open {pair}"
         if has_live and desk.due.get(name, 0) > turn.now_ns + every * SECOND:
             desk.due[name] = turn.now_ns
         _read(turn, name, ReadOpenOrders(pair), every * SECOND)
