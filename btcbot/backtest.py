@@ -53,7 +53,8 @@ from bus.memory import MemoryBus
 TAG: Final = "btest"
 ACTORS: Final = ("execution", "market_data", "risk_gate", "accounting", "strategy")
 SILENCE_NS: Final = 5_000_000_000  # Without an event: candles are made of such silences.
-LEAD_NS: Final = 999_000_000  # Of time as usual before the next event: one tick of a second.
+LINGER_NS: Final = 400_000_000  # Of time as usual after an event: what it led to is sent by then.
+LEAD_NS: Final = 500_000_000  # And before the next one; the two are less than a second's tick.
 SETTLE_NS: Final = 30_000_000_000  # After the last event: open orders expire, their fills are read.
 RATE_EVERY_NS: Final = 1_000_000_000
 TRY, USDT = Asset("TRY"), Asset("USDT")
@@ -270,11 +271,11 @@ class Stage:
     def _skip_silence(self, until_ns: int) -> None:
         """Let time pass in which nothing happens; while nothing of ours is alive, at one leap.
 
-        Timers passed meanwhile are due once, at its end. Before the next event there is time enough
-        to confirm the price and to read the exchange again.
+        Timers passed meanwhile are due once, at its end: one tick between two events. Before the
+        next event there is time enough to confirm the price and to read the exchange again.
         """
         desk = self.bus.state("execution")
-        self.bus.advance(1)
+        self.bus.run_until(self.clock.now_ns() + LINGER_NS)
         while any(live_orders(desk)) and self.clock.now_ns() < until_ns - LEAD_NS:
             self.bus.advance(1)
         if self.clock.now_ns() < until_ns - LEAD_NS:

@@ -20,7 +20,7 @@ BATCH = 760_000_000  # Depth is shown so often.
 TRAVEL = 25_000_000  # An order, one way.
 KNOWN = 85_000_000  # From a decision: there, the private socket's word (10), asked and answered.
 SETTLE = 30 * SECOND
-LEAD = SECOND - 1_000_000  # Time does not leap closer to the next quote.
+LINGER, LEAD = SECOND * 2 // 5, SECOND // 2  # Time leaps from so long after a quote to the next.
 CROSS = Decimal("0.0020")
 TICK, FEE_STEP = Decimal(10), Decimal("0.00000001")
 TAKER = Decimal("0.0024")
@@ -214,35 +214,30 @@ def over_candles(
         bid, ask = (ours - TICK, ours) if is_bought else (ours, ours + TICK)
         account.book = {"buy": {bid: quantity}, "sell": {ask: quantity}}
         is_first = number == 0
-        for now_ns in moments(lives, at_ns, next_ns, is_first=is_first, is_last=is_last):
+        for now_ns in moments(lives, at_ns, next_ns, is_last=is_last):
             account.arrive(now_ns)
-            if not is_first or now_ns >= next_ns - LEAD:  # The feed is not live before.
+            if not is_first:  # The feed is said to be live with the first tick.
                 account.hear(now_ns)
         account.arrive(next_ns - 1)
     return account
 
 
-def moments(
-    lives: Lives, at_ns: int, next_ns: int, *, is_first: bool, is_last: bool
-) -> Iterator[int]:
+def moments(lives: Lives, at_ns: int, next_ns: int, *, is_last: bool) -> Iterator[int]:
     """Yield when the quote of `at_ns` is heard.
 
-    At once, and once more just under a second before the next one: nothing of ours is alive in
-    between, and time leaps. With a live order it goes on, and so it does after the last quote: then
-    it is heard again every second. Those seconds begin where the last leap ended, the first ones
-    with the recording.
+    At once, and once more half a second before the next one: nothing of ours is alive in between,
+    and time leaps. With a live order it goes on, and so it does after the last quote: then it is
+    heard again every second. Those seconds begin where the last leap ended.
     """
     yield at_ns
-    tick_ns = at_ns + SECOND - (0 if is_first else LEAD)
+    tick_ns = at_ns + SECOND - LEAD
     if is_last:
-        yield from range(tick_ns + SECOND, next_ns + 1, SECOND)
+        yield from range(tick_ns, next_ns + 1, SECOND)
         return
-    now_ns = at_ns + SECOND
-    if is_first:
-        yield now_ns
+    now_ns = at_ns + LINGER
     while now_ns < next_ns - LEAD and is_alive(lives, now_ns):
-        now_ns, tick_ns = now_ns + SECOND, tick_ns + SECOND
         yield tick_ns
+        now_ns, tick_ns = now_ns + SECOND, tick_ns + SECOND
     if now_ns < next_ns - LEAD:
         yield next_ns - LEAD
 
