@@ -58,6 +58,7 @@ LEAD_NS: Final = 500_000_000  # And before the next one; the two are less than a
 SETTLE_NS: Final = 30_000_000_000  # After the last event: open orders expire, their fills are read.
 RATE_EVERY_NS: Final = 1_000_000_000
 TRY, USDT = Asset("TRY"), Asset("USDT")
+Happen = Callable[[Happening], None]
 BALANCES: Final = {TRY: Decimal(100_000), USDT: Decimal(10_000)}
 
 
@@ -113,7 +114,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     def digest(self) -> str:
         """A hash over everything that decides the result; the codec must not."""
         parts = msgspec.structs.replace(self, has_codec=False, hosted=())
-        return _hash(msgspec.json.encode(parts, enc_hook=str, order="deterministic"))
+        encoded = msgspec.json.encode(parts, enc_hook=str, order="deterministic")
+        return hashlib.blake2b(encoded, digest_size=16).hexdigest()
 
 
 class Point(Struct, frozen=True):
@@ -173,19 +175,16 @@ class Stage:
         self.writer = Writer(database)
         self.audit = Audit(self.exchange.account, instruments)
         self.venue = SimulatedVenue(
-            self.exchange,
-            plan.latency,
-            clock.now_ns,
-            bus.at,
-            self._to("execution"),
+            self.exchange, plan.latency, clock.now_ns, bus.at, self._to("execution"),
             audit=self.audit,
-        )
+        )  # fmt: skip
         self.feeds = SimulatedFeeds(
             self.exchange, plan.pairs, clock.now_ns, bus.at, self._to("market_data")
         )
         self.equity: list[Point] = []
         self.minutes: dict[Pair, list[Minute]] = {pair: [] for pair in plan.pairs}
         self._account: AccountSnapshot | None = None
+        self._events = 0  # Of what was followed.
         self._arrivals: dict[str, str] = {}  # Of an intent: the middle when it was decided.
         bus.tap(OrderIntent, self._note_arrival)
         bus.tap(AccountSnapshot, self._note_account)
@@ -250,23 +249,27 @@ class Stage:
 
     def follow_all(self, recordings: Mapping[Pair, Iterable[Happening]]) -> int:
         """Let every event happen at its time, those of one moment by pair; return how many."""
-        run_until, exchange = self.bus.run_until, self.exchange
-        count, last_ns = 0, self.clock.now_ns()
         lines = [
             zip(repeat(self.feeds.of[pair].happen), recordings[pair], strict=False)
             for pair in sorted(recordings)
         ]
-        for happen, event in lines[0] if len(lines) == 1 else merge(*lines, key=_when):
+        line = lines[0] if len(lines) == 1 else merge(*lines, key=_when)
+        self.bus.run_through(self._happen(line))
+        return self._events
+
+    def _happen(self, line: Iterable[tuple[Happen, Happening]]) -> Iterator[int]:
+        """Let each event happen when all that comes before its time, which is yielded, is done."""
+        exchange, count, last_ns = self.exchange, 0, self.clock.now_ns()
+        for count, (happen, event) in enumerate(line, 1):  # noqa: B007
             at_ns = event.at_ns
             if at_ns - last_ns > SILENCE_NS:
                 self._skip_silence(at_ns)
-            run_until(at_ns)
+            yield at_ns
             happen(event)
             last_ns = at_ns
-            count += 1
             if exchange.events:
                 self.venue.ring()
-        return count
+        self._events = count
 
     def _skip_silence(self, until_ns: int) -> None:
         """Let time pass in which nothing happens; while nothing of ours is alive, at one leap.
@@ -367,10 +370,6 @@ def _when(line: tuple[object, Happening]) -> int:
 
 
 _LIQUIDITY: Final = {True: "maker", False: "taker", None: None}
-
-
-def _hash(parts: bytes) -> str:
-    return hashlib.blake2b(parts, digest_size=16).hexdigest()
 
 
 class _Performer:

@@ -6,7 +6,7 @@ actor is crashed, paused or cut off from another, and a `Faults` object may drop
 what is sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any, TypeVar
@@ -113,11 +113,10 @@ class MemoryBus(Hall):
 
     def deliver(self, name: str, message: Struct) -> None:
         """Put a message from outside into an actor's inbox."""
-        hosted = self._hosted[name]
-        if hosted.is_paused or hosted.is_down:
-            self._put(hosted, message)
+        if self._is_calm:
+            self._now.append((self._hosted[name], message))
         else:
-            self._now.append((hosted, message))
+            self._put(self._hosted[name], message)
 
     def publish(self, source: str, topic: str, message: Struct) -> None:
         """Say `message` as `source` would, on its stream `topic`."""
@@ -159,55 +158,60 @@ class MemoryBus(Hall):
         """Let `seconds` of virtual time pass."""
         self.run_until(self._clock.now_ns() + round(seconds * 1_000_000_000))
 
-    def run_until(self, until_ns: int) -> None:  # noqa: C901, PLR0912, PLR0915 - see below
+    def run_until(self, until_ns: int) -> None:
         """Handle everything due up to and including `until_ns`; the clock then stands there."""
+        self.run_through((until_ns,))
+
+    def run_through(self, times_ns: Iterable[int]) -> None:  # noqa: C901, PLR0912, PLR0915 - below
+        """Run until each of `times_ns`; who yields them makes things happen in between."""
         # Millions of turns a backtest, and here a call costs as much as the rest of a turn: so
         # what is published while all is calm, and timers, are dealt with on the spot.
         clock, later, now, next_one, put, taps, notes_all, crossed = self._hot
-        while True:
-            now_ns = clock.at_ns
-            while now:
-                hosted, message = next_one()
-                step = hosted.handle(hosted.state, message, now_ns)
-                hosted.state = step.state
-                for effect in step.effects:
-                    kind = type(effect)
-                    if kind is Publish and self._is_calm:
-                        said, hearers = effect.message, hosted.routes[effect.topic]  # type: ignore[attr-defined]
-                        is_noted = notes_all or type(said) in taps
-                        if crossed is not None and (hearers or is_noted):
-                            said = crossed(said)  # Else nobody would decode it.
-                        if is_noted:
-                            self._note(said)
-                        for hearer in hearers:
-                            put((hearer, said))
-                    elif kind is Wake:
-                        hosted.timers[effect.name] = at_ns = effect.at_ns  # type: ignore[attr-defined]
-                        self._counter = number = self._counter + 1
-                        # An effect before this one may have taken time. `max` costs a call.
-                        due_ns = at_ns if at_ns > clock.at_ns else clock.at_ns  # noqa: FURB136
-                        heappush(later, (due_ns, number, hosted, effect))  # type: ignore[misc]
-                    elif kind in self._performers:
-                        self._performers[kind](hosted, effect)
+        for until_ns in times_ns:
+            while True:
+                now_ns = clock.at_ns
+                while now:
+                    hosted, message = next_one()
+                    step = hosted.handle(hosted.state, message, now_ns)
+                    hosted.state = step.state
+                    for effect in step.effects:
+                        kind = type(effect)
+                        if kind is Publish and self._is_calm:
+                            said, hearers = effect.message, hosted.routes[effect.topic]  # type: ignore[attr-defined]
+                            is_noted = notes_all or type(said) in taps
+                            if crossed is not None and (hearers or is_noted):
+                                said = crossed(said)  # Else nobody would decode it.
+                            if is_noted:
+                                self._note(said)
+                            for hearer in hearers:
+                                put((hearer, said))
+                        elif kind is Wake:
+                            hosted.timers[effect.name] = at_ns = effect.at_ns  # type: ignore[attr-defined]
+                            self._counter = number = self._counter + 1
+                            # An effect before this one may have taken time. `max` costs a call.
+                            due_ns = at_ns if at_ns > clock.at_ns else clock.at_ns  # noqa: FURB136
+                            heappush(later, (due_ns, number, hosted, effect))  # type: ignore[misc]
+                        elif kind in self._performers:
+                            self._performers[kind](hosted, effect)
+                        else:
+                            assert hosted.perform is not None, f"{hosted.name}: {effect}"
+                            hosted.perform(effect)
+                if not later or later[0][0] > until_ns:
+                    break
+                at_ns, _, sleeper, due = heappop(later)
+                if at_ns > clock.at_ns:  # noqa: PLR1730 - a call, as above
+                    clock.at_ns = at_ns
+                if sleeper is None:
+                    due()  # type: ignore[operator]
+                elif sleeper.timers.get(due.name) == due.at_ns:  # type: ignore[union-attr]
+                    woken = Woken(name=due.name, due_ns=due.at_ns)  # type: ignore[union-attr]
+                    del sleeper.timers[woken.name]
+                    if sleeper.is_paused or sleeper.is_down:
+                        self._put(sleeper, woken)
                     else:
-                        assert hosted.perform is not None, f"{hosted.name}: {effect}"
-                        hosted.perform(effect)
-            if not later or later[0][0] > until_ns:
-                break
-            at_ns, _, sleeper, due = heappop(later)
-            if at_ns > clock.at_ns:  # noqa: PLR1730 - a call, as above
-                clock.at_ns = at_ns
-            if sleeper is None:
-                due()  # type: ignore[operator]
-            elif sleeper.timers.get(due.name) == due.at_ns:  # type: ignore[union-attr]
-                woken = Woken(name=due.name, due_ns=due.at_ns)  # type: ignore[union-attr]
-                del sleeper.timers[woken.name]
-                if sleeper.is_paused or sleeper.is_down:
-                    self._put(sleeper, woken)
-                else:
-                    put((sleeper, woken))
-        if until_ns > clock.at_ns:  # noqa: PLR1730
-            clock.at_ns = until_ns
+                        put((sleeper, woken))
+            if until_ns > clock.at_ns:  # noqa: PLR1730
+                clock.at_ns = until_ns
 
     def leap(self, until_ns: int) -> None:
         """Go to `until_ns` at once: nobody lives through it, and nobody was frozen meanwhile.

@@ -40,13 +40,15 @@ class Minute(Struct):
     is_said: bool = False
 
     def add(self, trade: SeenTrade) -> None:
-        key, price = (trade.event_ns, trade.trade_id), trade.price
-        if not self.trades or key < self.first:
+        key, price, is_new = (trade.event_ns, trade.trade_id), trade.price, not self.trades
+        if is_new or key < self.first:
             self.first, self.open = key, price
-        if not self.trades or key > self.last:
+        if is_new or key > self.last:
             self.last, self.close = key, price
-        self.high = max(self.high, price) if self.trades else price
-        self.low = min(self.low, price) if self.trades else price
+        if is_new or price > self.high:
+            self.high = price
+        if is_new or price < self.low:
+            self.low = price
         self.volume += trade.quantity
         self.turnover += price * trade.quantity
         self.trades += 1
