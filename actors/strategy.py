@@ -166,6 +166,8 @@ def _effect(of_policy: Struct) -> Struct:
 def _hear(state: State, hosted: Hosted, message: Any, now_ns: int) -> Effects:  # noqa: ANN401
     """Handle what is no quote."""
     match message:
+        case FeedState():  # The most frequent; whether we may decide at all does not hang on it.
+            state.feeds[message.pair] = message.status
         case Woken():
             return _woken(state, hosted, message, now_ns)
         case Started():
@@ -253,8 +255,6 @@ def _keep(state: State) -> Effects:
 
 def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR0912 - one line each
     match message:
-        case FeedState():
-            state.feeds[message.pair] = message.status
         case InstrumentRules():
             learn(state, message.instruments)
         case IntentVerdict():
@@ -291,6 +291,7 @@ def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR
             pass
         case (
             BookTop()
+            | FeedState()
             | Fill()
             | Started()
             | Woken()

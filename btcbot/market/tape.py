@@ -42,6 +42,8 @@ class Tape(Struct, kw_only=True):
 
     pair: Pair
     candles: CandleMaker
+    trade_topic: str = ""  # By the pair, like the next.
+    candle_topic: str = ""
     window: TradeWindow = field(default_factory=TradeWindow)
     is_listed: bool = False  # The list that follows a join has come in this session.
     joins: Rejoins = field(default_factory=lambda: Rejoins(wait_ns=2 * JOIN_WAIT_NS))
@@ -54,6 +56,9 @@ class Tape(Struct, kw_only=True):
     asked: tuple[int, int] | None = None
     read_back_ns: int = BACKFILL_NS
     untold: tuple[SeenCandle, ...] = ()  # Read from the charts, and not said yet.
+
+    def __post_init__(self) -> None:
+        self.trade_topic, self.candle_topic = f"trade.{self.pair}", f"candle.{self.pair}"
 
     def session_began(self, now_ns: int) -> None:
         """Begin anew; the socket joins every pair itself."""
@@ -86,7 +91,7 @@ class Tape(Struct, kw_only=True):
                 event_ns=row.event_ns,
                 received_ns=now_ns,
             )
-            said.append(Say(f"trade.{self.pair}", trade))
+            said.append(Say(self.trade_topic, trade))
         return tuple(said)
 
     def hear_ticker(self, row: SeenTicker, now_ns: int) -> None:
@@ -114,7 +119,7 @@ class Tape(Struct, kw_only=True):
         told, self.untold = self.untold[:TOLD_MAX], self.untold[TOLD_MAX:]
         return tuple(
             Say(
-                f"candle.{self.pair}",
+                self.candle_topic,
                 Candle(
                     pair=self.pair,
                     start_ns=row.start_ns,
@@ -143,7 +148,7 @@ class Tape(Struct, kw_only=True):
         if self.untold:
             said.extend(self._tell(now_ns))
         for candle in candles.closed(now_ns):
-            said.append(Say(f"candle.{self.pair}", candle))
+            said.append(Say(self.candle_topic, candle))
             if not candle.is_complete:
                 self._want(candle.start_ns, candle.start_ns + MINUTE_NS, now_ns)
         if self.backfill is not None and now_ns >= self.backfill_ns:
@@ -163,7 +168,7 @@ class Tape(Struct, kw_only=True):
             return ()
         gap = TradesGap(pair=self.pair, after_trade_id=self.window.last_id, at_ns=now_ns)
         self.candles.lose(self.happened_ns or self.candles.covered_ns, oldest_ns)
-        return (Say(f"trade.{self.pair}", gap),)
+        return (Say(self.trade_topic, gap),)
 
     def _mend(self, now_ns: int) -> Said:
         is_silent = self.untold_ns > 0 and now_ns - self.untold_ns > UNTOLD_NS
