@@ -178,10 +178,9 @@ class MemoryBus(Hall):
                         kind = type(effect)
                         if kind is Publish and self._is_calm:
                             said, hearers = effect.message, hosted.routes[effect.topic]  # type: ignore[attr-defined]
-                            is_noted = notes_all or type(said) in taps
-                            if crossed is not None and (hearers or is_noted):
+                            if crossed is not None and (hearers or notes_all):
                                 said = crossed(said)  # Else nobody would decode it.
-                            if is_noted:
+                            if notes_all or type(said) in taps:
                                 self._note(said)
                             for hearer in hearers:
                                 put((hearer, said))
@@ -241,10 +240,10 @@ class MemoryBus(Hall):
     def _publish(self, hosted: Hosted, effect: Publish) -> None:
         """Say it where not all is calm: to each hearer it may be late, lost, or never."""
         message, hearers = effect.message, hosted.routes[effect.topic]
-        is_noted = self._record.said is not None or type(message) in self._taps
-        if self._codec is not None and (hearers or is_noted):  # Else nobody would decode it.
+        notes_all = self._record.said is not None
+        if self._codec is not None and (hearers or notes_all):  # Else nobody would decode it.
             message = self._codec.crossed(message)
-        if is_noted:
+        if notes_all or type(message) in self._taps:
             self._note(message)
         for hearer in hearers:
             self._send(hosted.name, hearer, message)

@@ -5,7 +5,7 @@ It knows nothing of deposits, so a withdrawal is no loss. The result at the begi
 the best one so far depend on prices, which are no facts: whoever needs them records them.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -40,7 +40,8 @@ class Result(Struct, kw_only=True):
     streak: int = 0  # Sells in a row that lost.
     begun: dict[str, Decimal] = field(default_factory=dict)  # Day to the result it began with.
     best: Decimal = ZERO
-    kept: dict[str, Decimal] = field(default_factory=dict)  # What was given away, by kind and key.
+    kept_day: str = ""  # The last day whose begin was given away.
+    kept_best: Decimal = ZERO  # The best result that was given away.
     keep_ns: int = 0  # The best result is given away no sooner.
 
 
@@ -178,26 +179,27 @@ def standing(
 
 def recall(result: Result, kind: str, key: str, kept: Decimal) -> None:
     """Take back what `to_keep` gave away in an earlier life."""
-    result.kept[f"{kind} {key}"] = kept
     if kind == DAY:
+        result.kept_day = max(result.kept_day, key)
         begin_day(result, key, kept)
     elif kind == BEST:
+        result.kept_best = kept
         result.best = max(result.best, kept)
 
 
-def to_keep(result: Result, step: Decimal, now_ns: int) -> Iterator[tuple[str, str, Decimal]]:
-    """Yield (kind, key, amount) that a later life has to be told; each once, none before a fill.
+def to_keep(result: Result, step: Decimal, now_ns: int) -> list[tuple[str, str, Decimal]]:
+    """Return (kind, key, amount) that a later life has to be told; each once, none before a fill.
 
     The best result goes when it rose by more than `step`, at most once a minute.
     """
-    day = pnl.day_of(now_ns)
-    if result.realized and day in result.begun and f"{DAY} {day}" not in result.kept:
-        result.kept = {key: kept for key, kept in result.kept.items() if not key.startswith(DAY)}
-        result.kept[f"{DAY} {day}"] = result.begun[day]
-        yield DAY, day, result.begun[day]
-    if now_ns >= result.keep_ns and result.best > result.kept.get(f"{BEST} ", ZERO) + step:
-        result.kept[f"{BEST} "], result.keep_ns = result.best, now_ns + KEEP_NS
-        yield BEST, "", result.best
+    found, day = [], pnl.day_of(now_ns)
+    if result.realized and day != result.kept_day and day in result.begun:
+        result.kept_day = day
+        found.append((DAY, day, result.begun[day]))
+    if now_ns >= result.keep_ns and result.best > result.kept_best + step:
+        result.kept_best, result.keep_ns = result.best, now_ns + KEEP_NS
+        found.append((BEST, "", result.best))
+    return found
 
 
 def _pay_in(result: Result, asset: Asset, amount: Decimal) -> None:

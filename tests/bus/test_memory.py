@@ -151,17 +151,20 @@ def test_without_bytes_the_message_itself_is_handed_on_and_with_bytes_a_copy() -
         assert (world.heard[0] is ROOF) is (codec is None)
 
 
-def test_what_nobody_hears_or_notes_is_not_decoded_and_all_else_is_once() -> None:
+@pytest.mark.parametrize(("keeps_log", "times"), [(False, 1), (True, 2)])
+def test_what_nobody_hears_or_logs_is_not_decoded_and_all_else_is_once(
+    *, keeps_log: bool, times: int
+) -> None:
     decoded: list[Struct] = []
+    tapped: list[Reading] = []
     codec = Codec(arrays=(Reading,), maps=(Calibrate, Calibrated, Storm), check=decoded.append)
-    world = World(codec, keeps_log=False)
+    world = World(codec, keeps_log=keeps_log)
+    world.bus.tap(Reading, tapped.append)
 
     world.tell("mast", ROOF)  # Said on `air.`, which the ear hears, and on `sea.`.
-    assert decoded == [ROOF]
 
-    world.bus.tap(Reading, lambda _reading: None)
-    world.tell("mast", ROOF)
-    assert decoded == [ROOF] * 3
+    assert decoded == [ROOF] * times
+    assert tapped == [ROOF] * 2  # Who listens in hears it as it was said.
 
 
 def test_with_bytes_what_no_peer_would_accept_cannot_be_said() -> None:
