@@ -188,11 +188,8 @@ def _say(state: State, now_ns: int) -> tuple[Struct, ...]:
         if snapshot.equity is not None:
             state.peak = state.peak.seen(snapshot.equity)
         report = _report(state, now_ns)
-        # Then time alone changes it: a new day, or the exchange's word again.
-        state.is_changed, state.same_until_ns = (
-            False,
-            min(state.shown.until_ns, pnl.day_ends_ns(now_ns)),
-        )
+        state.is_changed = False  # From here on time alone changes it: a day, or a lead, is over.
+        state.same_until_ns = min(state.shown.until_ns, pnl.day_ends_ns(now_ns))
     else:
         snapshot, report = replace(snapshot, at_ns=now_ns), replace(report, at_ns=now_ns)
     again = Wake("say", state.repeats.said(now_ns, state.same_until_ns, state.point_due_ns))

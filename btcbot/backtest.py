@@ -129,8 +129,7 @@ class Point(Struct, frozen=True):
 class Result(Struct, frozen=True, kw_only=True):
     """What came of a run.
 
-    Rows are those of `btcbot export`; an order has its `arrival_price` too, the middle of the book
-    when it was decided, and a fill says whether it rested.
+    Rows are those of `btcbot export`; `arrival_price` of an order: the middle when it was decided.
     """
 
     orders: list[Row]
@@ -165,13 +164,11 @@ class Stage:
         codec = CODEC if plan.has_codec else None
         self.bus = bus = MemoryBus(clock, codec, faults=faults, keeps_log=keeps_log)
         self.exchange = Exchange(
-            list(instruments),
-            plan.fees,
-            plan.balances,
+            list(instruments), plan.fees, plan.balances,
             cancel_delay_ns=plan.latency.cancel_effect_ns,
             trades_delay_ns=plan.latency.fills_ns,
             is_first_in_queue=plan.is_first_in_queue,
-        )
+        )  # fmt: skip
         self.writer = Writer(database)
         self.audit = Audit(self.exchange.account, instruments)
         self.venue = SimulatedVenue(
@@ -274,11 +271,14 @@ class Stage:
     def _skip_silence(self, until_ns: int) -> None:
         """Let time pass in which nothing happens; while nothing of ours is alive, at one leap.
 
-        Timers passed meanwhile are due once, at its end: one tick between two events. Before the
-        next event there is time enough to confirm the price and to read the exchange again.
+        Timers passed meanwhile are due once, at its end: one tick between two events, early enough
+        before the next to confirm the price and to read the exchange again.
         """
         desk = self.bus.state("execution")
         self.bus.run_until(self.clock.now_ns() + LINGER_NS)
+        if desk.waiting:  # What was asked of the exchange comes back before the leap.
+            answered_ns = self.clock.now_ns() + 2 * self.plan.latency.read_ns
+            self.bus.run_until(min(answered_ns, until_ns - LEAD_NS))
         while any(live_orders(desk)) and self.clock.now_ns() < until_ns - LEAD_NS:
             self.bus.advance(1)
         if self.clock.now_ns() < until_ns - LEAD_NS:
