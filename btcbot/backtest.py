@@ -129,7 +129,8 @@ class Point(Struct, frozen=True):
 class Result(Struct, frozen=True, kw_only=True):
     """What came of a run.
 
-    Rows are those of `btcbot export`; `arrival_price` of an order: the middle when it was decided.
+    Rows are those of `btcbot export`; an order has its `arrival_price` too, the middle of the book
+    when it was decided, and a fill says whether it rested.
     """
 
     orders: list[Row]

@@ -10,8 +10,9 @@ from actors import risk_gate
 from btcbot.domain.facts import Discrepancy, Fact
 from btcbot.domain.messages import OrderIntent, Record, RiskState, SetTradingState
 from btcbot.domain.words import Concern, RiskMode, Rule, Side, TradingState
+from btcbot.ledger.result import BEST, DAY
 from btcbot.risk.limits import RiskLimits
-from bus.actor import Ask, CaughtUp, PeerBack, Publish, Started, Woken
+from bus.actor import Ask, CaughtUp, PeerBack, PeerLost, Publish, Started, Woken
 from tests import builders as make
 from tests.builders import BTCTRY, FEES, SECOND_NS, START_NS
 
@@ -60,12 +61,16 @@ class Gate:
         top = make.book_top(bid=self.bid, ask=self.bid + 20, confirmed_ns=self.now_ns)
         self.tell(top)
 
-    def after(self, ns: int = SECOND_NS, bid: int | None = None) -> RiskState:
-        """Let time pass and the price move; return what is said then."""
+    def look(self, ns: int = SECOND_NS, bid: int | None = None) -> list[Struct]:
+        """Let time pass and the price move, and let it look."""
         self.now_ns += ns
         self.bid = self.bid if bid is None else bid
         self.quote()
-        effects = self.tell(Woken(name="say", due_ns=self.now_ns))
+        return self.tell(Woken(name="say", due_ns=self.now_ns))
+
+    def after(self, ns: int = SECOND_NS, bid: int | None = None) -> RiskState:
+        """Let time pass and the price move; return what is said then."""
+        effects = self.look(ns, bid)
         [said] = [effect.message for effect in effects if isinstance(effect, Publish)]
         assert isinstance(said, RiskState)
         return said
@@ -112,6 +117,31 @@ def test_a_new_life_remembers_with_what_the_day_began() -> None:
     now, lost = gate.actor.state.standing, (Decimal(1_000), Decimal(2_010), Decimal(2_010))
     assert (now.day_loss, now.week_loss, now.drawdown) == lost
     assert (before.day_loss, before.week_loss, before.drawdown) == lost
+
+
+def test_a_gate_that_shows_nobody_its_limits_keeps_and_judges_the_same() -> None:
+    shown, unseen = Gate(), Gate()
+    unseen.tell(PeerLost(source="control"))
+    verdicts = []
+
+    rises_and_falls = (2_499_990, 4_499_990, 3_000_000, 2_900_000, CRASH, 2_499_990)
+    for number, bid in enumerate(rises_and_falls):
+        for gate in (shown, unseen):
+            for _ in range(3):  # The best is kept once a minute.
+                gate.look(61 * SECOND_NS, bid)
+        buy = replace(wish(10 + number, Side.BUY, bid), slot=f"test:{number}")
+        verdicts.append((shown.judge(buy), unseen.judge(buy)))
+        if number == 3:
+            for gate in (shown, unseen):
+                gate.look(DAY_NS)
+
+    assert [one for one, _ in verdicts] == [other for _, other in verdicts]
+    assert {one for one, _ in verdicts} >= {None, Rule.DAILY_LOSS}
+    kept = [[one for one in gate.asked if isinstance(one, Record)] for gate in (shown, unseen)]
+    assert [(one.kind, one.key, one.payload) for one in kept[0]] == [
+        (one.kind, one.key, one.payload) for one in kept[1]
+    ]
+    assert {one.kind for one in kept[0]} == {BEST, DAY}
 
 
 def test_what_a_held_pair_lost_without_a_price_is_not_known_and_refuses() -> None:

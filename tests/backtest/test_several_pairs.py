@@ -11,7 +11,6 @@ from btcbot.domain.instruments import DOCUMENTED
 from btcbot.domain.messages import AccountSnapshot, BookTop
 from btcbot.domain.money import Price, Quantity
 from btcbot.domain.recorded import Quoted
-from btcbot.portfolio import by_weights
 from btcbot.strategies.profit_aware import DEMO
 from tests.builders import START_NS
 from tests.stages import market
@@ -107,19 +106,3 @@ def test_dollars_are_worth_what_is_played_and_nothing_is_known_before_that() -> 
     assert equity is not None
     worth = (equity - backtest.BALANCES[Asset("TRY")]) / backtest.BALANCES[Asset("USDT")]
     assert Decimal("50.000") <= worth <= Decimal("50.002")
-
-
-def test_a_silence_that_is_skipped_is_no_machine_that_was_frozen() -> None:
-    """A strategy of the clock decides right after a leap, and its orders are sent."""
-    asked = Plan(
-        strategy="portfolio",
-        params=by_weights.Params(weights={BTC: Decimal(1)}, life_s=5, every_s=10),
-        pair=BTC,
-        balances={Asset("TRY"): Decimal(20_000)},
-    )
-    sparse = [quote(20 * n, f"{4_000_000 + 500 * n}", f"{4_000_010 + 500 * n}") for n in range(60)]
-
-    result, _ = backtest.run(asked, iter(sparse))
-
-    assert len(result.orders) > 2
-    assert "clock" not in result.refusals

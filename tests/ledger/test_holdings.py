@@ -6,7 +6,15 @@ from btcbot.domain.facts import Posting
 from btcbot.domain.ids import Asset
 from btcbot.domain.messages import AssetBalance
 from btcbot.domain.money import Amount
-from btcbot.ledger.holdings import BOOKS_LEAD_NS, Accounts, explain, post, state
+from btcbot.ledger.holdings import (
+    BOOKS_LEAD_NS,
+    NOTHING_SHOWN,
+    Accounts,
+    explain,
+    post,
+    show,
+    state,
+)
 
 TRY = Asset("TRY")
 SECOND = 1_000_000_000
@@ -93,3 +101,16 @@ def test_what_a_person_explained_is_in_our_books_and_leads_nobody() -> None:
     # The next fill makes our books lead: they have the deposit too.
     spent = post(after, (Posting("asset", TRY, Amount(Decimal(-40))),), 3)
     assert spent[TRY].shown(TRY, 3).total == 560
+
+
+def test_what_is_shown_stays_until_a_fact_or_the_end_of_a_lead_changes_it() -> None:
+    accounts = post(opened(), posted("-30"), 2 * SECOND)
+    ends_ns = 2 * SECOND + BOOKS_LEAD_NS
+
+    first = show(accounts, 3 * SECOND, NOTHING_SHOWN)
+    assert [row.total for row in first.balances] == [70]
+    assert show(accounts, ends_ns - 1, first) is first
+
+    assert [row.total for row in show(accounts, ends_ns, first).balances] == [100]
+    bought = post(accounts, posted("-20"), 4 * SECOND)
+    assert [row.total for row in show(bought, 4 * SECOND, first).balances] == [50]
