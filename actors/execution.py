@@ -153,14 +153,12 @@ def handle(desk: Desk, message: Inbox, now_ns: int) -> Step[Desk]:
     """Return the desk, changed in place, and what to do: commit first, then send, then say."""
     if type(message) is BookTop:  # The hottest, and never a fact.
         desk.marks[message.pair] = message
-        return Step(desk, _shown(desk, message)) if desk.setup.is_paper else Step(desk)
+        return Step(desk, _shown(desk, message))
     if type(message) is InstrumentRules:  # Said again and again, for late hearers.
         learn_rules(desk, message.instruments)
         return Step(desk, _shown(desk, message))
     if type(message) is Woken and message.name == "tick" and is_quiet(desk, now_ns, message.due_ns):
-        again = _tick(desk, now_ns, QUIET_NS)
-        is_tidy = now_ns < desk.due.get("checkpoint", 0)
-        return Step(desk, again if is_tidy else (*again, *_tidy(desk, now_ns)))
+        return Step(desk, (*_tick(desk, now_ns, QUIET_NS), *_tidy(desk, now_ns)))
     if isinstance(message, (BookDepth, Trade)):  # A union would be made anew each time.
         return Step(desk, _shown(desk, message))
     was_quiet, desk.quiet_until_ns = desk.quiet_until_ns > now_ns, 0

@@ -242,7 +242,7 @@ def _tick(state: State, now_ns: int) -> list[Struct]:
     is_time, is_troubled = listing.repeats.is_due(now_ns), listing.is_troubled(now_ns)
     for pair, feed in state.feeds.items():
         quotes = feed.quotes
-        is_up = state.is_up and not (is_troubled and not listing.may_have(pair))
+        is_up = state.is_up and (not is_troubled or listing.may_have(pair))
         said += quotes.tick(now_ns, alive_ns, is_up=is_up)
         said += feed.tape.tick(now_ns, alive_ns, is_up=is_up)
         is_void = is_void or quotes.book.is_void
@@ -254,10 +254,8 @@ def _tick(state: State, now_ns: int) -> list[Struct]:
     if is_pulseless and any(_may_join(state, pair) for pair in state.feeds):
         state.pulse_joins.asked(now_ns)
         said.append(JoinTickers())
-    if is_time or listing.due_ns <= now_ns:
-        said += listing.tick(now_ns, is_time=is_time)
-    if due:
-        said += [_say_feed(state, feed, now_ns) for feed in due]
+    said += listing.tick(now_ns, is_time=is_time)
+    said += [_say_feed(state, feed, now_ns) for feed in due]
     return said
 
 

@@ -362,8 +362,6 @@ def _records(state: State, now_ns: int) -> tuple[Ask, ...]:
     if not state.is_caught_up:
         return ()
     due = result.to_keep(state.result, BEST_STEP * state.limits.drawdown_max_try, now_ns)
-    if not due:  # So it is most of a day.
-        return ()
     return tuple(
         ask_to_record(state, OWNER, kind, key, text(value.fit(kept)).encode())
         for kind, key, kept in due

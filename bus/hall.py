@@ -81,9 +81,7 @@ class Hall:
     def at(self, at_ns: int, call: Callable[[], None]) -> None:
         """Call `call` at a virtual time, in its place among everything else."""
         self._counter += 1
-        now_ns = self._clock.at_ns
-        # `max` costs a call.
-        heappush(self._later, (at_ns if at_ns > now_ns else now_ns, self._counter, None, call))  # noqa: FURB136
+        heappush(self._later, (max(at_ns, self._clock.at_ns), self._counter, None, call))
 
     def _put(self, hosted: Hosted, message: Struct, deadline_ns: int = 0) -> None:
         """Put `message` into an inbox; a request past its deadline is put there as `Late`."""

@@ -113,7 +113,7 @@ class MemoryBus(Hall):
 
     def deliver(self, name: str, message: Struct) -> None:
         """Put a message from outside into an actor's inbox."""
-        if self._is_calm:
+        if self._is_calm:  # So nobody is paused or down.
             self._now.append((self._hosted[name], message))
         else:
             self._put(self._hosted[name], message)

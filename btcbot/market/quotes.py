@@ -74,9 +74,9 @@ class Quotes(Struct, kw_only=True):
 
     def stays_live(self, now_ns: int) -> bool:
         """Whether it was said that the price can be trusted, and nothing of ours denies it."""
-        if self.said is None or self.said.status is not LIVE or self.book.is_void or self.is_empty:
+        if self.said is None or self.said.status is not LIVE or not self.is_whole:
             return False
-        return 0 <= now_ns - self.confirmed_ns <= STALE_NS
+        return 0 < now_ns - self.confirmed_ns <= STALE_NS
 
     # --- heard --------------------------------------------------------------------------------
 

@@ -119,7 +119,7 @@ def level_of(heat: int, before: int) -> int:
 
 def is_critical(seen: Seen, now_ns: int) -> bool:
     """Return whether contradictions came so often that a person has to look before anything."""
-    return bool(seen.errors_ns) and _since(seen.errors_ns, now_ns - CRITICAL_NS) >= CRITICAL
+    return _since(seen.errors_ns, now_ns - CRITICAL_NS) >= CRITICAL
 
 
 def _is_spike(times_ns: Sequence[int], now_ns: int) -> bool:
