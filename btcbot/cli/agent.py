@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +14,12 @@ from btcbot.cli import exits
 from btcbot.cli.agent_eval import Case, Contest, evaluate
 from btcbot.cli.common import Options, common, print_table, stop
 from btcbot.cli.ctl_link import Json, history
+from btcbot.cli.times import day_span, utc
 from btcbot.domain.agent import AgentDecision
 from btcbot.domain.money import text
 from btcbot.secret import leaks, read_secret
 from btcbot.store.queries import FOREVER
 
-DAY_NS: Final = 86_400 * 10**9
 COLUMNS: Final = ("decision", "utc", "mode", "outcome", "fault", "limits", "tokens", "cost")
 
 
@@ -158,29 +157,16 @@ def _print_compared(options: Options, found: Json) -> None:
 
 
 def _decisions(options: Options, day: str | None) -> Iterator[AgentDecision]:
-    since_ns, until_ns = (0, FOREVER) if day is None else _span(day)
+    since_ns, until_ns = (0, FOREVER) if day is None else day_span("--day", day)
     for fact in history(options).agent_decisions(since_ns, until_ns):
         yield fact.decision
-
-
-def _span(day: str) -> tuple[int, int]:
-    try:
-        at = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
-        stop(exits.USAGE, f"btcbot: --day {day!r}: expected a UTC day, such as 2026-11-24")
-    start_ns = int(at.timestamp()) * 10**9
-    return start_ns, start_ns + DAY_NS
-
-
-def _utc(at_ns: int) -> str:
-    return datetime.fromtimestamp(at_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _row(each: AgentDecision) -> tuple[str | int | None, ...]:
     limits = " ".join(f"{one.pair}:{one.keep_percent}%({one.reason})" for one in each.guarded)
     return (
         each.decision_id,
-        _utc(each.answered_ns),
+        utc(each.answered_ns),
         each.mode.value,
         each.outcome.value,
         None if each.fault is None else each.fault.value,

@@ -4,7 +4,6 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +15,7 @@ import msgspec
 from btcbot.cli import exits, run_folder
 from btcbot.cli.common import Options, common, print_table, stop
 from btcbot.cli.progress import followed, say_over
+from btcbot.cli.times import timerange_span, utc
 from btcbot.config import Config
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED, FeeRates, Instrument
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from btcbot.backtest import Plan, Result
     from btcbot.cli.sources import Chosen
 
-LAST_NS = 1 << 62
 CENTS = 2
 PAIR_COLUMNS = (
     "pair", "orders", "fills", "turnover", "fees", "realized_pnl", "unrealized_pnl", "position",
@@ -107,7 +106,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     from btcbot.simulation.recording import open_recording
 
     config = options.load().config
-    start, span_ns = _price(start_price), span_of(timerange)
+    start, span_ns = _price(start_price), timerange_span(timerange)
     try:
         chosen = choose(given, config.data, pairs)
         if start is not None and len(chosen) > 1:
@@ -236,8 +235,8 @@ def _files(plan: "Plan") -> dict[str, str]:
 def _summary(plan: "Plan", result: "Result") -> dict[str, Any]:
     known = [point.equity for point in result.equity if point.equity is not None]
     return {
-        "from": _utc(result.started_ns),
-        "to": _utc(result.ended_ns),
+        "from": utc(result.started_ns),
+        "to": utc(result.ended_ns),
         "events": result.events,
         "orders": len(result.orders),
         "fills": len(result.fills),
@@ -311,30 +310,5 @@ def _price(given: str | None) -> Decimal | None:
     return price
 
 
-def span_of(given: str) -> tuple[int, int] | None:
-    """Read 20260101-20260301 as (first ns, ns after the last); either side may be missing."""
-    if not given:
-        return None
-    start, dash, end = given.partition("-")
-    since_ns, until_ns = _day(start, 0), _day(end, LAST_NS)
-    if not dash or since_ns >= until_ns:
-        stop(exits.USAGE, f"btcbot: --timerange: {given!r}; expected FIRST-END, such as 20260101-")
-    return since_ns, until_ns
-
-
-def _day(given: str, default: int) -> int:
-    if not given:
-        return default
-    try:
-        moment = datetime.strptime(given, "%Y%m%d").replace(tzinfo=UTC)
-    except ValueError:
-        stop(exits.USAGE, f"btcbot: --timerange: {given!r} is no day; expected 20260101-20260301")
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1_000
-
-
 def _cents(value: Decimal) -> str:
     return text(half_up(value, CENTS))
-
-
-def _utc(at_ns: int) -> str:
-    return f"{datetime.fromtimestamp(at_ns // 10**9, UTC):%Y-%m-%dT%H:%M:%S}Z"

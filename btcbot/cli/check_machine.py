@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from btcbot.btcturk.auth import KeyPair
 from btcbot.cli.fleet import FOLDERS, check_owner, holder_of, is_free
+from btcbot.cli.times import utc
 from btcbot.config import Config
 from btcbot.layers import ConfigError
 from btcbot.secret import SecretError, read_secret
@@ -163,14 +164,10 @@ def _clock(newest_ns: int) -> Row:
     return Row(
         name="clock",
         ok=now_ns >= newest_ns,
-        found=f"{_utc(now_ns)}, newest event {_utc(newest_ns) if newest_ns else 'none'}",
+        found=f"{utc(now_ns)}, newest event {utc(newest_ns) if newest_ns else 'none'}",
         wanted="no earlier than the newest event",
         remedy="the clock was set back: set it right (timedatectl), and keep it so",
     )
-
-
-def _utc(at_ns: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_ns // 10**9))
 
 
 def _some(names: list[str]) -> str:

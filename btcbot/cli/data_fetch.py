@@ -52,12 +52,12 @@ def command(
     from btcbot.btcturk.grammar import WireError
     from btcbot.btcturk.rest import RestError
     from btcbot.catalog.rows import Provenance
-    from btcbot.cli.backtest import span_of
     from btcbot.cli.data_sets import told, writing
+    from btcbot.cli.times import timerange_span
 
     config = options.load().config
     now_ns = time.time_ns()
-    span = span_of(timerange) or (now_ns - round(days * DAY_NS), now_ns)
+    span = timerange_span(timerange) or (now_ns - round(days * DAY_NS), now_ns)
     chosen = tuple(Pair(pair.upper()) for pair in pairs.split(",") if pair) or config.pairs
     # A candle that is still running is no candle yet.
     job = Job(chosen, int(minutes), (span[0], min(span[1], now_ns)))

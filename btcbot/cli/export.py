@@ -1,7 +1,6 @@
 """`btcbot export`: what the database holds, one row a line."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import click
 from btcbot.cli import exits
 from btcbot.cli.common import Options, common, stop
 from btcbot.cli.rows import FORMS, Row, print_rows
+from btcbot.cli.times import moment_ns
 
 # Public: additions go to the end, nothing is renamed. A file without rows still has its header.
 COLUMNS: Final = {
@@ -92,8 +92,8 @@ def command(options: Options, *, what: str, since: str, until: str, form: str) -
     from btcbot.store.database import StoreError
     from btcbot.store.queries import FOREVER, History
 
-    start = _ns("--since", since) if since else 0
-    end = _ns("--until", until) if until else FOREVER
+    start = moment_ns("--since", since) if since else 0
+    end = moment_ns("--until", until) if until else FOREVER
     try:
         rows = _rows(History(options.load().config.database), what, start, end)
     except StoreError as error:
@@ -115,14 +115,3 @@ def _rows(history: Any, what: str, start: int, end: int) -> Iterator[Row]:  # no
     }
     found: Iterator[Row] = choose[what](start, end)
     return found
-
-
-def _ns(flag: str, given: str) -> int:
-    """Return UTC nanoseconds; a time without a zone is UTC."""
-    try:
-        at = datetime.fromisoformat(given)
-    except ValueError:
-        stop(exits.USAGE, f"btcbot: {flag} {given!r}: expected UTC, 2026-11-24[T18:00:00]")
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    passed = at - datetime(1970, 1, 1, tzinfo=UTC)
-    return (passed.days * 86_400 + passed.seconds) * 10**9 + passed.microseconds * 1_000

@@ -1,6 +1,5 @@
 """`btcbot ledger`: the books for their owner and an accountant: balances, differences, tax."""
 
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -11,6 +10,7 @@ from btcbot.cli import exits
 from btcbot.cli.common import Options, common, print_table, stop
 from btcbot.cli.ledger_books import Books, read, ungrouped
 from btcbot.cli.rows import print_rows
+from btcbot.cli.times import utc
 from btcbot.domain.money import text
 from btcbot.ledger import lots, statement, tax
 from btcbot.ledger.pnl import day_of
@@ -75,11 +75,11 @@ def reconcile(options: Options) -> None:
             for row in rows
         ],
         "unexplained": len(wrong),
-        "stated_utc": _utc(kept.stated_ns) if kept.stated_ns else None,
+        "stated_utc": utc(kept.stated_ns) if kept.stated_ns else None,
         "fills": kept.fills,
         "fills_of_a_person": kept.persons_fills,
         "explained": [
-            {"utc": _utc(at_ns), "by": by, "reason": reason,
+            {"utc": utc(at_ns), "by": by, "reason": reason,
              "amounts": {asset: text(amount) for asset, amount in sums.items()}}
             for at_ns, by, reason, sums in kept.explained
         ],
@@ -227,7 +227,7 @@ def _line(line: statement.Line) -> dict[str, Any]:
     return {
         "seq": line.seq,
         "at_ns": line.at_ns,
-        "utc": _utc(line.at_ns),
+        "utc": utc(line.at_ns),
         "kind": line.kind,
         "account": line.account,
         "asset": line.asset,
@@ -257,7 +257,3 @@ def _refuse(faults: list[str]) -> NoReturn:
     told = "; ".join(faults[:5])
     stop(exits.PROBLEM, f"btcbot: the books do not add up: {told}. `btcbot export events` shows"
          " these facts, `btcbot backup drill` proves a copy; nothing is concluded")  # fmt: skip
-
-
-def _utc(at_ns: int) -> str:
-    return datetime.fromtimestamp(at_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -17,6 +17,7 @@ from btcbot.btcturk.probe import Evidence
 from btcbot.cli.check_exchange import Account
 from btcbot.cli.probe_bench import Bench, ProbeError, Terms, terms_of
 from btcbot.cli.probe_experiments import EXPERIMENTS, UNCLEAR, Experiment
+from btcbot.cli.times import utc
 from btcbot.config import Config
 from btcbot.domain.ids import OrderId, Pair
 
@@ -195,6 +196,6 @@ def state_of(config: Config) -> list[tuple[str, str, str]]:
             told = "to do" if experiment.run else "to do by hand"
             rows.append((number, told, experiment.what))
         else:
-            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(run.at_ns // 10**9))
+            at = utc(run.at_ns)
             rows.append((number, run.verdict, f"{at} {run.left or experiment.what}"))
     return rows

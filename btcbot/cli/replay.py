@@ -9,6 +9,7 @@ import msgspec
 
 from btcbot.cli import exits
 from btcbot.cli.common import Options, common, print_json, print_table, stop
+from btcbot.cli.times import day_span, moment_ns
 from btcbot.config import Config, thaw
 from btcbot.layers import ConfigError
 from btcbot.replay.heard import facts_said
@@ -17,7 +18,6 @@ from btcbot.replay.verify import Difference, Replayed, first_of
 from btcbot.replay.verify import replay as replayed
 from bus.journal import JournalError
 
-DAY_NS: Final = 86_400 * 10**9
 COLUMNS: Final = (
     "actor",
     "lives",
@@ -82,16 +82,8 @@ def config_of(options: Options) -> Config:
 
 def span_of(day: str, until: str = "") -> tuple[int, int]:
     """Return the begin of a UTC day and its end, or `until` if that is sooner, in ns."""
-    try:
-        start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
-        end = datetime.fromisoformat(until) if until else None
-    except ValueError as error:
-        stop(exits.USAGE, f"btcbot: {error}: expected UTC, 2026-11-24 and 2026-11-24T18:00:00")
-    from_ns = int(start.timestamp()) * 10**9
-    if end is None:
-        return from_ns, from_ns + DAY_NS
-    end = end.replace(tzinfo=UTC) if end.tzinfo is None else end
-    return from_ns, min(int(end.timestamp() * 1_000_000) * 1_000, from_ns + DAY_NS)
+    from_ns, end_ns = day_span("DAY", day)
+    return from_ns, min(moment_ns("--until", until), end_ns) if until else end_ns
 
 
 def facts_of(config: Config) -> dict[int, bytes]:

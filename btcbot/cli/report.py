@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from btcbot.cli import exits
-from btcbot.cli.backtest import span_of
 from btcbot.cli.common import Options, common, print_table, stop
 from btcbot.cli.parity import opened
+from btcbot.cli.times import timerange_span
 
 if TYPE_CHECKING:
     from btcbot.research.lines import Run
@@ -48,7 +48,7 @@ def command(
     if is_html + is_csv + options.is_json > 1:
         stop(exits.USAGE, "btcbot: --html, --csv and --json: choose one")
     home = options.load().config.home
-    found = opened(run, home, span_of(timerange))
+    found = opened(run, home, timerange_span(timerange))
     if wrong := problems(found):
         lines = "\n".join(f"btcbot: {problem}" for problem in wrong)
         stop(exits.PROBLEM, f"{lines}\nbtcbot: {run} does not add up: nothing is shown of it")
