@@ -86,10 +86,18 @@ class Keeper:
         )
 
     def _checkpoint(self) -> None:
+        """Move what the log holds into the database, so that the log is written from its begin.
+
+        Raises StoreError when there is no log to move, which would otherwise be no error.
+        """
         if self._connection is None:
             self._connection = apsw.Connection(str(self._database))
             self._connection.set_busy_timeout(BUSY_MS)
-        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            # A connection that has read nothing knows of no log, and a checkpoint does nothing.
+            self._connection.execute("PRAGMA user_version").fetchall()
+        frames, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if frames < 0:
+            raise StoreError(f"{self._database}: has no write-ahead log; it would grow for ever")
 
     def _back_up(self) -> None:
         copies, now_ns = self._copies, self._now_ns()

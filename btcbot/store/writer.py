@@ -52,7 +52,6 @@ from btcbot.store.anchor import Anchor, path_of
 from btcbot.store.database import StoreBusy, StoreError, open_writer
 from btcbot.store.reader import Reader
 
-WAL_PAGES_MAX = 1_000
 CHAIN_START = bytes(16)
 _encode = msgspec.msgpack.Encoder().encode
 _KINDS = {kind: str(kind.__struct_config__.tag) for kind in FACTS}

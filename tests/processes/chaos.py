@@ -23,6 +23,7 @@ import click
 
 from btcbot.cli.client import ask
 from btcbot.simulation.defaults import API_KEY, API_SECRET
+from btcbot.store.disk import LOG_BYTES, MIB
 from btcbot.store.queries import History
 from btcbot.store.writer import Writer
 from tests.processes.agreement import differences, settle
@@ -30,6 +31,7 @@ from tests.processes.fleet import ACTORS, BIN, Fleet, free_port, until
 from tests.processes.wire import Wire
 
 BACK_S = 30.0
+LOG_MAX = LOG_BYTES + 4 * MIB  # What is lengthened ahead, and a little.
 # In a process of its own: this one must not close files of a database that it reads elsewhere.
 COPY = """
 import apsw, sys
@@ -217,6 +219,7 @@ def run(kills: int, seed: int, folder: Path) -> list[str]:
         wrong += _journal(stack.home)
         wrong += _books(stack)
         wrong += _late(stack)
+        wrong += _log(stack.home)
         click.echo(json.dumps(_summary(stack, wrong), indent=1))
     finally:
         stack.end()
@@ -273,6 +276,14 @@ def _late(stack: Stack) -> list[str]:
         if len(values) >= 100 and _percentile(values, 0.99) > bound:
             wrong.append(f"{name}: p99 {_percentile(values, 0.99):.2f} s; allowed are {bound} s")
     return wrong
+
+
+def _log(home: Path) -> list[str]:
+    """See that the write-ahead log is emptied: each start reads all of it."""
+    size = (home / "btcbot.db-wal").stat().st_size
+    if size <= LOG_MAX:
+        return []
+    return [f"the write-ahead log has {size >> 20} MiB: nobody empties it"]
 
 
 def _summary(stack: Stack, wrong: list[str]) -> dict[str, object]:

@@ -42,6 +42,9 @@ def test_trades_within_a_minute_and_leaves_nothing_behind(tmp_path: Path) -> Non
         assert {row["name"] for row in status["actors"]} == set(ACTORS)
         until("orders and fills", lambda: fleet.export("fills"), 60, every=1)
         assert fleet.export("orders")
+        # What was written reaches the database itself; else the log before it grows for ever.
+        database = tmp_path / "home" / "btcbot.db"
+        until("a checkpoint", lambda: database.stat().st_size > 4_096, 30)
         stopped = fleet.down()
         assert stopped.returncode == 0, stopped.stderr
         assert fleet.processes() == []

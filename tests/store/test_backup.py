@@ -99,9 +99,56 @@ def test_a_torn_copy_is_not_proven(tmp_path: Path) -> None:
         prove(path)
 
 
-def test_the_keeper_checkpoints_copies_and_looks_while_others_write(
+def test_the_keeper_empties_the_log_so_that_it_stays_short_however_much_is_written(
     tmp_path: Path, writer: Writer
 ) -> None:
+    seen = threading.Event()
+    keeper = Keeper(
+        tmp_path / "btcbot.db",
+        Disk(tmp_path / "btcbot.db", 0),
+        Copies(folder=tmp_path / "backup", every_s=0, keep=1),
+        lambda _message: seen.set(),
+        lambda: START_NS,
+    )
+    log, lengths = tmp_path / "btcbot.db-wal", []
+    for _ in range(6):
+        seen.clear()
+        keeper.tidy()
+        assert seen.wait(20)
+        write(writer, 200)
+        lengths.append(log.stat().st_size)
+
+    assert lengths == [lengths[0]] * 6, "what was moved is written over"
+    assert (tmp_path / "btcbot.db").stat().st_size > 100_000
+    keeper.close()
+    writer.verify()
+    writer.close()
+
+
+def test_a_database_without_a_log_is_trouble_that_is_told(tmp_path: Path) -> None:
+    apsw.Connection(str(tmp_path / "other.db")).execute("CREATE TABLE one(x)").fetchall()
+    heard: list[DiskSeen] = []
+    seen = threading.Event()
+
+    def tell(message: DiskSeen) -> None:
+        heard.append(message)
+        seen.set()
+
+    keeper = Keeper(
+        tmp_path / "other.db",
+        Disk(tmp_path / "other.db", 0),
+        Copies(folder=tmp_path / "backup", every_s=0, keep=1),
+        tell,
+        lambda: START_NS,
+    )
+    keeper.tidy()
+    assert seen.wait(20)
+    keeper.close()
+
+    assert "has no write-ahead log" in heard[0].trouble
+
+
+def test_the_keeper_copies_and_looks_while_others_write(tmp_path: Path, writer: Writer) -> None:
     heard: list[DiskSeen] = []
     seen = threading.Event()
 
