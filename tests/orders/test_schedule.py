@@ -423,6 +423,19 @@ def test_a_read_that_failed_goes_again_in_two_seconds() -> None:
     assert 1.9 <= (floor.now_ns - failed_ns) / SECOND <= 2.6
 
 
+def test_a_read_that_failed_is_the_trouble_until_that_very_read_comes_back() -> None:
+    floor = ready()
+    floor.wait(2)
+    floor.mute = (ReadBalances,)
+    floor.hear(ReadFailed(what="balances", detail="HTTP 503"))
+    floor.wait(60)
+    assert floor.desk.trouble == "balances: HTTP 503", "other reads came back, this one did not"
+    floor.mute = ()
+    floor.drop()
+    floor.wait(60)
+    assert floor.desk.trouble == ""
+
+
 def test_a_read_without_an_answer_goes_again_in_twelve_seconds() -> None:
     floor = ready()
     floor.mute = (ReadBalances,)
