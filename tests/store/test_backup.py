@@ -42,6 +42,13 @@ def test_a_copy_of_a_database_that_is_written_to_is_of_one_moment(
     assert not list(made.parent.glob("*-wal"))
 
 
+def test_the_folder_of_copies_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "far" / "away"
+    for n in range(2):
+        back_up(tmp_path / "btcbot.db", folder, START_NS + n, 5, nothing)
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_only_so_many_are_kept_and_the_newest_are_they(tmp_path: Path) -> None:
     made = [
         back_up(tmp_path / "btcbot.db", tmp_path / "backup", START_NS + n, 3, nothing)
@@ -122,6 +129,21 @@ def test_the_keeper_empties_the_log_so_that_it_stays_short_however_much_is_writt
     assert (tmp_path / "btcbot.db").stat().st_size > 100_000
     keeper.close()
     writer.verify()
+    writer.close()
+
+
+def test_a_keeper_that_is_closed_gives_up_its_copy_and_leaves_no_thread(
+    tmp_path: Path, writer: Writer
+) -> None:
+    write(writer, 3_000)
+    copies = Copies(folder=tmp_path / "backup", every_s=60, keep=2)
+    path = tmp_path / "btcbot.db"
+    keeper = Keeper(path, Disk(path, 0), copies, lambda _message: None, lambda: START_NS)
+    keeper.tidy()
+    keeper.close()
+
+    assert not [thread for thread in threading.enumerate() if "keeper" in thread.name]
+    assert list((tmp_path / "backup").glob("*")) == []
     writer.close()
 
 

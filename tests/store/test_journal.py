@@ -241,6 +241,22 @@ def test_one_flipped_bit_in_an_event_is_noticed_wherever_it_is(path: Path, write
     reopened(path).close()
 
 
+def test_a_damaged_index_is_noticed_though_every_event_is_what_was_written(
+    path: Path, writer: Writer
+) -> None:
+    write(writer, 50)
+    [found] = writer.reader.rows("SELECT rootpage FROM sqlite_schema WHERE name = 'events_by_kind'")
+    page: int = found["rootpage"]
+    writer.checkpoint()
+    writer.close()
+    damaged = bytearray(path.read_bytes())
+    damaged[page * 4096 - 64 : page * 4096] = bytes(64)  # The end of its page: the first rows.
+    path.write_bytes(damaged)
+
+    with pytest.raises(StoreError, match=r"damaged: .* restore a backup"):
+        reopened(path)
+
+
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
 def test_a_file_that_was_cut_off_is_refused_in_plain_words(
     path: Path, writer: Writer, keep: float

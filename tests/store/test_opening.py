@@ -56,6 +56,20 @@ def test_the_first_life_writes_down_whose_journal_it_is_and_the_next_does_not(
     assert live(config(home)) == []
 
 
+def test_a_later_life_goes_on_under_the_tag_that_its_orders_bear(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    live(config(home))
+    tags = []
+    for later in (1, 2):
+        opened = open_desk(config(home), START_NS + later)
+        tags.append(opened.desk.setup.tag)
+        opened.writer.close()
+    assert tags[0] == tags[1]
+    other = open_desk(config(tmp_path / "other"), START_NS + 1)
+    assert other.desk.setup.tag != tags[0], "another home has orders of its own"
+    other.writer.close()
+
+
 @pytest.mark.parametrize(
     ("key", "url"),
     [("another-key", ""), ("the-first-key", "http://127.0.0.1:9999")],
