@@ -126,6 +126,7 @@ def test_the_keeper_empties_the_log_so_that_it_stays_short_however_much_is_writt
         lengths.append(log.stat().st_size)
 
     assert lengths == [lengths[0]] * 6, "what was moved is written over"
+    assert backups(tmp_path / "backup") == [], "no copy is wanted"
     assert (tmp_path / "btcbot.db").stat().st_size > 100_000
     keeper.close()
     writer.verify()

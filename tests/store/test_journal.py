@@ -371,6 +371,16 @@ def test_an_anchor_never_leads_what_is_durable(writer: Writer, path: Path) -> No
     assert known[0] == 1
 
 
+def test_the_anchor_is_the_head_after_every_commit(writer: Writer, path: Path) -> None:
+    seen = []
+    for number in range(1, 6):
+        commit(writer, recorded(number))
+        anchor = Anchor(path_of(str(path)))
+        seen.append(anchor.read())
+        anchor.close()
+    assert [known and known[0] for known in seen] == [1, 2, 3, 4, 5]
+
+
 def test_records_are_read_as_they_were_written(writer: Writer) -> None:
     write(writer, 3)
     found, _ = writer.reader.facts_after(0, ("recorded",), 500)
