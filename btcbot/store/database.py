@@ -84,6 +84,17 @@ def quick_check(connection: apsw.Connection, path: str) -> None:
         raise StoreError(f"{path}: damaged: {found[:3]}; restore a backup")
 
 
+def checkpoint(connection: apsw.Connection, mode: int = apsw.SQLITE_CHECKPOINT_PASSIVE) -> bool:
+    """Move what the write-ahead log holds into the database; return whether there is a log.
+
+    A connection that has read nothing knows of no log: a checkpoint does nothing then, without an
+    error. So something is read first. Raises apsw.BusyError where `mode` waits for others in vain.
+    """
+    connection.execute("PRAGMA user_version").fetchall()
+    frames, _ = connection.wal_checkpoint(mode=mode)
+    return frames >= 0
+
+
 def _pragma(connection: apsw.Connection, name: str, wanted: str | int) -> None:
     # One statement per execute, fetched: apsw steps lazily and would leave the rest undone.
     connection.execute(f"PRAGMA {name}={wanted}").fetchall()

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from btcbot.domain.messages import DiskSeen
 from btcbot.store.backup import Stopped, back_up, backups, taken_ns
-from btcbot.store.database import BUSY_MS, StoreError
+from btcbot.store.database import BUSY_MS, StoreError, checkpoint
 from btcbot.store.disk import Disk
 
 log = logging.getLogger("btcbot.store")
@@ -86,17 +86,11 @@ class Keeper:
         )
 
     def _checkpoint(self) -> None:
-        """Move what the log holds into the database, so that the log is written from its begin.
-
-        Raises StoreError when there is no log to move, which would otherwise be no error.
-        """
+        """Empty the log, so that it is written from its begin. Raises StoreError: there is none."""
         if self._connection is None:
             self._connection = apsw.Connection(str(self._database))
             self._connection.set_busy_timeout(BUSY_MS)
-            # A connection that has read nothing knows of no log, and a checkpoint does nothing.
-            self._connection.execute("PRAGMA user_version").fetchall()
-        frames, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        if frames < 0:
+        if not checkpoint(self._connection):
             raise StoreError(f"{self._database}: has no write-ahead log; it would grow for ever")
 
     def _back_up(self) -> None:

@@ -6,6 +6,7 @@ refused, and nothing has changed.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,13 @@ from typing import Any, Final
 import apsw
 
 from btcbot.store.anchor import Anchor, path_of
-from btcbot.store.database import SCHEMA_VERSION, StoreError, open_reader, quick_check
+from btcbot.store.database import (
+    SCHEMA_VERSION,
+    StoreError,
+    checkpoint,
+    open_reader,
+    quick_check,
+)
 from btcbot.store.replay import Link, differences, tell_again, verify_chain
 from btcbot.store.writer import Writer, link
 
@@ -127,7 +134,8 @@ def _close_log(database: Path) -> None:
     """Move all of the old write-ahead log into the old file, so that the file is the journal."""
     connection = apsw.Connection(str(database))
     try:
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        with suppress(apsw.BusyError):  # By a reader: what is left of the log tells.
+            checkpoint(connection, apsw.SQLITE_CHECKPOINT_TRUNCATE)
     finally:
         connection.close()
     log = database.with_name(f"{database.name}-wal")

@@ -49,7 +49,7 @@ from btcbot.domain.messages import OrderIntent, Scope
 from btcbot.domain.money import text
 from btcbot.domain.words import OrderState
 from btcbot.store.anchor import Anchor, path_of
-from btcbot.store.database import StoreBusy, StoreError, open_writer
+from btcbot.store.database import StoreBusy, StoreError, checkpoint, open_writer
 from btcbot.store.reader import Reader
 
 CHAIN_START = bytes(16)
@@ -150,7 +150,7 @@ class Writer:
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database, as far as readers allow."""
-        self._connection.wal_checkpoint(mode=0)  # PASSIVE: waits for nobody.
+        checkpoint(self._connection)
 
     @property
     def reader(self) -> Reader:

@@ -17,7 +17,12 @@ SCHEMA_1 = Path(__file__).with_name("schema_1.sql")
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """Return a journal as version 1 wrote it: its own schema, its own chain, and a -wal file."""
+    """Return a journal as version 1 wrote it: its own schema, its own chain."""
+    return version_1(tmp_path)
+
+
+def version_1(tmp_path: Path, *, is_killed: bool = False) -> Path:
+    """Return a journal of version 1; of a writer that `is_killed` all of it is in the log."""
     newest = tmp_path / "newest.db"
     writer = Writer(str(newest))
     writer.epoch = 1
@@ -28,12 +33,14 @@ def old(tmp_path: Path) -> Path:
     write(writer, 5)
     writer.close()
     path = tmp_path / "btcbot.db"
-    as_version_1(newest, path)
+    as_version_1(newest, path, is_killed=is_killed)
     return path
 
 
-def as_version_1(newest: Path, path: Path) -> None:
+def as_version_1(newest: Path, path: Path, *, is_killed: bool) -> None:
     source, target = apsw.Connection(str(newest)), apsw.Connection(str(path))
+    target.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(is_killed))
+    target.execute("PRAGMA wal_autocheckpoint=0").fetchall()
     target.execute("PRAGMA journal_mode=wal").fetchall()
     target.execute(SCHEMA_1.read_text(encoding="utf-8")).fetchall()
     for table in TABLES:
@@ -69,6 +76,35 @@ def test_the_events_are_told_again_and_the_original_is_kept(old: Path) -> None:
     assert writer.head == 37
     assert writer.reader.recover().epoch == 2
     writer.close()
+
+
+def test_what_a_killed_writer_left_in_its_log_is_told_again_too(tmp_path: Path) -> None:
+    old = version_1(tmp_path, is_killed=True)
+    assert old.stat().st_size <= 4_096, "nothing of it is in the file itself"
+
+    kept = migrate(old)
+
+    assert kept is not None
+    assert version_of(kept) == 1
+    writer = Writer(str(old))
+    writer.verify()
+    assert (writer.head, writer.reader.recover().epoch) == (37, 2)
+    writer.close()
+
+
+def test_a_log_that_somebody_still_reads_is_no_reason_to_lose_any_of_it(tmp_path: Path) -> None:
+    old = version_1(tmp_path, is_killed=True)
+    reader = apsw.Connection(str(old))
+    reading = reader.execute("SELECT seq FROM events")
+    next(reading)
+
+    with pytest.raises(StoreError, match="somebody reads the database"):
+        migrate(old)
+    reading.close(True)
+    reader.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    reader.close()
+    assert version_of(old) == 1
+    assert migrate(old) is not None
 
 
 def test_the_newest_schema_is_left_alone(old: Path) -> None:
