@@ -127,17 +127,23 @@ def page(log: list[tuple[int, Struct]], request: FactsAfter, most: int) -> Facts
 def test_whatever_is_lost_doubled_or_out_of_order_each_fact_is_taken_once_in_order(
     data: Any,
 ) -> None:
-    log = log_of(data.draw(st.integers(1, 30)))
+    log: list[tuple[int, Struct]] = []
     start = data.draw(st.integers(0, 3))
     cursor = FactCursor((Storm,), start)
     cursor.WAITING_MAX = data.draw(st.integers(0, 5))
-    live = data.draw(st.lists(st.sampled_from(log), max_size=40))
     taken: list[tuple[int, Struct]] = []
 
-    for sequence, fact in live:
-        taken += cursor.heard(sequence, fact)
+    for row in log_of(data.draw(st.integers(1, 30))):
+        log.append(row)
+        arrived = data.draw(st.lists(st.sampled_from(log), max_size=2))
+        if data.draw(st.booleans()):
+            arrived.append(row)
+        for sequence, fact in arrived:
+            taken += cursor.heard(sequence, fact)
         if not cursor.is_caught_up and data.draw(st.booleans()):
-            taken += cursor.page(page(log, cursor.request, 2), CODEC.decode_message)
+            after = data.draw(st.sampled_from((cursor.through, start)))  # Or an older question.
+            request = FactsAfter(after=after, tags=cursor.tags)
+            taken += cursor.page(page(log, request, 2), CODEC.decode_message)
     cursor.heard_head(log[-1][0])
     for _ in range(40):
         if not cursor.is_caught_up:
@@ -145,6 +151,17 @@ def test_whatever_is_lost_doubled_or_out_of_order_each_fact_is_taken_once_in_ord
 
     assert cursor.is_caught_up
     assert taken == [row for row in log if isinstance(row[1], Storm) and row[0] > start]
+
+
+def test_who_has_caught_up_takes_each_next_fact_as_it_is_said_and_asks_for_nothing() -> None:
+    log = log_of(9)
+    cursor = FactCursor((Storm,), 0)
+    cursor.page(page(log[:2], cursor.request, 500), CODEC.decode_message)
+    taken = [row for sequence, fact in log[2:] for row in cursor.heard(sequence, fact)]
+
+    assert taken == [row for row in log[2:] if isinstance(row[1], Storm)]
+    assert cursor.is_caught_up
+    assert cursor.through == 9
 
 
 def test_a_head_beyond_what_was_heard_means_behind() -> None:
