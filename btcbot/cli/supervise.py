@@ -1,15 +1,18 @@
-"""supervisord, made to outlive its own logs: on a full disk it writes nothing, and goes on.
+"""supervisord, made to outlive its own logs, and to start at once what died.
 
-What goes wrong with a log supervisord tells stderr; a detached fleet has that on the same disk, so
-the second failure would end it, and with it every actor that manages an open order.
+On a full disk it writes nothing, and goes on. What goes wrong with a log supervisord tells stderr;
+a detached fleet has that on the same disk, so the second failure would end it, and with it every
+actor that manages an open order.
 """
 
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, Final, TextIO
 
-from supervisor import loggers, supervisord  # type: ignore[import-untyped]
+from supervisor import loggers, poller, supervisord  # type: ignore[import-untyped]
+
+LOOK_S: Final = 0.1
 
 
 class Forgiving:
@@ -45,11 +48,22 @@ class Enduring(loggers.RotatingFileHandler):  # type: ignore[misc]  # It has no 
                 self.stream = Path(self.baseFilename).open("ab")  # noqa: SIM115 (it stays open)
 
 
+class Prompt(poller.Poller):  # type: ignore[misc]  # It has no types.
+    """Waits a tenth of the second that supervisord would.
+
+    It sees a death at once, and starts anew only what it finds dead when it looks the next time.
+    """
+
+    def poll(self, timeout: float) -> Any:  # noqa: ANN401 - lists of descriptors
+        return super().poll(min(timeout, LOOK_S))
+
+
 def main() -> None:
     """Be supervisord, with its own command line."""
     sys.stdout = Forgiving(sys.stdout)
     sys.stderr = Forgiving(sys.stderr)
     loggers.RotatingFileHandler = Enduring
+    poller.Poller = Prompt
     supervisord.main()
 
 

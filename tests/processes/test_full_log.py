@@ -1,4 +1,4 @@
-"""supervisord when nothing can be logged: it goes on starting what has ended."""
+"""supervisord when nothing can be logged: it goes on starting what has ended, and at once."""
 
 import io
 import os
@@ -95,3 +95,10 @@ def test_a_stream_that_is_gone_takes_what_is_said_and_keeps_quiet() -> None:
 
     assert stream.write("nobody hears") == len("nobody hears")
     stream.flush()
+
+
+def test_what_ended_is_started_anew_within_tenths_of_a_second(tmp_path: Path) -> None:
+    """Its program lives a tenth of a second; supervisord by itself would wait one after each."""
+    began = time.monotonic()
+    assert lives("btcbot.cli.supervise", tmp_path, 10) == (10, None)
+    assert time.monotonic() - began < 7
