@@ -196,6 +196,6 @@ def state_of(config: Config) -> list[tuple[str, str, str]]:
             told = "to do" if experiment.run else "to do by hand"
             rows.append((number, told, experiment.what))
         else:
-            at = utc(run.at_ns)
-            rows.append((number, run.verdict, f"{at} {run.left or experiment.what}"))
+            told = f"{utc(run.at_ns)} {run.left or experiment.what}"
+            rows.append((number, run.verdict, told))
     return rows

@@ -76,7 +76,7 @@ def test_made_by_us_it_names_the_command_of_its_making(path: Path) -> None:
     assert kill_file.make() == path.stat().st_mtime_ns == kill_file.look()
 
 
-def test_a_folder_that_is_gone_is_no_file_and_one_that_nobody_may_read_is_an_error(
+def test_a_folder_that_is_gone_is_no_file_and_what_cannot_be_looked_at_is_an_error(
     tmp_path: Path,
 ) -> None:
     assert KillFile(tmp_path / "gone" / "KILL").look() is None
