@@ -8,6 +8,7 @@ settings.register_profile("btcbot", parent=settings(), deadline=None)
 settings.load_profile("btcbot")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups at the same moment.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what starts fleets in one process where tests are shared among several."""
     for item in items:
