@@ -203,6 +203,8 @@ class Shell(Generic[S]):
         else:
             self._inbox.append((message, frame, f"{envelope.source}/{request_id}"))
         self._asker.answered(request_id)  # Only now: what is refused is asked for again.
+        if type(message) is FactsPage:
+            self._catch_up()  # The writer reads the next page while this one is handled.
 
     # --- work ---------------------------------------------------------------------------------
 

@@ -65,7 +65,9 @@ class Reader:
         limit = min(limit, PAGE_MAX)
         marks = ",".join("?" * len(tags))
         rows: list[Any] = self._execute(
-            f"SELECT seq, kind, payload FROM events WHERE seq > ? AND kind IN ({marks})"  # noqa: S608
+            # The plus keeps SQLite from its index of kinds: sorting what that finds is nine times
+            # dearer than to read on in order, where a hearer folds most of the kinds.
+            f"SELECT seq, kind, payload FROM events WHERE seq > ? AND +kind IN ({marks})"  # noqa: S608
             " ORDER BY seq LIMIT ?",
             (after, *tags, limit),
         ).fetchall()

@@ -264,6 +264,20 @@ def test_who_starts_late_asks_first_and_applies_what_arrived_meanwhile_after(
     assert room.health() is Health.READY
 
 
+def test_the_next_page_is_asked_for_before_this_one_is_handled(tmp_path: Path) -> None:
+    room = Reader(tmp_path)
+    room.stream(beat(head=4))
+    room.heard.clear()
+    [(_, raw)] = room.wire.asked
+    found = frame(facts(1, 2, head=4), topic=CODEC.decode(raw).topic)
+
+    room.shell.heard_answer("mast", found)
+    assert (room.asked[1:], room.heard) == ([FactsAfter(after=2, tags=("storm",))], [])
+    room.shell.work()
+
+    assert (len(room.asked), room.heard) == (2, [Storm(number=1), Storm(number=2)])
+
+
 def test_a_lost_fact_is_healed_before_the_next_is_handled(tmp_path: Path) -> None:
     room = Reader(tmp_path)
     room.stream(beat(head=1))
