@@ -155,6 +155,7 @@ def _turn(process: Process) -> None:
         with suppress(InterruptedError, Again):
             for descriptor, _ in waiter.poll(_wait_s(process)):
                 ears[descriptor]()
+        shell.serve()
         shell.work()
         while process.take(look(0)) and not process.is_stopping:
             shell.work()
@@ -231,12 +232,14 @@ class _Loop:
         if self._is_pumping or self._ended.done():
             return
         self._is_pumping = True
+        shell = self._process.shell
         try:
-            while self._process.drain() or self._process.shell.next_ns() == 0:
-                self._process.shell.work()
-            self._process.shell.work()
+            shell.serve()  # One page a turn of the loop, which has the exchange to hear as well.
+            while self._process.drain() or shell.has_mail:
+                shell.work()
+            shell.work()
             while self._process.drain():  # Sends may have consumed an edge.
-                self._process.shell.work()
+                shell.work()
             self._process.check()
         except Exception as error:
             log.exception("actor_failed")

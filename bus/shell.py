@@ -39,10 +39,11 @@ from bus.actor import (
 from bus.clock import Clock
 from bus.envelope import WIRE_VERSION, Codec, Envelope, Refused
 from bus.journal import Journal
+from bus.pages import Pages
 from bus.peers import BEAT_NS, Watch
 from bus.quarantine import Quarantine
 from bus.requests import FIRST_REPEAT_NS, Asker, Askers, Outstanding, as_heard
-from bus.streams import PAGE, Arrival, FactCursor, Numbered, Sequences, Ways, page_of
+from bus.streams import Arrival, FactCursor, Numbered, Sequences, Ways
 
 S = TypeVar("S")
 log = logging.getLogger("btcbot.bus")
@@ -59,7 +60,10 @@ class Port(Protocol):
 
 
 class Shell(Generic[S]):
-    """One actor at work. `deliver`, `heard_*` fill the inbox; `work` empties it."""
+    """One actor at work. `deliver`, `heard_*` fill the inbox; `work` empties it.
+
+    `serve` answers one hearer of facts; a driver calls it once a turn.
+    """
 
     def __init__(  # noqa: PLR0913 - the five things a process has
         self,
@@ -95,6 +99,7 @@ class Shell(Generic[S]):
         self.watch = Watch(tuple(watched))
         self._cursor = FactCursor(actor.facts, actor.facts_after) if actor.facts else None
         self._is_behind = True  # Until `CaughtUp` was said.
+        self._pages = Pages(actor, codec.encode_message)
         self._fact_source = next((h.source for h in actor.hears if h.topic == FACT_TOPIC), "")
         self._performers: dict[type[Struct], Callable[[Any], None]] = {
             Publish: self._publish,
@@ -172,7 +177,7 @@ class Shell(Generic[S]):
     def _take_request(self, address: bytes, envelope: Envelope[Any], frame: bytes) -> None:
         request, request_id = envelope.message, envelope.topic
         if type(request) is FactsAfter and self.actor.read_facts is not None:
-            self._answer_facts(address, request_id, request)
+            self._pages.want(address, request_id, request)
             return
         if type(request) not in self.actor.receives:
             raise Refused("not_received", type(request).__name__)
@@ -229,9 +234,19 @@ class Shell(Generic[S]):
                 self.deliver(lost)
             self._empty_inbox()
 
+    def serve(self) -> None:
+        """Give one page of facts to whoever waits longest."""
+        if self._pages:
+            self._send_answer(*self._pages.next(self.state))
+
+    @property
+    def has_mail(self) -> bool:
+        """Whether anything waits to be handled."""
+        return bool(self._inbox or self._latest)
+
     def next_ns(self) -> int:
-        """Return the monotonic time at which `work` has something to do without any frame."""
-        if self._inbox or self._latest:
+        """Return the monotonic time at which there is something to do without any frame."""
+        if self.has_mail or self._pages:
             return 0
         due = self._beat_ns
         if self._timer_heap:
@@ -366,13 +381,6 @@ class Shell(Generic[S]):
         request_id = f"facts/{self.actor.name}/{self.epoch}/{cursor.through}"
         if request_id not in self._asker:
             self._send_request(self._fact_source, request_id, cursor.request, 60_000_000_000)
-
-    def _answer_facts(self, address: bytes, request_id: str, request: FactsAfter) -> None:
-        assert self.actor.read_facts is not None and self.actor.facts_head is not None  # noqa: PT018
-        rows, through = self.actor.read_facts(request.after, request.tags, PAGE)
-        head = self.actor.facts_head(self.state)
-        page = page_of(rows, through, head, self._codec.encode_message)
-        self._send_answer(address, request_id, page)
 
     # --- small parts --------------------------------------------------------------------------
 

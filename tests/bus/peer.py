@@ -1,10 +1,12 @@
 """One actor in a process of its own: `python -m tests.bus.peer ROLE[_on_a_loop] FOLDER`.
 
 `mast` says a reading each 20 ms, answers and breaks off when told to; `ear` prints what it hears.
+`mast_with_a_log` has an endless log of facts besides, and a `fan` reads it.
 """
 
 import os
 import sys
+import time
 from pathlib import Path
 
 from msgspec import Struct
@@ -26,7 +28,7 @@ from bus.actor import (
     Woken,
 )
 from bus.runtime import PeersView, Place, run, run_on_loop, serve
-from tests.bus.station import CODEC, Calibrate, Calibrated, Reading
+from tests.bus.station import CODEC, Calibrate, Calibrated, Reading, Storm
 
 GAP_NS = 20_000_000
 
@@ -58,7 +60,28 @@ def ear(state: int, message: Struct, now_ns: int) -> Step[int]:
     return Step(state)
 
 
+def fan(state: int, message: Struct, _now_ns: int) -> Step[int]:
+    if isinstance(message, Storm) and message.number % 100 == 0:
+        sys.stdout.write(f"storm {message.number}\n")
+        sys.stdout.flush()
+    return Step(state)
+
+
+def long_log(after: int, _tags: tuple[str, ...], _most: int) -> tuple[list[tuple[int, Storm]], int]:
+    """Return the next ten facts; it takes as long as a page of five hundred does from a disk."""
+    time.sleep(0.01)
+    return [(n, Storm(number=n)) for n in range(after + 1, after + 11)], after + 10
+
+
 def make(role: str) -> Actor[int]:
+    if role.startswith("mast_with_a_log"):
+        return Actor(
+            name="mast", state=0, handle=mast, receives=(Calibrate,),
+            read_facts=long_log, facts_head=lambda _state: 10**9,
+        )  # fmt: skip
+    if role.startswith("fan"):
+        facts = (Hears(source="mast", topic="fact", conflate=False),)
+        return Actor(name=role, state=0, handle=fan, hears=facts, facts=(Storm,), needs=("mast",))
     if role.startswith("mast"):
         return Actor(name="mast", state=0, handle=mast, receives=(Calibrate,))
     hears = (Hears(source="mast", topic="air.", conflate=False),)

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from bus.actor import (
     Actor,
+    FactsAfter,
     Health,
     Hears,
     Heartbeat,
@@ -154,6 +155,33 @@ def test_it_beats_four_times_a_second_and_says_how_it_is(tmp_path: Path) -> None
     beats = [e.message for e in room.wire.published if e.topic == "heartbeat"]
     assert 8 <= len(beats) <= 9
     assert set(beats) == {Heartbeat(pid=1, health=Health.READY, facts_head=12)}
+
+
+def test_it_gives_one_page_of_facts_a_turn_to_each_in_order_and_answers_the_newest_question(
+    tmp_path: Path,
+) -> None:
+    def rows(after: int, _tags: tuple[str, ...], _most: int) -> tuple[list[Any], int]:
+        return [(after + 1, Storm(number=after + 1))], after + 1
+
+    room = Room(tmp_path, ear([], read_facts=rows, facts_head=lambda _: 9)).start()
+
+    def ask(source: str, after: int) -> None:
+        question = FactsAfter(after=after, tags=("storm",))
+        room.request(frame(question, source=source, topic=f"{source} {after}"), source.encode())
+
+    ask("mast", 1)
+    ask("vane", 5)
+    ask("mast", 2)  # Asked again: it is still the first in the row.
+    assert (room.wire.answered, room.shell.next_ns()) == ([], 0)
+
+    turns = []
+    for _ in range(3):
+        room.shell.serve()
+        turns.append([envelope.topic for _, envelope in room.wire.answered])
+
+    assert turns == [["mast 2"], ["mast 2", "vane 5"], ["mast 2", "vane 5"]]
+    assert [envelope.message.through for _, envelope in room.wire.answered] == [3, 6]
+    assert room.shell.next_ns() > 0
 
 
 def test_it_says_goodbye(tmp_path: Path) -> None:

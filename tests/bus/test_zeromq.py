@@ -368,6 +368,23 @@ def test_a_stopped_receiver_does_not_accept_what_waited_too_long(
     assert not ear.says(f"'{expired} by")
 
 
+@pytest.mark.parametrize("loop", ["", "_on_a_loop"], ids=["poller", "asyncio"])
+def test_while_others_read_a_long_log_nobody_waits_for_an_answer_or_a_heartbeat(
+    runs: Callable[[str], Run], loop: str
+) -> None:
+    mast, ear = runs(f"mast_with_a_log{loop}"), runs("ear")
+    until(lambda: ear.says(f"by {mast.process.pid}"), "a request is answered")
+    fans = [runs(f"fan_{n}") for n in range(4)]
+    until(lambda: all(one.says("storm") for one in fans), "all of them read")
+
+    answered = len(ear.says("Calibrated"))
+    until(lambda: len(ear.says("Calibrated")) >= answered + 3, "three more are answered")
+
+    assert ear.says("PeerLost") == ear.says("RequestExpired") == ear.says("late") == []
+    read = [len(one.says("storm")) for one in fans]
+    until(lambda: all(len(one.says("storm")) > n for one, n in zip(fans, read, strict=True)), "on")
+
+
 def test_a_second_process_of_one_actor_ends_and_the_first_goes_on(
     runs: Callable[[str], Run],
 ) -> None:
