@@ -1,5 +1,6 @@
 """What a whole cycle over a hundred pairs costs: as a ratio, so that any machine may judge it."""
 
+from statistics import median
 from time import process_time
 
 from tests.cost import calculation_s
@@ -16,10 +17,10 @@ def test_universe_features_and_plan_of_a_hundred_pairs_cost_no_more_than_7_500_c
 ):
     rules, memories = hundred()
     assert len(whole_cycle(rules, memories).orders) == 100
-    cycles, calculations = [], []
+    ratios = []
     for _ in range(ROUNDS):
-        calculations.append(calculation_s())
+        calculation = calculation_s()
         before = process_time()
         whole_cycle(rules, memories)
-        cycles.append(process_time() - before)
-    assert min(cycles) / min(calculations) < CALCULATIONS_MAX
+        ratios.append((process_time() - before) / calculation)
+    assert median(ratios) < CALCULATIONS_MAX
