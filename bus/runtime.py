@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
@@ -27,6 +27,7 @@ from bus.shell import Shell
 from bus.zeromq import DRAIN_MAX, Again, Sockets, answered, asked, news_of, poller, published
 
 log = logging.getLogger("btcbot.bus")
+ROUNDS_MAX: Final = 10  # Of draining and working, before an event loop has its turn.
 
 PeersView: TypeAlias = Callable[[], Peers]
 Make: TypeAlias = Callable[[Deliver, PeersView], Actor[Any]]
@@ -158,6 +159,7 @@ def _turn(process: Process) -> None:
         shell.serve()
         shell.work()
         while process.take(look(0)) and not process.is_stopping:
+            shell.serve()
             shell.work()
             process.check()
         process.check()
@@ -227,32 +229,39 @@ class _Loop:
             self._process.end()
 
     def pump(self) -> None:
-        """Drain and work until both are idle, then sleep until something is due."""
+        """Drain and work until both are idle, then sleep until something is due.
+
+        Whoever never is, as one that reads a long log, lets the loop have its turn now and then.
+        """
         self._is_called = False
         if self._is_pumping or self._ended.done():
             return
         self._is_pumping = True
-        shell = self._process.shell
+        process, is_idle = self._process, False
         try:
-            shell.serve()  # One page a turn of the loop, which has the exchange to hear as well.
-            while self._process.drain() or shell.has_mail:
-                shell.work()
-            shell.work()
-            while self._process.drain():  # Sends may have consumed an edge.
-                shell.work()
-            self._process.check()
+            process.shell.serve()
+            for _ in range(ROUNDS_MAX):
+                process.drain()
+                process.shell.work()
+                # After each work, for sends may have consumed an edge.
+                is_idle = not process.drain() and not process.shell.has_mail
+                if is_idle:
+                    break
+            process.check()
         except Exception as error:
             log.exception("actor_failed")
             self._ended.set_exception(SystemExit(1) if not isinstance(error, SystemExit) else error)
             return
         finally:
             self._is_pumping = False
-        self._sleep()
+        self._sleep(is_idle=is_idle)
 
-    def _sleep(self) -> None:
+    def _sleep(self, *, is_idle: bool) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        wait_ns = self._process.shell.next_ns() - self._process.clock.monotonic_ns()
+        wait_ns = 0
+        if is_idle:
+            wait_ns = self._process.shell.next_ns() - self._process.clock.monotonic_ns()
         self._timer = self._loop.call_later(max(wait_ns, 0) / SECOND_NS, self.pump)
 
     def _end(self) -> None:

@@ -1,7 +1,8 @@
 """One actor in a process of its own: `python -m tests.bus.peer ROLE[_on_a_loop] FOLDER`.
 
 `mast` says a reading each 20 ms, answers and breaks off when told to; `ear` prints what it hears.
-`mast_with_a_log` has an endless log of facts besides, and a `fan` reads it.
+`mast_with_a_log` has an endless log of facts besides, and a `fan` reads it; a `fan_that_is_slow`
+always has a page before it.
 """
 
 import os
@@ -60,6 +61,11 @@ def ear(state: int, message: Struct, now_ns: int) -> Step[int]:
     return Step(state)
 
 
+def slow_fan(state: int, message: Struct, now_ns: int) -> Step[int]:
+    time.sleep(0.002)
+    return fan(state, message, now_ns)
+
+
 def fan(state: int, message: Struct, _now_ns: int) -> Step[int]:
     if isinstance(message, Storm) and message.number % 100 == 0:
         sys.stdout.write(f"storm {message.number}\n")
@@ -81,7 +87,10 @@ def make(role: str) -> Actor[int]:
         )  # fmt: skip
     if role.startswith("fan"):
         facts = (Hears(source="mast", topic="fact", conflate=False),)
-        return Actor(name=role, state=0, handle=fan, hears=facts, facts=(Storm,), needs=("mast",))
+        handle = slow_fan if "slow" in role else fan
+        return Actor(
+            name=role, state=0, handle=handle, hears=facts, facts=(Storm,), needs=("mast",)
+        )
     if role.startswith("mast"):
         return Actor(name="mast", state=0, handle=mast, receives=(Calibrate,))
     hears = (Hears(source="mast", topic="air.", conflate=False),)

@@ -385,6 +385,17 @@ def test_while_others_read_a_long_log_nobody_waits_for_an_answer_or_a_heartbeat(
     until(lambda: all(len(one.says("storm")) > n for one, n in zip(fans, read, strict=True)), "on")
 
 
+@pytest.mark.parametrize("loop", ["", "_on_a_loop"], ids=["poller", "asyncio"])
+def test_who_reads_a_long_log_and_is_told_to_end_does_so_at_once(
+    runs: Callable[[str], Run], loop: str
+) -> None:
+    runs("mast_with_a_log")
+    fan = runs(f"fan_that_is_slow{loop}")
+    until(lambda: len(fan.says("storm")) > 1, "it reads")
+    fan.kill(signal.SIGTERM)
+    assert fan.process.wait(5) == 0
+
+
 def test_a_second_process_of_one_actor_ends_and_the_first_goes_on(
     runs: Callable[[str], Run],
 ) -> None:
