@@ -87,9 +87,10 @@ def make(role: str) -> Actor[int]:
         )  # fmt: skip
     if role.startswith("fan"):
         facts = (Hears(source="mast", topic="fact", conflate=False),)
-        handle = slow_fan if "slow" in role else fan
+        # The name is short: it is a part of the sockets' paths.
+        name, handle = ("fan", slow_fan) if "slow" in role else (role, fan)
         return Actor(
-            name=role, state=0, handle=handle, hears=facts, facts=(Storm,), needs=("mast",)
+            name=name, state=0, handle=handle, hears=facts, facts=(Storm,), needs=("mast",)
         )
     if role.startswith("mast"):
         return Actor(name="mast", state=0, handle=mast, receives=(Calibrate,))
