@@ -1,4 +1,4 @@
-"""Pages of the fact log for those who catch up: one a turn, so that orders never wait behind them.
+"""Pages of the fact log for those who catch up: one a turn, so that no order waits behind many.
 
 Who begins anew reads all of the log, and asks for the next page as soon as it has one. Answered as
 they come, a few such readers keep the writer from everything else for as long as they read.

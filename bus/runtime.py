@@ -156,11 +156,11 @@ def _turn(process: Process) -> None:
         with suppress(InterruptedError, Again):
             for descriptor, _ in waiter.poll(_wait_s(process)):
                 ears[descriptor]()
-        shell.serve()
         shell.work()
+        shell.serve()
         while process.take(look(0)) and not process.is_stopping:
-            shell.serve()
             shell.work()
+            shell.serve()
             process.check()
         process.check()
 
