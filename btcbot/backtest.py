@@ -43,6 +43,7 @@ from btcbot.simulation.exchange import Exchange
 from btcbot.simulation.feed import SimulatedFeeds, fixed_rate
 from btcbot.simulation.minutes import Minute, sample
 from btcbot.simulation.venue import Latency, SimulatedVenue
+from btcbot.store.batch import Batch
 from btcbot.store.queries import History, Row
 from btcbot.store.writer import Writer
 from bus.actor import Actor
@@ -52,6 +53,8 @@ from bus.memory import MemoryBus
 
 TAG: Final = "btest"
 ACTORS: Final = ("execution", "market_data", "risk_gate", "accounting", "strategy")
+MEMORY: Final = ":memory:"
+AT_ONCE: Final = 500  # Facts that are written in one go, where no crash can lose them alone.
 SILENCE_NS: Final = 5_000_000_000  # Without an event: candles are made of such silences.
 LINGER_NS: Final = 400_000_000  # Of time as usual after an event: what it led to is sent by then.
 LEAD_NS: Final = 500_000_000  # And before the next one; the two are less than a second's tick.
@@ -157,7 +160,7 @@ class Stage:
         *,
         keeps_log: bool = False,
         faults: Faults | None = None,
-        database: str = ":memory:",
+        database: str = MEMORY,
     ) -> None:
         instruments = plan.instruments
         self.plan = plan
@@ -170,7 +173,7 @@ class Stage:
             trades_delay_ns=plan.latency.fills_ns,
             is_first_in_queue=plan.is_first_in_queue,
         )  # fmt: skip
-        self.writer = Writer(database)
+        self.journal = Batch(Writer(database), AT_ONCE if database == MEMORY else 1)
         self.audit = Audit(self.exchange.account, instruments)
         self.venue = SimulatedVenue(
             self.exchange, plan.latency, clock.now_ns, bus.at, self._to("execution"),
@@ -210,11 +213,10 @@ class Stage:
         plan = self.plan
         match name:
             case "execution":
-                reader = self.writer.reader
-                desk = desk_of(setup_of(plan), reader.recover())
-                self.writer.epoch = desk.epoch
-                performer = _Performer(self.writer, self.venue)
-                return execution.actor(desk, performer, reader.facts_after)
+                desk = desk_of(setup_of(plan), self.journal.reader.recover())
+                self.journal.begin_epoch(desk.epoch)
+                performer = _Performer(self.journal, self.venue)
+                return execution.actor(desk, performer, self.journal.facts_after)
             case "market_data":
                 return market_data.actor(
                     plan.pairs,
@@ -239,6 +241,7 @@ class Stage:
         count = self.follow_all(recordings)
         self.bus.run_until(self.clock.now_ns() + SETTLE_NS)
         self.audit()
+        self.journal.flush()
         return count
 
     def follow(self, events: Iterable[Happening]) -> int:
@@ -287,7 +290,7 @@ class Stage:
 
     def result(self, started_ns: int, events: int) -> Result:
         """Return everything the run wrote down."""
-        history = History(self.writer.reader)
+        history = History(self.journal.reader)
         refusals: dict[str, int] = {}
         for row in history.intents():
             if row["rule"]:
@@ -376,8 +379,8 @@ _LIQUIDITY: Final = {True: "maker", False: "taker", None: None}
 class _Performer:
     """Execution's own effects without a process around it: commits and the venue."""
 
-    def __init__(self, writer: Writer, venue: SimulatedVenue) -> None:
-        self._commit, self._start = writer.commit, venue.start
+    def __init__(self, journal: Batch, venue: SimulatedVenue) -> None:
+        self._commit, self._start = journal.commit, venue.start
 
     def __call__(self, effect: Struct) -> None:
         if type(effect) is execution.LookForKill:  # The hottest, and a process's own.

@@ -59,7 +59,7 @@ def _submits() -> list[int]:
             stage.follow(islice(rest, QUOTES_A_SUBMIT))
         result = stage.result(0, 0)
         made, refused = len(result.orders), result.refusals
-        stage.writer.close()
+        stage.journal.close()
     if made != SUBMITS:
         raise BenchError(f"only {made} of {SUBMITS} orders were submitted: {refused}")
     return taken

@@ -126,7 +126,7 @@ def _played(config: Config, run: "Run", market: "Market") -> tuple["list[Traded]
         orders=tuple(map(order_of, result.orders)),
         fills=tuple(map(folder.fill_of, result.fills)),
     )
-    verdicts = History(stage.writer.reader).intents()
+    verdicts = History(stage.journal.reader).intents()
     return explain.traded_of(played), explain.Intents.of(verdicts)
 
 

@@ -51,7 +51,7 @@ def until(events: Iterator[Happening], at_ns: int) -> Iterator[Happening]:
 
 def facts(played: Stage) -> list[Struct]:
     """Return the log of facts as the store has it."""
-    rows, _ = played.writer.reader.facts_after(
+    rows, _ = played.journal.reader.facts_after(
         0, tuple(str(kind.__struct_config__.tag) for kind in FACTS), 1_000_000
     )
     return [fact for _, fact in rows]
@@ -73,7 +73,7 @@ def assert_no_slot_had_two_orders(played: Stage) -> None:
 def assert_all_agree(played: Stage) -> None:
     """Exchange, database, gate, strategy and accounts tell one story, and nothing is left open."""
     bus, exchange, now_ns = played.bus, played.exchange, played.clock.now_ns()
-    history = History(played.writer.reader)
+    history = History(played.journal.reader)
     theirs = sorted(order.client_id for order in exchange.all_orders(now_ns, BTCTRY, 0))
     ours = sorted(row["client_order_id"] for row in history.orders() if row["order_id"])
     assert theirs == ours
@@ -120,7 +120,7 @@ def test_one_tick_goes_from_a_frame_to_a_row_and_into_the_account(quiet: Stage) 
     assert all(earlier < later for earlier, later in pairwise(places)), places
 
     [fill] = [f for f in quiet.bus.heard(Fill) if f.intent_id == intent.intent_id]
-    row = History(quiet.writer.reader).order(intent.intent_id)
+    row = History(quiet.journal.reader).order(intent.intent_id)
     assert row is not None
     assert (row["state"], row["filled"]) == ("CLOSED", text(fill.quantity))
     assert (row["limit_price"], row["client_order_id"]) == (

@@ -47,7 +47,7 @@ def live(terminal: Terminal, latency_ms: int = 25) -> Path:
     latency = Latency(submit_ns=one_way_ns, cancel_ns=one_way_ns, read_ns=one_way_ns)
     stage = Lived(home, msgspec.structs.replace(stages.PLAN, latency=latency))
     stage.play(stages.market(SECONDS))
-    stage.writer.close()
+    stage.journal.close()
     journal = Journal(home / "journal" / "market_data", "market_data", START_NS)
     journal.open(stage.began, "code", START_NS)
     for handled_ns, frame in stage.tape.handled:

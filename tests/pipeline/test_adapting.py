@@ -94,7 +94,7 @@ def test_orders_refused_for_their_number_lead_to_fewer_and_a_version_that_does_n
     ]
     first = told(throttled)[0]
     assert [(c.name, c.before, c.after) for c in first.changes] == [("orders_max", D(4), D(3))]
-    refused = [r for r in History(throttled.writer.reader).intents() if r["rule"] == "order_rate"]
+    refused = [r for r in History(throttled.journal.reader).intents() if r["rule"] == "order_rate"]
     assert sum(row.window[-1].throttled for row in told(throttled)) <= len(refused)
     assert first.window[-1].throttled == 3
 
@@ -115,7 +115,7 @@ def test_a_period_is_counted_once_and_its_results_add_up_to_the_accounts(timid: 
     periods = [row.window[-1] for row in told(timid)]
 
     assert [row.start_ns for row in periods[1:]] == [row.end_ns for row in periods[:-1]]
-    fills = [f for f in History(timid.writer.reader).fills() if f["ts_ns"] < periods[-1].end_ns]
+    fills = [f for f in History(timid.journal.reader).fills() if f["ts_ns"] < periods[-1].end_ns]
     assert abs(sum(row.fills for row in periods) - len(fills)) <= 1  # One may be on its way.
     for row in periods:
         at = [a for a in timid.bus.heard(AccountSnapshot) if a.at_ns <= row.end_ns][-1]
@@ -168,21 +168,21 @@ def test_a_replay_of_its_inbox_says_the_same_and_ends_with_the_same_version(
 
 
 def test_the_export_has_every_period_its_version_and_why(throttled: Taped) -> None:
-    rows = list(History(throttled.writer.reader).adaptations())
+    rows = list(History(throttled.journal.reader).adaptations())
 
     assert [row["adaptation"] for row in rows] == [row.adaptation for row in told(throttled)]
     assert rows[0]["changes"] == [{"name": "orders_max", "before": "4", "after": "3"}]
     assert rows[0]["reasons"] == ["throttled"]
     assert rows[0]["window"][-1]["throttled"] == 3
     assert rows[0]["values"]["cycle_max"] == "500"
-    later = History(throttled.writer.reader).adaptations(rows[1]["at_ns"], rows[2]["at_ns"])
+    later = History(throttled.journal.reader).adaptations(rows[1]["at_ns"], rows[2]["at_ns"])
     assert [row["number"] for row in later] == [2]
 
 
 def test_a_full_cycle_goes_from_prices_to_orders_to_accounts_and_to_a_change_all_traced(
     throttled: Taped,
 ) -> None:
-    history = History(throttled.writer.reader)
+    history = History(throttled.journal.reader)
     fill = next(history.fills())
     order = history.order(fill["intent_id"])
     assert order is not None

@@ -108,7 +108,7 @@ def test_opposite_wishes_meet_inside_and_the_transfer_is_booked_when_it_is_writt
 def test_every_intent_is_explained_by_the_record_of_its_decision() -> None:
     result, stage = played(seat("profit_aware"), seconds=30)
 
-    history = History(stage.writer.reader)
+    history = History(stage.journal.reader)
     kept = list(history.decisions())
     said = stage.bus.heard(DecisionRecord)
     assert [row["decision"] for row in kept] == [record.decision for record in said]

@@ -33,7 +33,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, backtest.Res
     stage = Stage(stages.PLAN, START_NS, database=str(home / "btcbot.db"))
     stage.play(stages.market(SECONDS))
     result = stage.result(START_NS, 0)
-    stage.writer.close()
+    stage.journal.close()
     assert len(result.fills) > 3, "the market must make it trade"
     return home, result
 
