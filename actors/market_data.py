@@ -93,7 +93,7 @@ class State(Struct):
     pulse_ns: int = 0  # When a ticker last came.
     pulse_joins: Rejoins = field(default_factory=lambda: Rejoins(wait_ns=PULSE_NS))
     fallback_due_ns: int = 0
-    fallback_turn: int = 0
+    quiet_until_ns: int = 0  # Until then, unless anything but quotes is heard, only prices matter.
 
 
 def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:
@@ -107,8 +107,11 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:
         quotes.marked_ns = now_ns
         return Step(state, (top, Publish(quotes.mark_topic, top.message)))
     if not isinstance(message, Woken):
+        state.quiet_until_ns = 0
         said = _heard(state, message, now_ns)
     elif message.name == "tick":
+        if now_ns < state.quiet_until_ns and _are_fresh(state, now_ns):
+            return Step(state, (Wake("tick", now_ns + TICK_NS), *_marks(state, now_ns)))
         return Step(state, (Wake("tick", now_ns + TICK_NS), *map(_effect, _tick(state, now_ns))))
     else:
         pair = Pair(message.name.removeprefix("again "))
@@ -256,7 +259,28 @@ def _tick(state: State, now_ns: int) -> list[Struct]:
         said.append(JoinTickers())
     said += listing.tick(now_ns, is_time=is_time)
     said += [_say_feed(state, feed, now_ns) for feed in due]
+    state.quiet_until_ns = _quiet_until_ns(state)
     return said
+
+
+def _quiet_until_ns(state: State) -> int:
+    """Return until when a tick finds nothing to do but marks, if only quotes are heard; 0: not.
+
+    So it is most of a recording of quotes: each confirms its own price, and says it.
+    """
+    if not all(feed.tape.is_idle for feed in state.feeds.values()):
+        return 0
+    pulse_ns = max(state.pulse_ns + PULSE_NS, state.pulse_joins.due_ns)
+    return min(state.listing.next_ns, pulse_ns)
+
+
+def _are_fresh(state: State, now_ns: int) -> bool:
+    """Return whether every price was confirmed lately, and not later than now."""
+    return all(0 < now_ns - feed.quotes.confirmed_ns < TICK_NS for feed in state.feeds.values())
+
+
+def _marks(state: State, now_ns: int) -> list[Struct]:
+    return [_effect(say) for feed in state.feeds.values() for say in feed.quotes.mark(now_ns)]
 
 
 def _fallback(state: State, now_ns: int) -> Said:

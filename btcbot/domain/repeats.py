@@ -29,6 +29,11 @@ class Repeats(Struct, kw_only=True):
         """Return whether it is to be said again; a clock that was set back is no reason not to."""
         return now_ns <= self.late_until_ns or not 0 <= now_ns - self.said_ns < self.every_ns
 
+    @property
+    def next_ns(self) -> int:
+        """When `is_due` turns true, as far as is known now."""
+        return self.said_ns + self.every_ns if self.said_ns > self.late_until_ns else 0
+
     def said(self, now_ns: int, *others_ns: int) -> int:
         """Note that it is said just now; return when it is said again.
 

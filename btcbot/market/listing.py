@@ -51,6 +51,11 @@ class Listing(Struct):
         is_whole = len(self.instruments) == len(self.pairs)
         return bool(self.listed) and (not is_whole or now_ns - self.read_ns > LIFE_NS)
 
+    @property
+    def next_ns(self) -> int:
+        """When there is something to read or to say, or the rules become too old; 0: now."""
+        return min(self.due_ns, self.read_ns + LIFE_NS, self.repeats.next_ns)
+
     def hear(self, read: RulesRead, now_ns: int) -> Said:
         """Take the rules of our pairs; tell what changed of them."""
         found = {rules.pair: rules for rules in read.instruments}

@@ -168,12 +168,19 @@ class Quotes(Struct, kw_only=True):
             self.told_ns = self.confirmed_ns
             said.append(Say(self.top_topic, self.top))
         if self.confirmed_ns and now_ns - self.confirmed_ns < 2 * SECOND_NS:
-            said += self._mark(now_ns)
+            said += self.mark(now_ns)
             if self.has_depth:
                 said += self._depth()
         if is_void and is_up:
             said += self._rejoin(now_ns)
         return said
+
+    def mark(self, now_ns: int) -> Said:
+        """Say the top on `mark.` too, at most once a second: for those who only judge by it."""
+        if self.top is None or now_ns - self.marked_ns < MARK_EVERY_NS:
+            return ()
+        self.marked_ns = now_ns
+        return (Say(self.mark_topic, self.top),)
 
     def state(self, now_ns: int, *, is_up: bool, trouble: str) -> FeedState:
         """Return how far the pair can be trusted; `trouble`: why not, whatever is heard."""
@@ -231,16 +238,9 @@ class Quotes(Struct, kw_only=True):
             confirmed_ns=now_ns,
         )
         if is_same:
-            return self._mark(now_ns)
+            return self.mark(now_ns)
         self.said_ns = self.told_ns = now_ns
-        return (Say(self.top_topic, self.top), *self._mark(now_ns))
-
-    def _mark(self, now_ns: int) -> Said:
-        """Say the top on `mark.` too, at most once a second: for those who only judge by it."""
-        if self.top is None or now_ns - self.marked_ns < MARK_EVERY_NS:
-            return ()
-        self.marked_ns = now_ns
-        return (Say(self.mark_topic, self.top),)
+        return (Say(self.top_topic, self.top), *self.mark(now_ns))
 
     def _depth(self) -> Said:
         if (found := self.book.depth(DEPTH_LEVELS)) is None:

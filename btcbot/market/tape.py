@@ -60,6 +60,11 @@ class Tape(Struct, kw_only=True):
     def __post_init__(self) -> None:
         self.trade_topic, self.candle_topic = f"trade.{self.pair}", f"candle.{self.pair}"
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is missed or untold: until something is heard, ticks find no work."""
+        return self.is_listed and not (self.untold_ns or self.untold or self.backfill)
+
     def session_began(self, now_ns: int) -> None:
         """Begin anew; the socket joins every pair itself."""
         self.session_ended()
@@ -139,10 +144,8 @@ class Tape(Struct, kw_only=True):
     def tick(self, now_ns: int, alive_ns: int, *, is_up: bool) -> Said:
         """Join again what is silent, close minutes, fill holes; `alive_ns`: of the last data."""
         candles = self.candles
-        if self.is_listed:
-            has_candle = candles.cover(alive_ns - GRACE_NS)
-            if not (has_candle or self.untold_ns or self.untold or self.backfill):
-                return ()  # So it is most of a minute.
+        if self.is_listed and not candles.cover(alive_ns - GRACE_NS) and self.is_idle:
+            return ()  # So it is most of a minute.
         is_fine = self.is_listed and not self.untold_ns
         said = [] if is_fine or not is_up else list(self._mend(now_ns))
         if self.untold:
