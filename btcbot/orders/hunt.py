@@ -44,10 +44,12 @@ HOLDING = (
 def hunt_unknown(turn: Turn) -> None:
     """Begin the sweeps that are due; forget those that nobody needs any more."""
     desk = turn.desk
+    doubted = {o.intent.pair for o in live_orders(desk) if o.state is OrderState.UNKNOWN}
+    if not doubted and not desk.hunts:
+        return
     for pair in desk.setup.pairs:
-        unknown = _unknown(desk, pair)
-        if unknown:
-            _begin(turn, pair, unknown)
+        if pair in doubted:
+            _begin(turn, pair, _unknown(desk, pair))
         else:
             desk.hunts.pop(pair, None)
 

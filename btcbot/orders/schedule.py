@@ -19,7 +19,6 @@ from btcbot.domain.venue import (
     ReadFills,
     ReadOpenOrders,
     ReadTime,
-    VenueEffect,
 )
 from btcbot.domain.words import OrderState, Side, TradingState
 from btcbot.orders.accept import MARK_AGE_MAX_NS, live_orders
@@ -92,7 +91,8 @@ def tend(turn: Turn, due_ns: int) -> None:
     _doubt_silence(turn)
     _fear_doubt(turn)
     # Public, and a wrong clock is one reason why a key is refused.
-    _read(turn, "clock", ReadTime(), desk.setup.bounds.clock_interval_s * SECOND)
+    if _begins(turn, "clock", desk.setup.bounds.clock_interval_s):
+        turn.ask(ReadTime())
     if desk.is_blind:
         _probe(turn)
         return
@@ -154,34 +154,43 @@ def note_trouble(turn: Turn, message: ReadFailed) -> None:
         read_soon(turn, "clock")  # A clock that was set is the reason that mends itself.
 
 
-def _read(turn: Turn, name: str, effect: VenueEffect, every_ns: int) -> None:
-    """Ask for `effect` when it is due and not under way."""
-    desk = turn.desk
-    if name not in desk.waiting and desk.due.get(name, 0) <= turn.now_ns:
-        desk.waiting[name] = turn.now_ns
-        desk.due[name] = turn.now_ns + every_ns
-        turn.ask(effect)
+def _begins(turn: Turn, name: str, every_s: int) -> bool:
+    """Return whether a read is due and not under way; it is under way from here on."""
+    desk, now_ns = turn.desk, turn.now_ns
+    if desk.due.get(name, 0) > now_ns or name in desk.waiting:
+        return False
+    desk.waiting[name] = now_ns
+    desk.due[name] = now_ns + every_s * SECOND
+    return True
+
+
+def _hurry(turn: Turn, name: str, every_s: int) -> None:
+    """Make a read due that was put off for longer than `every_s`, which holds by now."""
+    if turn.desk.due.get(name, 0) > turn.now_ns + every_s * SECOND:
+        turn.desk.due[name] = turn.now_ns
 
 
 def _read_routine(turn: Turn) -> None:
     desk, bounds = turn.desk, turn.desk.setup.bounds
     live_pairs = {order.intent.pair for order in live_orders(desk)}
-    is_live = bool(live_pairs)
     # Fills before balances: a balance is compared only after the trades that explain it.
-    fills_every = bounds.fills_interval_s if is_live else bounds.balances_interval_s
-    if is_live and desk.due.get("fills", 0) > turn.now_ns + bounds.fills_interval_s * SECOND:
-        desk.due["fills"] = turn.now_ns
-    if desk.opened_ns:
-        _read(turn, "fills", ReadFills(_fills_since_ms(desk, turn.now_ns)), fills_every * SECOND)
-    else:
+    fills_every_s = bounds.fills_interval_s if live_pairs else bounds.balances_interval_s
+    if live_pairs:
+        _hurry(turn, "fills", fills_every_s)
+    if not desk.opened_ns:
         desk.first_reads = tuple(read for read in desk.first_reads if read != "fills")
-    _read(turn, "balances", ReadBalances(), bounds.balances_interval_s * SECOND)
+    elif _begins(turn, "fills", fills_every_s):
+        turn.ask(ReadFills(_fills_since_ms(desk, turn.now_ns)))
+    if _begins(turn, "balances", bounds.balances_interval_s):
+        turn.ask(ReadBalances())
     for pair, name in _open_names(desk.setup.pairs):
-        has_live = pair in live_pairs
-        every = bounds.open_orders_interval_s if has_live else 12 * bounds.open_orders_interval_s
-        if has_live and desk.due.get(name, 0) > turn.now_ns + every * SECOND:
-            desk.due[name] = turn.now_ns
-        _read(turn, name, ReadOpenOrders(pair), every * SECOND)
+        every_s = bounds.open_orders_interval_s
+        if pair in live_pairs:
+            _hurry(turn, name, every_s)
+        else:
+            every_s *= 12
+        if _begins(turn, name, every_s):
+            turn.ask(ReadOpenOrders(pair))
 
 
 def _fills_since_ms(desk: Desk, now_ns: int) -> int:

@@ -44,14 +44,21 @@ PostOpening = Callable[[BalancesRead], tuple[Posting, ...]]
 
 def take_fills(turn: Turn, message: FillsRead, post: PostFill) -> None:
     """Book each trade that is new; the same id with other content stops everything."""
-    desk = turn.desk
-    for row in sorted(message.fills, key=lambda fill: (fill.event_ns, fill.trade_id)):
-        key = (row.trade_id, row.order_id, row.side)
-        content = (row.quantity, row.price, row.fee, row.tax)
-        known = desk.fills.get(key)
+    desk, books = turn.desk, turn.desk.fills
+    # Every read brings minutes that are booked already: nothing is sorted for them.
+    news = [
+        row
+        for row in message.fills
+        if books.get((row.trade_id, row.order_id, row.side))
+        != (row.quantity, row.price, row.fee, row.tax)
+    ]
+    for row in sorted(news, key=lambda fill: (fill.event_ns, fill.trade_id)):
+        known = books.get((row.trade_id, row.order_id, row.side))
         if known is None:
             _book(turn, row, post)
-        elif known != content:
+            continue
+        content = (row.quantity, row.price, row.fee, row.tax)
+        if known != content:  # Else it stood twice in this list.
             subject = f"fill {row.trade_id} of order {row.order_id}"
             detail = f"was {' '.join(map(text, known))}, is now {' '.join(map(text, content))}"
             alarm(turn, TradingState.HALTED, subject, detail)

@@ -63,6 +63,25 @@ def test_a_fill_is_booked_once_however_often_it_is_listed() -> None:
     assert floor.is_in(TradingState.LIVE)
 
 
+def test_a_trade_that_stands_twice_in_one_list_is_booked_once() -> None:
+    floor = placed()
+    fill(floor, 1, "0.0004")
+    floor.trades.append(floor.trades[-1])
+    floor.wait(60)
+
+    assert len(floor.said(Fill)) == 1
+    assert floor.is_in(TradingState.LIVE)
+
+
+def test_trades_are_booked_in_the_order_in_which_they_happened() -> None:
+    floor = placed()
+    for number, at_ns in ((3, 20), (2, 30), (1, 10)):
+        floor.trades.append(trade(number, 7, WANTED, quantity="0.0001", event_ns=NOW + at_ns))
+    floor.wait(3)
+
+    assert [booked.trade_id for booked in floor.said(Fill)] == [1, 3, 2]
+
+
 def test_the_same_trade_id_of_another_order_or_side_is_another_fill() -> None:
     floor = placed()
     floor.trades += [
