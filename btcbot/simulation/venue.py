@@ -48,6 +48,7 @@ from btcbot.simulation.account import Order, Rejected, Trade
 from btcbot.simulation.exchange import Exchange, NewOrder
 
 CONNECTIONS = 4
+TOLD_MAX = 10_000
 MILLISECOND_NS = 1_000_000
 Deliver = Callable[[Message], None]
 CallAt = Callable[[int, Callable[[], None]], None]
@@ -76,6 +77,7 @@ class SimulatedVenue:
         self._exchange, self._latency, self._audit = exchange, latency, audit
         self._now, self._call_at, self._deliver = now, call_at, deliver
         self._idle = CONNECTIONS
+        self._told: dict[int, VenueFill] = {}  # By trade: a list tells most of them again.
 
     def open(self) -> None:
         """Say that the connections stand."""
@@ -179,13 +181,16 @@ class SimulatedVenue:
         """Return own trades, newest first as the exchange lists them."""
         since_ns = 0 if effect.order_id is not None else effect.since_ms * MILLISECOND_NS
         found = self._exchange.trades(now_ns, since_ns)
-        return FillsRead(
-            order_id=effect.order_id,
-            fills=tuple(
-                _venue_fill(trade) for trade in found if effect.order_id in (None, trade.order_id)
-            ),
-            asked_ns=now_ns,
-        )
+        if effect.order_id is not None:
+            found = (trade for trade in found if trade.order_id == effect.order_id)
+        if len(self._told) > TOLD_MAX:
+            self._told.clear()
+        fills = tuple([self._told.get(trade.id) or self._tell(trade) for trade in found])
+        return FillsRead(order_id=effect.order_id, fills=fills, asked_ns=now_ns)
+
+    def _tell(self, trade: Trade) -> VenueFill:
+        self._told[trade.id] = told = _venue_fill(trade)
+        return told
 
     def _after(self, delay_ns: int, call: Callable[[], None]) -> None:
         self._call_at(self._now() + delay_ns, call)

@@ -39,7 +39,7 @@ class Means(Struct):
 
     fast: float
     slow: float
-    seen: int = 1
+    seen: int = 1  # Until there are enough.
     # Most quotes change a quantity alone, and a float of a Decimal is dear: kept while it holds.
     bid: Decimal = ZERO
     ask: Decimal = ZERO
@@ -74,9 +74,10 @@ def decide(
         means.middle = middle = float(bid + ask) * 0.5
     means.fast = fast = means.fast + state.fast_weight * (middle - means.fast)
     means.slow = slow = means.slow + state.slow_weight * (middle - means.slow)
-    means.seen += 1
     if means.seen < params.slow:
-        return state, NO_WANTS
+        means.seen += 1
+        if means.seen < params.slow:
+            return state, NO_WANTS
     held = view.holdings.get(top.pair)
     is_long = held is not None and bool(held.quantity)  # Never below 0; `>` costs twice as much.
     if (fast > slow) is is_long:
