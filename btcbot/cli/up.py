@@ -28,16 +28,20 @@ from btcbot.config import Config
 
 # Cold, on a slow machine: nine interpreters and the first reconciliation.
 READY_WAIT_S = 30.0
+FACTS_A_SECOND = 4_000  # That all actors read at once, on a slow machine: half of what was seen.
 POLL_S = 0.1
 
 
 @click.command("up")
 @click.option("--detach", is_flag=True, help="Return when all actors are READY.")
 @click.option(
-    "--wait", "seconds", default=READY_WAIT_S, show_default=True, help="With --detach: no longer."
+    "--wait",
+    "seconds",
+    type=float,
+    help="With --detach: no longer.  [default: 30, and 1 more for every 4000 facts of the history]",
 )
 @common
-def command(options: Options, *, detach: bool, seconds: float) -> None:
+def command(options: Options, *, detach: bool, seconds: float | None) -> None:
     """Start the fleet for the configured mode; Ctrl-C stops it in order.
 
     The first line says whether orders will go out: ARMED, or BLOCKED and by which gates (exit 78).
@@ -60,6 +64,8 @@ def command(options: Options, *, detach: bool, seconds: float) -> None:
     if not detach:
         options.note(f"btcbot: fleet on {config.home}; logs in {config.home / 'log'}; Ctrl-C stops")
         become_supervisord(config, lock, dict(os.environ))
+    if seconds is None:
+        seconds = patience_s(config)
     child = os.fork()
     if child == 0:
         _detach(config, lock)
@@ -75,6 +81,20 @@ def say_armed(options: Options, config: Config, found: Sequence[Gate]) -> None:
     """Say ARMED or BLOCKED, and every gate: first, and on stderr where stdout is for JSON."""
     click.echo(headline(config, found), err=options.is_json)
     sys.stdout.flush()  # supervisord takes this process over: what is buffered would be lost.
+
+
+def patience_s(config: Config) -> float:
+    """Return how long a start may take: nearly every actor reads the whole history first."""
+    import apsw
+
+    from btcbot.store.database import StoreError
+    from btcbot.store.queries import History
+
+    try:
+        head, _ = History(config.database).head()
+    except (StoreError, apsw.Error):
+        head = 0  # None yet; or damaged, which execution says in words of its own.
+    return READY_WAIT_S + head / FACTS_A_SECOND
 
 
 def wait_ready(config: Config, supervisord: int, seconds: float) -> str:

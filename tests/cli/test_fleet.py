@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from btcbot.cli import exits, fleet
+from btcbot.cli import exits, fleet, up
 from btcbot.config import Config, thaw
 from btcbot.layers import ConfigError
 from btcbot.sections import Dashboard, Exchange, Sandbox
+from btcbot.store.writer import Writer
+from tests.store.facts import recorded
 
 
 @pytest.fixture
@@ -71,6 +73,19 @@ def test_a_second_fleet_on_the_home_exits_75_and_names_the_first(
     assert fleet.holder_of(config) == os.getpid()
     os.close(lock)
     assert fleet.holder_of(config) is None
+
+
+def test_a_start_is_given_more_time_the_longer_the_history_is(config: Config) -> None:
+    assert up.patience_s(config) == up.READY_WAIT_S  # Nothing was ever written.
+    fleet.make_folders(config)
+    writer = Writer(str(config.database))
+    writer.commit([recorded(number) for number in range(1, 2_001)], 1)
+    writer.close()
+
+    assert up.patience_s(config) == up.READY_WAIT_S + 0.5
+
+    config.database.write_bytes(b"this was a database once " * 400)
+    assert up.patience_s(config) == up.READY_WAIT_S  # Execution says what is wrong with it.
 
 
 def test_a_home_that_never_was_has_no_fleet(config: Config) -> None:
