@@ -85,16 +85,9 @@ def say_armed(options: Options, config: Config, found: Sequence[Gate]) -> None:
 
 def patience_s(config: Config) -> float:
     """Return how long a start may take: nearly every actor reads the whole history first."""
-    import apsw
+    from btcbot.store.queries import facts_in
 
-    from btcbot.store.database import StoreError
-    from btcbot.store.queries import History
-
-    try:
-        head, _ = History(config.database).head()
-    except (StoreError, apsw.Error):
-        head = 0  # None yet; or damaged, which execution says in words of its own.
-    return READY_WAIT_S + head / FACTS_A_SECOND
+    return READY_WAIT_S + facts_in(config.database) / FACTS_A_SECOND
 
 
 def wait_ready(config: Config, supervisord: int, seconds: float) -> str:

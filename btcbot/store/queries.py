@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+import apsw
 import msgspec
 
 from btcbot.domain.adaptation import Adaptation
@@ -19,7 +20,7 @@ from btcbot.domain.facts import FACTS, AgentDecided, Fact, Recorded
 from btcbot.domain.messages import OrderIntent
 from btcbot.domain.money import half_up, text
 from btcbot.ledger import history
-from btcbot.store.database import open_reader
+from btcbot.store.database import StoreError, open_reader
 from btcbot.store.reader import Reader
 
 Row = dict[str, Any]
@@ -232,6 +233,14 @@ class History:
     def _number(self, query: str) -> int:
         [row] = self._reader.rows(query)
         return int(next(iter(row.values())))
+
+
+def facts_in(database: Path) -> int:
+    """Return how many facts `database` has; 0: none can be read, whatever the reason."""
+    try:
+        return History(database).head()[0]
+    except (StoreError, apsw.Error):
+        return 0
 
 
 def _point(point: history.Point) -> Row:
