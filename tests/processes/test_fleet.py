@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes.agreement import differences, settle
-from tests.processes.fleet import ACTORS, Fleet, running, until
+from tests.processes.fleet import ACTORS, Fleet, resting, running, until
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.fleet]
 
@@ -73,8 +73,8 @@ def test_no_order_leaves_after_a_pause_is_acknowledged_and_it_survives_a_restart
 
 
 def test_kill_reports_complete_only_when_every_order_is_closed(tmp_path: Path) -> None:
-    with running(tmp_path / "home") as fleet:
-        until("an open order", lambda: fleet.status()["orders"]["open"], 60, every=0.3)
+    with resting(tmp_path / "home", 3) as fleet:
+        assert fleet.status()["orders"]["open"] == 3
         killed = fleet.ctl("kill", "--reason", "test", "--yes", timeout=120)
         assert killed.returncode == 0, killed.stderr
         assert [row for row in fleet.truth("orders") if row["is_open"]] == []
