@@ -25,7 +25,7 @@ from btcbot.domain.words import OrderState, TradingState
 from btcbot.orders.accept import live_orders
 from btcbot.orders.alarms import alarm
 from btcbot.orders.outcomes import claim
-from btcbot.orders.state import Desk, Order
+from btcbot.orders.state import Desk, FillContent, FillKey, Order
 from btcbot.orders.terms import spends_quote
 from btcbot.orders.turn import Turn
 
@@ -46,19 +46,12 @@ def take_fills(turn: Turn, message: FillsRead, post: PostFill) -> None:
     """Book each trade that is new; the same id with other content stops everything."""
     desk, books = turn.desk, turn.desk.fills
     # Every read brings minutes that are booked already: nothing is sorted for them.
-    news = [
-        row
-        for row in message.fills
-        if books.get((row.trade_id, row.order_id, row.side))
-        != (row.quantity, row.price, row.fee, row.tax)
-    ]
+    news = [row for row in message.fills if books.get(_key(row)) != _content(row)]
     for row in sorted(news, key=lambda fill: (fill.event_ns, fill.trade_id)):
-        known = books.get((row.trade_id, row.order_id, row.side))
+        known, content = books.get(_key(row)), _content(row)
         if known is None:
             _book(turn, row, post)
-            continue
-        content = (row.quantity, row.price, row.fee, row.tax)
-        if known != content:  # Else it stood twice in this list.
+        elif known != content:  # Else it stood twice in this list.
             subject = f"fill {row.trade_id} of order {row.order_id}"
             detail = f"was {' '.join(map(text, known))}, is now {' '.join(map(text, content))}"
             alarm(turn, TradingState.HALTED, subject, detail)
@@ -130,6 +123,14 @@ def explain(turn: Turn, command: CommandId, by: str, reason: str) -> None:
         )
     )
     turn.desk.mismatch = None
+
+
+def _key(row: VenueFill) -> FillKey:
+    return (row.trade_id, row.order_id, row.side)
+
+
+def _content(row: VenueFill) -> FillContent:
+    return (row.quantity, row.price, row.fee, row.tax)
 
 
 def _book(turn: Turn, row: VenueFill, post: PostFill) -> None:
