@@ -256,8 +256,7 @@ def _keep(state: State) -> Effects:
 def _note(state: State, message: Inbox, now_ns: int) -> None:  # noqa: C901, PLR0912 - one line each
     match message:
         case InstrumentRules():
-            if message.instruments != state.learned:  # Said again for late hearers.
-                learn(state, message.instruments)
+            learn(state, message.instruments)
         case IntentVerdict():
             slots.judged(state, message, now_ns)
         case OrderSubmitting():

@@ -34,7 +34,6 @@ class State(Struct, kw_only=True):
     seats: dict[str, Seat]  # In the order they are served.
     tops: dict[Pair, BookTop] = field(default_factory=dict)
     rules: Mapping[Pair, Instrument] = field(default_factory=dict)
-    learned: tuple[Instrument, ...] = ()  # As they were said last.
     fees: Mapping[Pair, FeeRates] = field(default_factory=dict)
     feeds: dict[Pair, FeedStatus] = field(default_factory=dict)
     books: Books = field(default_factory=Books)
@@ -68,9 +67,8 @@ def opened(setup: Setup, hosted: Iterable[AnyStrategy], fees: Mapping[Pair, FeeR
     return State(setup=setup, seats=seats, tops=tops, fees=fees)
 
 
-def learn(state: State, instruments: tuple[Instrument, ...]) -> None:
+def learn(state: State, instruments: Iterable[Instrument]) -> None:
     """Take the rules of the pairs, by name."""
-    state.learned = instruments
     rows = sorted(instruments, key=lambda row: row.pair)
     state.rules = {row.pair: row for row in rows}
     for seat in state.seats.values():

@@ -77,11 +77,8 @@ class SimulatedFeeds:
     def _beat(self) -> None:
         """Show what changed since the last batch; a bare frame where nothing did of some pair."""
         self._call_at(self._now() + BATCH_NS, self._beat)
-        is_quiet = False
-        for feed in self.of.values():
-            if not feed.show():
-                is_quiet = True
-        if is_quiet:
+        quiet = [feed for feed in self.of.values() if not feed.show()]
+        if quiet:
             self._deliver(FrameSeen())
 
 

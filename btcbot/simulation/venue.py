@@ -10,6 +10,7 @@ from typing import Final, assert_never
 
 from msgspec import Struct
 
+from btcbot.domain.ids import TradeId
 from btcbot.domain.messages import AssetBalance, Message
 from btcbot.domain.money import ZERO, Amount, Price, Quantity
 from btcbot.domain.venue import (
@@ -48,7 +49,7 @@ from btcbot.simulation.account import Order, Rejected, Trade
 from btcbot.simulation.exchange import Exchange, NewOrder
 
 CONNECTIONS = 4
-TOLD_MAX = 10_000
+TOLD_MAX = 10_000  # Trades that are kept as they were told; past it all are made anew.
 MILLISECOND_NS = 1_000_000
 Deliver = Callable[[Message], None]
 CallAt = Callable[[int, Callable[[], None]], None]
@@ -77,7 +78,7 @@ class SimulatedVenue:
         self._exchange, self._latency, self._audit = exchange, latency, audit
         self._now, self._call_at, self._deliver = now, call_at, deliver
         self._idle = CONNECTIONS
-        self._told: dict[int, VenueFill] = {}  # By trade: a list tells most of them again.
+        self._told: dict[TradeId, VenueFill] = {}  # By trade: a list tells most of them again.
 
     def open(self) -> None:
         """Say that the connections stand."""

@@ -85,7 +85,9 @@ def later(quotes: list[Quoted], by_ns: int, silence_ns: int = 0) -> Iterator[Quo
 
 @pytest.mark.parametrize("by_ns", [0, 1, 30_000_000, 95_000_000])
 @pytest.mark.parametrize("silence_ns", [0, 900_000_000, 2 * SECOND_NS, 4_800_000_000])
-def test_in_a_backtest_of_quotes_with_a_silence(by_ns: int, silence_ns: int) -> None:
+def test_ticks_are_as_in_full_through_a_silence_in_a_backtest_of_quotes(
+    by_ns: int, silence_ns: int
+) -> None:
     quotes = list(made_quotes(1_200))
     stage = Witnessed(PLAN, quotes[0].at_ns)
 
@@ -95,7 +97,7 @@ def test_in_a_backtest_of_quotes_with_a_silence(by_ns: int, silence_ns: int) -> 
     assert stage.witness.full > 20
 
 
-def test_in_a_backtest_in_which_one_of_two_pairs_falls_silent() -> None:
+def test_ticks_are_as_in_full_when_one_of_two_pairs_falls_silent() -> None:
     quotes = list(made_quotes(1_200))
     plan = msgspec.structs.replace(PLAN, others=(DOCUMENTED[ETHTRY],))
     stage = Witnessed(plan, quotes[0].at_ns)
