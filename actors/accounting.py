@@ -50,6 +50,7 @@ from bus.actor import (
     Wake,
     Woken,
 )
+from bus.kept import revived
 from bus.runtime import PeersView, run
 
 Inbox = (
@@ -286,7 +287,7 @@ def health(state: State) -> Health:
 
 
 def actor() -> Actor[State]:
-    """Return accounting; it folds every fact from the first."""
+    """Return accounting before it knows anything; it folds every fact from the first."""
     return Actor(
         name="accounting",
         state=State(),
@@ -306,8 +307,9 @@ def actor() -> Actor[State]:
 
 def main(config: Config) -> None:
     """Keep accounts until SIGTERM."""
+    place = place_of(config)
 
     def make(_deliver: Deliver, _peers: PeersView) -> Actor[State]:
-        return actor()
+        return revived(actor(), place.journal, place.code)
 
-    run(make, place_of(config))
+    run(make, place)

@@ -42,6 +42,7 @@ from bus.actor import (
 )
 from bus.clock import SystemClock
 from bus.doorway import Doorway
+from bus.kept import revived
 from bus.runtime import PeersView, run_on_loop, serve
 from bus.standby import waiting_file
 
@@ -300,12 +301,14 @@ def main(config: Config) -> None:
 
 async def _serve(config: Config) -> None:
     doorways: list[Doorway] = []
+    place = place_of(config)
 
     def make(deliver: Deliver, peers: PeersView) -> Actor[State]:
         doorway = Doorway(config.run / "ctl.sock", receiver(deliver, answer), refused)
         doorways.append(doorway)
         performer = Performer(config, peers, answer)
-        made = actor(config, performer, os.getpid())
+        made = revived(actor(config, performer, 0), place.journal, place.code)
+        made.state.pids["control"] = os.getpid()  # Each life has its own: no part of what is kept.
         performer.view = made.state.view
         return made
 
@@ -315,7 +318,6 @@ async def _serve(config: Config) -> None:
     async def open_door() -> None:
         await doorways[0].open()
 
-    place = place_of(config)
     try:
         await serve(make, place, before=open_door)
     finally:

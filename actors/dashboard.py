@@ -28,6 +28,7 @@ from btcbot.store.database import StoreError
 from btcbot.store.queries import History
 from bus.actor import Actor, CaughtUp, Deliver, Hears, PeerBack, PeerLost, Started, Step
 from bus.clock import SystemClock
+from bus.kept import revived
 from bus.runtime import PeersView, run_on_loop, serve
 from bus.standby import waiting_file
 
@@ -201,9 +202,10 @@ async def _serve(config: Config) -> None:
     pages: list[Page] = []
     stop = asyncio.Event()
     tasks: list[asyncio.Task[None]] = []
+    place = place_of(config)
 
     def make(_deliver: Deliver, peers: PeersView) -> Actor[View]:
-        made = actor(config.mode, config.pairs)
+        made = revived(actor(config.mode, config.pairs), place.journal, place.code)
         pages.append(Page(config, made.state, peers))
         return made
 
@@ -217,7 +219,6 @@ async def _serve(config: Config) -> None:
         else:
             tasks.append(asyncio.create_task(serve_page(shown, door, stop)))
 
-    place = place_of(config)
     try:
         await serve(make, place, before=open_page)
     finally:

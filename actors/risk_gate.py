@@ -80,6 +80,7 @@ from bus.actor import (
     Wake,
     Woken,
 )
+from bus.kept import revived
 from bus.runtime import PeersView, run
 
 Rare = (
@@ -155,7 +156,7 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:  # noqa: C
         case Balances() | Opening():
             _state_balances(state, message)
         case Started():
-            state.epoch, state.repeats.said_ns = message.epoch, now_ns
+            state.epoch, state.repeats = message.epoch, Repeats(said_ns=now_ns)
         case PeerBack(source=name):
             state.silent = tuple(other for other in state.silent if other != name)
             if name in SHOWS:
@@ -408,8 +409,10 @@ def actor(limits: RiskLimits, fees: dict[Pair, FeeRates]) -> Actor[State]:
 
 def main(config: Config) -> None:
     """Judge until SIGTERM."""
+    place = place_of(config)
 
     def make(_deliver: Deliver, _peers: PeersView) -> Actor[State]:
-        return actor(config.risk, {pair: config.fees_of(pair) for pair in config.pairs})
+        made = actor(config.risk, {pair: config.fees_of(pair) for pair in config.pairs})
+        return revived(made, place.journal, place.code)
 
-    run(make, place_of(config))
+    run(make, place)

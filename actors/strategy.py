@@ -7,6 +7,7 @@ Never   orders: an intent is judged by risk_gate and again by execution
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, assert_never
 
 from msgspec import Struct
@@ -49,7 +50,7 @@ from btcbot.domain.words import TradingState
 from btcbot.pipeline import book, clock, slots
 from btcbot.pipeline.registry import AnyStrategy, find, is_allocator, is_quoted
 from btcbot.pipeline.seats import Setup
-from btcbot.pipeline.state import USABLE, State, learn, opened, standing_in
+from btcbot.pipeline.state import USABLE, State, learn, opened, restored, standing_in
 from btcbot.pipeline.turn import Said, Wishes, turn
 from btcbot.portfolio.account import Wish
 from btcbot.portfolio.picture import Allocator
@@ -71,6 +72,7 @@ from bus.actor import (
     Wake,
     Woken,
 )
+from bus.kept import revived
 from bus.runtime import PeersView, Place, run, run_on_loop, serve
 
 Inbox = (
@@ -340,6 +342,7 @@ def actor(
         asks=("risk_gate", "execution"),
         needs=("market_data", "risk_gate", "execution"),
         perform=perform,
+        restore=partial(restored, state),
     )  # fmt: skip
 
 
@@ -351,7 +354,8 @@ def main(config: Config) -> None:
 
     def make(perform: Callable[[Struct], None] | None = None) -> Actor[State]:
         policy = policy_of(config.agent)
-        return actor(chosen.setup, fees, chosen.strategies, policy, perform)
+        made = actor(chosen.setup, fees, chosen.strategies, policy, perform)
+        return revived(made, place.journal, place.code)
 
     if config.agent.has_model:
         run_on_loop(_with_model(config.agent, make, place))

@@ -8,6 +8,7 @@ from outside (a reply, a timer, the silence of a peer) is a later message in the
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from msgspec import Meta, Struct
@@ -216,11 +217,28 @@ Deliver = Callable[[Struct], None]
 """Puts a message from outside (a reply, a frame) into the actor's own inbox."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where an actor's fold of facts is kept, of what it is, and how far an earlier life's went.
+
+    `sequence` and `digest` are those of the last fact that its state has folded; 0: of none.
+    """
+
+    path: Path
+    code: str
+    origin: bytes
+    sequence: int = 0
+    digest: bytes = b""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor(Generic[S]):
     """Everything a runtime must know to run one actor.
 
-    `facts`: the fact types it folds, from sequence `facts_after` on, each exactly once, in order.
+    `facts`: the fact types it folds, each exactly once, in order. Its first message of all is
+    `Started`, which begins anew whatever belongs to one life.
+    `kept`: where what it folded is kept for the next life; None: each life folds every fact.
+    `restore` makes a state of its bytes where its type alone does not say how.
     `receives`: the request types it answers; late ones arrive as `Late`.
     `asks`: the actors it sends requests to.
     `needs`: peers that must have been heard before it is READY, and whose silence it is told of.
@@ -234,7 +252,8 @@ class Actor(Generic[S]):
     handle: Handle[S]
     hears: tuple[Hears, ...] = ()
     facts: tuple[type[Struct], ...] = ()
-    facts_after: int = 0
+    kept: Kept | None = None
+    restore: Callable[[bytes], S] | None = None
     receives: tuple[type[Struct], ...] = ()
     asks: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()

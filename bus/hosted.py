@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct
 
 from bus.actor import Actor, Ask
+from bus.kept import Fold
 from bus.streams import PAGE
 
 M = TypeVar("M", bound=Struct)
@@ -33,11 +34,13 @@ class Hosted:
     """One actor on the bus: its state, timers, and requests without an answer."""
 
     __slots__ = (
-        "actor", "epoch", "facts", "handle", "inbox_of_paused", "is_down", "is_paused", "name",
-        "outstanding", "perform", "routes", "silences", "state", "through", "timers",
+        "actor", "epoch", "facts", "fold", "handle", "inbox_of_paused", "is_down", "is_paused",
+        "name", "outstanding", "perform", "routes", "silences", "state", "through", "timers",
     )  # fmt: skip
 
-    def __init__(self, actor: Actor[Any], epoch: int, routes: "Routes") -> None:
+    def __init__(
+        self, actor: Actor[Any], epoch: int, routes: "Routes", fold: Fold[Any] | None = None
+    ) -> None:
         self.actor = actor
         self.name = actor.name
         self.epoch = epoch
@@ -45,7 +48,8 @@ class Hosted:
         self.handle = actor.handle
         self.perform = actor.perform
         self.facts = frozenset(actor.facts)
-        self.through = actor.facts_after
+        self.through = actor.kept.sequence if actor.kept else 0
+        self.fold = fold
         self.routes = routes
         self.timers: dict[str, int] = {}
         self.outstanding: dict[str, Ask] = {}

@@ -30,6 +30,7 @@ from bus.clock import ManualClock
 from bus.envelope import WIRE_VERSION, Codec, Envelope
 from bus.hall import Due, Hall
 from bus.hosted import Faults, Hosted, Record, Routes, facts_after
+from bus.kept import Fold
 from bus.peers import SILENCE_NS
 from bus.requests import FIRST_REPEAT_NS, LAST_REPEAT_NS
 
@@ -71,14 +72,17 @@ class MemoryBus(Hall):
 
     # --- hosting ------------------------------------------------------------------------------
 
-    def start(self, actor: Actor[Any]) -> None:
-        """Host `actor`: Started, its peers as present, and the facts it missed."""
+    def start(self, actor: Actor[Any], fold: Fold[Any] | None = None) -> None:
+        """Host `actor`: Started, its peers as present, and the facts it missed.
+
+        `fold` hears each fact with it; when that is worked on and kept is the caller's affair.
+        """
         earlier = self._hosted.get(actor.name)
         if earlier is not None:  # Who asked is known to the life that heard it, and to no other.
             earlier.is_down = True
             self._askers = {way: by for way, by in self._askers.items() if way[0] != actor.name}
         epoch = earlier.epoch + 1 if earlier else self._clock.now_ns()
-        hosted = Hosted(actor, epoch, Routes(partial(self._hearers, actor.name)))
+        hosted = Hosted(actor, epoch, Routes(partial(self._hearers, actor.name)), fold)
         self._hosted[actor.name] = hosted
         for known in self._hosted.values():
             known.routes.clear()
@@ -267,9 +271,7 @@ class MemoryBus(Hall):
 
     def _hear_fact(self, hearer: Hosted, sequence: int, fact: Struct) -> None:
         if sequence == hearer.through + 1 or hearer.through == 0 == len(self._facts) - 1:
-            hearer.through = sequence
-            if type(fact) in hearer.facts:
-                self._put(hearer, fact)
+            self._take_fact(hearer, sequence, fact)
         elif sequence > hearer.through:
             self._catch_up(hearer)
 
@@ -287,10 +289,15 @@ class MemoryBus(Hall):
             self._after(LAST_REPEAT_NS, lambda: self._catch_up(hearer))
             return
         for sequence, fact in facts_after(hearer, writer, self._facts):
-            hearer.through = sequence
-            if type(fact) in hearer.facts:
-                self._put(hearer, fact)
+            self._take_fact(hearer, sequence, fact)
         self._put(hearer, CaughtUp(head=hearer.through))
+
+    def _take_fact(self, hearer: Hosted, sequence: int, fact: Struct) -> None:
+        hearer.through = sequence
+        if type(fact) in hearer.facts:
+            self._put(hearer, fact)
+            if hearer.fold is not None:
+                hearer.fold.hear(sequence, fact)
 
     def _ask(self, hosted: Hosted, effect: Ask) -> None:
         hosted.outstanding[effect.request_id] = effect

@@ -39,6 +39,7 @@ from bus.actor import (
 from bus.clock import Clock
 from bus.envelope import WIRE_VERSION, Codec, Envelope, Refused
 from bus.journal import Journal
+from bus.kept import AnotherLog, Fold
 from bus.pages import Pages
 from bus.peers import BEAT_NS, Watch
 from bus.quarantine import Quarantine
@@ -97,7 +98,8 @@ class Shell(Generic[S]):
         self._cause = ""
         watched = dict.fromkeys((*actor.needs, *actor.watches))
         self.watch = Watch(tuple(watched))
-        self._cursor = FactCursor(actor.facts, actor.facts_after) if actor.facts else None
+        self._cursor = FactCursor(actor.facts, actor.kept) if actor.facts else None
+        self._fold = Fold(actor, actor.kept, codec.encode_message) if actor.kept else None
         self._is_behind = True  # Until `CaughtUp` was said.
         self._pages = Pages(actor, codec.encode_message)
         self._fact_source = next((h.source for h in actor.hears if h.topic == FACT_TOPIC), "")
@@ -119,6 +121,8 @@ class Shell(Generic[S]):
     def stop(self) -> None:
         """Say goodbye and close the journal; sockets are the driver's."""
         self._beat(Health.STOPPED)
+        if self._fold is not None:
+            self._fold.keep()
         self._journal.close()
 
     @property
@@ -202,7 +206,7 @@ class Shell(Generic[S]):
     def _take_answer(self, envelope: Envelope[Any], frame: bytes) -> None:
         message, request_id = envelope.message, envelope.topic
         if type(message) is FactsPage and self._cursor is not None:
-            self._take_facts(self._cursor.page(message, self._codec.decode_message))
+            self._take_facts(self._past_page(self._cursor, message))
         elif isinstance(message, System) or self._codec.is_stream(message):
             raise Refused("not_an_answer", type(message).__name__)
         else:
@@ -219,6 +223,8 @@ class Shell(Generic[S]):
             self._work()
         finally:
             self._journal.flush()  # Also when `handle` failed: its last message is on record.
+        if self._fold is not None and self._cursor is not None:
+            self._fold.work(self._clock.now_ns(), is_caught_up=self._cursor.is_caught_up)
         if self._journal.is_due(self._clock.now_ns()):
             self._open_segment()
 
@@ -366,9 +372,20 @@ class Shell(Generic[S]):
         for sequence, fact in facts:
             frame = self._codec.encode(self._envelope(FACT_TOPIC, fact, sequence, 0))
             self._inbox.append((fact, frame, f"{self._fact_source}/{FACT_TOPIC}/{sequence}"))
+            if self._fold is not None:
+                self._fold.hear(sequence, fact)
         if self._cursor is not None and self._cursor.is_caught_up and self._is_behind:
             self._is_behind = False
             self.deliver(CaughtUp(head=self._cursor.through))
+
+    def _past_page(self, cursor: FactCursor, page: FactsPage) -> Numbered:
+        """Return what a page brings. Raises AnotherLog: the next life begins with nothing kept."""
+        try:
+            return cursor.page(page, self._codec.decode_message)
+        except AnotherLog:
+            if self._fold is not None:
+                self._fold.forget()
+            raise
 
     def _catch_up(self) -> None:
         """Ask for what is missing, once at a time, as soon as the writer is known."""

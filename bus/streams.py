@@ -6,8 +6,9 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from bus.actor import FactsAfter, FactsPage, Hears
+from bus.actor import FactsAfter, FactsPage, Hears, Kept
 from bus.envelope import FRAME_MAX, Refused
+from bus.kept import AnotherLog, digest_of
 
 PAGE = 500
 PAGE_BYTES = FRAME_MAX // 2  # A page is a frame: its facts must leave room for what surrounds them.
@@ -79,11 +80,14 @@ class FactCursor:
 
     WAITING_MAX = 10_000
 
-    def __init__(self, types: tuple[type[Struct], ...], after: int) -> None:
+    def __init__(self, types: tuple[type[Struct], ...], kept: Kept | None = None) -> None:
+        """`kept`: how far the hearer folded the log in an earlier life; None: not at all."""
         self.types = frozenset(types)
         self.tags = tuple(sorted(str(kind.__struct_config__.tag) for kind in types))
-        self.through = after
-        self.head = after
+        # The last one of an earlier life is asked for too: by it the log is known again.
+        self._known = kept if kept is not None and kept.sequence else None
+        self.through = self._known.sequence - 1 if self._known else 0
+        self.head = self.through
         self.is_caught_up = False
         self._waiting: dict[int, Struct] = {}
 
@@ -115,14 +119,16 @@ class FactCursor:
         """Take an answer of the writer; return what can be handled now, in order.
 
         Raises Refused, and takes nothing, when a fact cannot be read or the order is wrong: a fact
-        is never skipped.
+        is never skipped. Raises AnotherLog when an earlier life folded other facts than these.
         """
         order = [0, *(sequence for sequence, _ in page.facts)]
         if any(b <= a for a, b in pairwise(order)) or order[-1] > page.through > 0:
             raise Refused("page", f"facts out of order, or past {page.through}")
-        ready = [(n, decode(frame)) for n, frame in page.facts if n > self.through]
+        facts = page.facts if self._known is None else _past(self._known, page.facts)
+        ready = [(n, decode(frame)) for n, frame in facts if n > self.through]
         if strange := [fact for _, fact in ready if type(fact) not in self.types]:
             raise Refused("page", f"{type(strange[0]).__name__} was not asked for")
+        self._known = None
         self.through = max(self.through, page.through)
         self.head = max(self.head, page.head)
         while (fact := self._waiting.pop(self.through + 1, None)) is not None:
@@ -132,6 +138,13 @@ class FactCursor:
         self._waiting = {n: fact for n, fact in self._waiting.items() if n > self.through}
         self.is_caught_up = self.through >= self.head
         return ready
+
+
+def _past(known: Kept, facts: tuple[tuple[int, bytes], ...]) -> tuple[tuple[int, bytes], ...]:
+    """Return the facts after the first, which must be the one that is known."""
+    if not facts or facts[0][0] != known.sequence or digest_of(facts[0][1]) != known.digest:
+        raise AnotherLog(f"fact {known.sequence} is not the one that {known.path} was made of")
+    return facts[1:]
 
 
 def page_of(

@@ -137,6 +137,8 @@ def newest(config: "Config") -> Path:
 
 def put_away(config: "Config", reason: str) -> Path:
     """Move the database and all that belongs to it into a folder of its own; return that."""
+    from bus.kept import FILE
+
     kept = config.home / f"replaced-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
     kept.mkdir(mode=0o700)
     (kept / "reason.txt").write_text(reason + "\n", encoding="utf-8")
@@ -144,4 +146,6 @@ def put_away(config: "Config", reason: str) -> Path:
         path = config.database.with_name(config.database.name + suffix)
         if path.exists():
             path.replace(kept / path.name)
+    for path in config.journal.glob(f"*/{FILE}"):  # What actors made of its facts.
+        path.replace(kept / f"{path.parent.name}.{FILE}")
     return kept

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from msgspec import Struct, field
 
 from btcbot.domain.ids import Asset, Pair
@@ -65,6 +66,23 @@ def opened(setup: Setup, hosted: Iterable[AnyStrategy], fees: Mapping[Pair, FeeR
         view = MarketView(tops=tops, fees=fees, strategy=seat.name)
         seats[seat.name] = Seat(setup=seat, inner=strategy.start(seat.params), view=view)
     return State(setup=setup, seats=seats, tops=tops, fees=fees)
+
+
+def restored(fresh: State, raw: bytes) -> State:
+    """Return the state that `raw` is the bytes of, with the setup of `fresh`.
+
+    Of their own parts only the strategies it hosts, and the policy, know the types. What a life
+    has once, its seats share again. Raises msgspec.MsgspecError when it is of other code.
+    """
+    found = msgspec.msgpack.decode(raw, type=State)
+    found.setup, found.fees = fresh.setup, fresh.fees
+    for name, seat in found.seats.items():
+        seat.view.tops, seat.view.rules, seat.view.fees = found.tops, found.rules, found.fees
+        if (own := fresh.seats.get(name)) is not None:
+            seat.setup, seat.inner = own.setup, msgspec.convert(seat.inner, type(own.inner))
+    if fresh.policy is not None:
+        found.policy = msgspec.convert(found.policy, type(fresh.policy))
+    return found
 
 
 def learn(state: State, instruments: Iterable[Instrument]) -> None:

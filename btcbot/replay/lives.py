@@ -5,7 +5,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from actors import accounting, control, dashboard, execution, market_data, risk_gate, strategy
@@ -85,25 +84,6 @@ def actor_of(name: str, config: Config) -> Actor[Any]:
         case _:
             assert name == "dashboard", f"no actor: {name}"
             return dashboard.actor(config.mode, config.pairs)
-
-
-def restored(actor: Actor[Any], state: bytes) -> Any:  # noqa: ANN401 - the actor's own
-    """Return the state of a checkpoint. Raises msgspec.MsgspecError when it is of other code."""
-    found = msgspec.msgpack.decode(state, type=type(actor.state))
-    if actor.name == "strategy":
-        _restore_seats(actor.state, found)
-    return found
-
-
-def _restore_seats(fresh: Any, found: Any) -> None:  # noqa: ANN401 - the strategy actor's state
-    """Give what only hosted code has types for its own: parameters, seats, the policy's state."""
-    found.setup = fresh.setup
-    for name, seat in fresh.seats.items():
-        if name in found.seats:
-            found.seats[name].setup = seat.setup
-            found.seats[name].inner = msgspec.convert(found.seats[name].inner, type(seat.inner))
-    if fresh.policy is not None:
-        found.policy = msgspec.convert(found.policy, type(fresh.policy))
 
 
 def _nothing(_effect: Struct) -> None: ...

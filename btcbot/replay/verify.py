@@ -15,11 +15,12 @@ from msgspec import Struct, field
 from actors import CODEC
 from btcbot.config import Config
 from btcbot.replay.heard import Heard, Key, digest_of, heard_of
-from btcbot.replay.lives import Life, actor_of, lives_of, records, restored
+from btcbot.replay.lives import Life, actor_of, lives_of, records
 from btcbot.source import code
 from bus.actor import FACT_TOPIC, Actor, Answer, Ask, Late, Publish, PublishFact
 from bus.envelope import Envelope
 from bus.journal import Checkpoint, Entry, JournalError
+from bus.kept import restored
 
 
 class Difference(Struct, frozen=True, kw_only=True):

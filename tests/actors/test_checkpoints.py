@@ -13,9 +13,10 @@ from btcbot.domain.control import Asked, Pause
 from btcbot.domain.messages import Scope
 from btcbot.domain.words import Side
 from bus.actor import PeerLost
+from bus.kept import restored
 from tests import builders as make
 from tests.builders import BTCTRY
-from tests.stages import MY_PID, market, stage
+from tests.stages import MY_PID, fresh, market, stage
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +44,5 @@ def test_a_state_is_bytes_and_comes_back_as_it_was(played: Stage, name: str) -> 
 
     frame = msgspec.msgpack.encode(state)
 
-    if name == "strategy":  # Of its own parts only the strategies it hosts know the types.
-        found = msgspec.msgpack.decode(frame, type=type(state))
-        found.setup = state.setup
-        for seat_name, seat in state.seats.items():
-            found.seats[seat_name].setup = seat.setup
-            read = found.seats[seat_name].inner
-            found.seats[seat_name].inner = msgspec.convert(read, type(seat.inner))
-    else:
-        found = msgspec.msgpack.decode(frame, type=type(state))
+    found = restored(fresh(name), frame)
     assert found == state

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from bus.actor import Actor, CaughtUp, FactsAfter, FactsPage, Health, Hears, StreamGap
+from bus.actor import Actor, CaughtUp, FactsAfter, FactsPage, Health, Hears, Kept, StreamGap
 from bus.envelope import FRAME_MAX, Refused
+from bus.kept import AnotherLog, digest_of
 from bus.streams import Arrival, FactCursor, Sequences, Ways, page_of
 from tests.bus.station import (
     CODEC,
@@ -123,17 +124,23 @@ def page(log: list[tuple[int, Struct]], request: FactsAfter, most: int) -> Facts
     return page_of(wanted, through, log[-1][0], CODEC.encode_message)
 
 
+def kept(sequence: int, fact: Struct) -> Kept:
+    """Return how far a life went that folded `fact` last."""
+    digest = digest_of(CODEC.encode_message(fact))
+    return Kept(Path("nowhere"), "code", b"origin", sequence, digest)
+
+
 @given(st.data())
 def test_whatever_is_lost_doubled_or_out_of_order_each_fact_is_taken_once_in_order(
     data: Any,
 ) -> None:
-    log: list[tuple[int, Struct]] = []
-    start = data.draw(st.integers(0, 3))
-    cursor = FactCursor((Storm,), start)
+    start = data.draw(st.sampled_from((0, 1, 2, 4)))  # The last fact of an earlier life; 0: none.
+    log, later = log_of(start), log_of(data.draw(st.integers(start + 1, 30)))[start:]
+    cursor = FactCursor((Storm,), kept(*log[-1]) if log else None)
     cursor.WAITING_MAX = data.draw(st.integers(0, 5))
     taken: list[tuple[int, Struct]] = []
 
-    for row in log_of(data.draw(st.integers(1, 30))):
+    for row in later:
         log.append(row)
         arrived = data.draw(st.lists(st.sampled_from(log), max_size=2))
         if data.draw(st.booleans()):
@@ -141,7 +148,9 @@ def test_whatever_is_lost_doubled_or_out_of_order_each_fact_is_taken_once_in_ord
         for sequence, fact in arrived:
             taken += cursor.heard(sequence, fact)
         if not cursor.is_caught_up and data.draw(st.booleans()):
-            after = data.draw(st.sampled_from((cursor.through, start)))  # Or an older question.
+            known_from = max(start - 1, 0)
+            older = known_from if cursor.through == known_from else start
+            after = data.draw(st.sampled_from((cursor.through, older)))  # Or an older question.
             request = FactsAfter(after=after, tags=cursor.tags)
             taken += cursor.page(page(log, request, 2), CODEC.decode_message)
     cursor.heard_head(log[-1][0])
@@ -155,7 +164,7 @@ def test_whatever_is_lost_doubled_or_out_of_order_each_fact_is_taken_once_in_ord
 
 def test_who_has_caught_up_takes_each_next_fact_as_it_is_said_and_asks_for_nothing() -> None:
     log = log_of(9)
-    cursor = FactCursor((Storm,), 0)
+    cursor = FactCursor((Storm,))
     cursor.page(page(log[:2], cursor.request, 500), CODEC.decode_message)
     taken = [row for sequence, fact in log[2:] for row in cursor.heard(sequence, fact)]
 
@@ -165,7 +174,7 @@ def test_who_has_caught_up_takes_each_next_fact_as_it_is_said_and_asks_for_nothi
 
 
 def test_a_head_beyond_what_was_heard_means_behind() -> None:
-    cursor = FactCursor((Storm,), 0)
+    cursor = FactCursor((Storm,))
     cursor.page(FactsPage(facts=(), through=3, head=3), CODEC.decode_message)
     assert cursor.is_caught_up
     cursor.heard_head(3)
@@ -173,6 +182,36 @@ def test_a_head_beyond_what_was_heard_means_behind() -> None:
     cursor.heard_head(4)
     assert not cursor.is_caught_up
     assert cursor.request == FactsAfter(after=3, tags=("storm",))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        FactsPage(facts=(), through=3, head=3),  # The log is shorter: an older copy.
+        FactsPage(facts=((4, CODEC.encode_message(Storm(number=5))),), through=4, head=4),
+        FactsPage(facts=((5, CODEC.encode_message(Storm(number=4))),), through=5, head=5),
+    ],
+)
+def test_a_log_without_the_fact_that_an_earlier_life_folded_last_is_another(
+    found: FactsPage,
+) -> None:
+    cursor = FactCursor((Storm,), kept(4, Storm(number=4)))
+    assert cursor.request == FactsAfter(after=3, tags=("storm",))
+
+    with pytest.raises(AnotherLog, match="fact 4 is not the one"):
+        cursor.page(found, CODEC.decode_message)
+
+    assert not cursor.is_caught_up
+
+
+def test_the_fact_that_an_earlier_life_folded_last_is_not_taken_again() -> None:
+    log = log_of(5)
+    cursor = FactCursor((Storm,), kept(*log[3]))
+
+    taken = cursor.page(page(log, cursor.request, 500), CODEC.decode_message)
+
+    assert taken == [log[4]]
+    assert cursor.is_caught_up
 
 
 STORM = CODEC.encode_message(Storm(number=1))
@@ -190,7 +229,7 @@ STORM = CODEC.encode_message(Storm(number=1))
     ],
 )
 def test_a_page_that_cannot_be_right_is_refused_whole(bad: FactsPage) -> None:
-    cursor = FactCursor((Storm,), 0)
+    cursor = FactCursor((Storm,))
     with pytest.raises(Refused):
         cursor.page(bad, CODEC.decode_message)
     assert cursor.through == 0
@@ -201,7 +240,7 @@ def test_a_page_never_outgrows_a_frame() -> None:
     heavy: list[tuple[int, Struct]] = [
         (n, Storm(number=n, log=bytes(65_536))) for n in range(1, 501)
     ]
-    cursor, rounds = FactCursor((Storm,), 0), 0
+    cursor, rounds = FactCursor((Storm,)), 0
     taken: list[tuple[int, Struct]] = []
     while not cursor.is_caught_up:
         found = page(heavy, cursor.request, 500)

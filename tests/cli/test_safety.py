@@ -120,6 +120,9 @@ def test_a_copy_is_taken_listed_drilled_and_restored(run: Run, home: Path) -> No
     assert drilled.returncode == 0, drilled.stderr
     assert json.loads(drilled.stdout)["events"] == len(story())
 
+    folded = home / "journal" / "accounting" / "facts.kept"
+    folded.parent.mkdir(parents=True)
+    folded.write_bytes(b"of the newer database")
     assert run("btcbot", "backup", "restore", "--reason", "drill").returncode == 6
     done = run("btcbot", "backup", "restore", "--reason", "drill", "--yes", "--json")
 
@@ -128,6 +131,8 @@ def test_a_copy_is_taken_listed_drilled_and_restored(run: Run, home: Path) -> No
     assert (away / "reason.txt").read_text() == "drill\n"
     assert head(away / "btcbot.db") == len(story()) + 1
     assert head(home / "btcbot.db") == len(story())
+    assert not folded.exists()
+    assert (away / "accounting.facts.kept").exists()
     assert (home / "run" / "KILL").exists()  # The next start is killed.
 
 

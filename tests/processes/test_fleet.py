@@ -7,10 +7,15 @@ import time
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec import Struct
 
+from actors import CODEC
+from btcbot.domain.facts import OrderSubmitting
+from bus.journal import Checkpoint, Entry, read, segments
 from tests.processes.agreement import differences, settle
-from tests.processes.fleet import ACTORS, Fleet, resting, running, until
+from tests.processes.fleet import ACTORS, Fleet, Json, resting, running, until
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.fleet]
 
@@ -27,6 +32,15 @@ def posts(fleet: Fleet) -> list[int]:
         for row in fleet.truth("requests")
         if row["method"] == "POST" and row["path"] == "/api/v1/order"
     ]
+
+
+def newest_life(fleet: Fleet, actor: str) -> tuple[Json, set[type[Struct]]]:
+    """Return the state that the newest life of `actor` began with, and what it has heard since."""
+    began, *handled = read(segments(fleet.home / "journal" / actor)[-1])
+    assert isinstance(began, Checkpoint)
+    frames = [row.frame for row in handled if isinstance(row, Entry)]
+    kinds = {type(CODEC.decode(frame).message) for frame in frames}
+    return msgspec.msgpack.decode(began.state), kinds
 
 
 def is_ready(fleet: Fleet) -> bool:
@@ -65,6 +79,9 @@ def test_no_order_leaves_after_a_pause_is_acknowledged_and_it_survives_a_restart
         fleet.down()
         assert fleet.up().returncode == 0
         assert fleet.status()["trading_state"] == "PAUSED"
+        began_with, read_since = newest_life(fleet, "risk_gate")
+        assert began_with["sent_ns"]
+        assert OrderSubmitting not in read_since
         assert [at for at in posts(fleet) if at > acknowledged] == []
         assert fleet.ctl("resume").returncode in {2, 6}
         assert fleet.ctl("resume", "--reason", "test", "--yes").returncode == 0
