@@ -17,6 +17,7 @@ TAG: Final = instance_tag("simulation")
 ALL_KINDS: Final = tuple(str(kind.__struct_config__.tag) for kind in FACTS)
 PROCESSES: Final = ("execution", "market_data", "risk_gate", "accounting", "strategy")
 RESTART_S: Final = (1.0, 2.0)  # What supervisord takes.
+KEPT: Final = 0.1  # Of the commits, after which an actor writes down what it has folded.
 ON_DUTY_S: Final = (4.0, 12.0)  # How often a person looks whether it trades.
 REST_S: Final = 420.0  # After the faults stop: the absence bound, its sweeps, and a margin.
 BOUNDS: Final = OrderBounds(absence_wait_s=60, fills_interval_s=5)

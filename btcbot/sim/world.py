@@ -49,6 +49,7 @@ from btcbot.sim.seams import (
 from btcbot.sim.setup import (
     ALL_KINDS,
     GREEDY,
+    KEPT,
     LIMITS,
     LOOSE,
     PROCESSES,
@@ -62,6 +63,7 @@ from btcbot.store.vfs import DISK_IS_FULL, Disk
 from btcbot.store.writer import Writer
 from bus.actor import Actor
 from bus.clock import ManualClock
+from bus.kept import Fold, revived
 from bus.memory import MemoryBus
 
 
@@ -72,7 +74,7 @@ class World:
         self.plan, self.folder, self.clock = plan, folder, loop_clock
         self.draws = {
             name: random.Random(f"{name}|{plan.seed}")
-            for name in ("host", "network", "disk", "bus", "faults", "operator", "ending")
+            for name in ("host", "network", "disk", "bus", "faults", "operator", "ending", "kept")
         }
         self.host = Host(plan, loop_clock, self.draws["host"])
         self.disk = Disk(f"disk-{plan.seed}-{id(self):x}", self.draws["disk"])
@@ -88,6 +90,7 @@ class World:
         self.handled = 0
         self.is_failing = True
         self.tracer: Tracer | None = None  # Sees every line that execution runs.
+        self._folds: dict[str, Fold[Any]] = {}  # Of each actor that has facts, the newest.
         self._networks: dict[str, SimulatedNetwork] = {}
         self._restarts: set[str] = set()
         self._woken = asyncio.Event()
@@ -164,8 +167,20 @@ class World:
                 params = GREEDY if self.plan.loose_gate else restless.Settings()
                 setup = replace(alone(restless.NAME, params), limits=WIDE)
                 actor = strategy.actor(setup, fees, (restless,))
-        self.bus.start(self._guarded(actor))
+        self._begin(actor)
         self.wake()
+
+    def _begin(self, actor: Actor[Any]) -> None:
+        """Begin a life as its process would: with what an earlier one kept of the facts."""
+        fold = None
+        if actor.facts:
+            (self.folder / actor.name).mkdir(exist_ok=True)
+            actor = revived(actor, self.folder, "simulated")
+            assert actor.kept is not None, "revived, and not to be kept"
+            if actor.kept.sequence:
+                self.noted("a life begins with what an earlier one kept")
+            fold = self._folds[actor.name] = Fold(actor, actor.kept, CODEC.encode_message)
+        self.bus.start(self._guarded(actor), fold)
 
     def start_execution(self) -> None:
         """Recover from the disk and begin the next life; dies of what it finds, if it must."""
@@ -372,6 +387,10 @@ class World:
             self.committed = effect.first + len(effect.facts) - 1
             for fact in effect.facts:
                 self.watch.heard(fact)
+            for fold in self._folds.values():
+                fold.work(self.clock.now_ns(), is_caught_up=False)
+                if self.draws["kept"].random() < KEPT:
+                    fold.keep()
         self.kill_file.follow(effect)
 
     def _traced(self, name: str) -> contextlib.AbstractContextManager[None]:
