@@ -311,6 +311,12 @@ class Stage:
             adaptations=list(history.adaptations()),
         )
 
+    @property
+    def unpriced(self) -> tuple[Pair, ...]:
+        """The pairs that never had a price: nothing could be traded in them."""
+        feeds = self.bus.state("market_data").feeds
+        return tuple(pair for pair in self.plan.pairs if not feeds[pair].quotes.told_ns)
+
     def _with_arrival(self, row: Row) -> Row:
         return {**row, "arrival_price": self._arrivals.get(row["intent_id"])}
 

@@ -125,7 +125,12 @@ def command(  # noqa: PLR0913 - one parameter an option
         folder = run_folder.prepare(out, config, identity["run"])
         recordings = {pair: one.events for pair, one in played.items()}
         recordings[plan.pair] = _followed(options, recordings[plan.pair])
-        result, _ = backtest.run_all(plan, recordings)
+        result, stage = backtest.run_all(plan, recordings)
+        if stage.unpriced:
+            raise DatasetError(  # noqa: TRY301 - as all that is wrong with a recording
+                f"{', '.join(stage.unpriced)}: nothing here makes a price; changes of a book count "
+                "only after the whole book: put the file that begins with it before this one"
+            )
     except (DatasetError, LibraryMissing) as error:
         stop(exits.CONFIG, f"btcbot: --data: {error}")
     gaps = [one.gaps for one in chosen.values() if one.gaps is not None]

@@ -249,6 +249,20 @@ def test_a_failure_leaves_no_summary_and_an_earlier_run_as_it_was(
     assert contents(out) == before
 
 
+def test_changes_of_a_book_without_the_book_before_them_are_no_recording_of_a_market(
+    backtest: Backtest, tmp_path: Path
+) -> None:
+    rows = depth_rows()
+    later = write(tmp_path / "later.jsonl", rows[1:])
+
+    done = backtest("--data", later)
+
+    assert done.returncode == exits.CONFIG
+    assert "BTCTRY: nothing here makes a price" in done.stderr
+    assert "put the file that begins with it before this one" in done.stderr
+    assert backtest("--data", write(tmp_path / "whole.jsonl", rows)).returncode == exits.OK
+
+
 def test_a_folder_that_cannot_be_written_is_refused_before_the_run(
     backtest: Backtest, tmp_path: Path
 ) -> None:
