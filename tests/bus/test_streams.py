@@ -214,6 +214,19 @@ def test_the_fact_that_an_earlier_life_folded_last_is_not_taken_again() -> None:
     assert cursor.is_caught_up
 
 
+def test_a_page_from_before_what_was_heard_live_does_not_catch_up_with_it() -> None:
+    log = log_of(5)
+    cursor = FactCursor((Storm,))
+    cursor.page(page(log[:2], cursor.request, 500), CODEC.decode_message)
+    cursor.heard(*log[4])
+
+    taken = cursor.page(page(log[:3], cursor.request, 500), CODEC.decode_message)
+
+    assert (taken, cursor.is_caught_up) == ([], False)
+    assert cursor.page(page(log, cursor.request, 500), CODEC.decode_message) == log[3:]
+    assert cursor.is_caught_up
+
+
 STORM = CODEC.encode_message(Storm(number=1))
 
 
