@@ -99,6 +99,20 @@ def test_what_passes_between_two_books_is_a_sale_of_one_and_a_buy_of_the_other()
     assert held.quantity("one", BTCTRY) == Decimal("0.5")
 
 
+def test_more_than_the_seller_holds_does_not_pass() -> None:
+    held = Lots()
+    lots.fold(held, "one", fill(1, Side.BUY, "2", 100))
+    moved = lots.Move(pair=BTCTRY, asset=TRY, seller="one", buyer="other",
+                      quantity=Decimal(5), price=Decimal(130), at_ns=9)  # fmt: skip
+
+    [sale] = lots.move(held, moved)
+
+    assert sale.quantity == Decimal(2)
+    assert not held.held["one", BTCTRY]
+    assert [lot.quantity for lot in held.held["other", BTCTRY]] == [Decimal(2)]
+    assert lots.move(held, moved) == ()
+
+
 @pytest.mark.parametrize("method", Method)
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32))

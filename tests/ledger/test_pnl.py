@@ -15,7 +15,7 @@ from btcbot.domain.messages import AssetBalance, BookTop
 from btcbot.domain.money import Amount, Price, Quantity, is_sane
 from btcbot.domain.words import Side
 from btcbot.ledger.drawdown import Peak
-from btcbot.ledger.pnl import DAYS_KEPT, Days, Sums, add, day_of, total
+from btcbot.ledger.pnl import DAYS_KEPT, Days, Sums, add, day_ends_ns, day_of, total
 from btcbot.ledger.value import equity, fit, mark_of, rate
 
 DAY_NS = 86_400_000_000_000
@@ -58,6 +58,14 @@ def fill(event_ns: int, **changes: Any) -> Fill:
 )
 def test_a_trading_day_begins_at_midnight_in_istanbul(utc: str, day: str) -> None:
     assert day_of(ns(utc)) == day
+
+
+@given(st.integers(0, 4_000_000_000_000_000_000))
+def test_a_day_is_not_over_within_the_hour_that_is_looked_at(at_ns: int) -> None:
+    ends_ns = day_ends_ns(at_ns)
+
+    assert at_ns < ends_ns <= at_ns + 3_600_000_000_000
+    assert day_of(ends_ns - 1) == day_of(at_ns)
 
 
 def test_a_day_sums_profit_charges_and_turnover_per_quote_asset() -> None:
