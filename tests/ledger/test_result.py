@@ -2,11 +2,13 @@
 
 from decimal import Decimal
 
-from btcbot.domain.money import Price
+from btcbot.domain.facts import BalancesExplained, Posting
+from btcbot.domain.ids import Asset, CommandId
+from btcbot.domain.money import Amount, Price
 from btcbot.ledger import result
 from btcbot.ledger.result import BEST, DAY, KEEP_NS, Result
 from tests import builders as make
-from tests.builders import BTCTRY, START_NS
+from tests.builders import BTCTRY, START_NS, TRY
 
 STEP = Decimal(10)
 TODAY, TOMORROW = "2026-11-18", "2026-11-19"
@@ -58,3 +60,23 @@ def test_a_later_life_gives_nothing_away_that_it_was_told() -> None:
     assert given_away(again, START_NS + KEEP_NS, 2_600_000) == []
     assert again.best == first.best
     assert again.begun == first.begun
+
+
+def explained(asset: str, amount: int) -> BalancesExplained:
+    """Return that a person paid `amount` in; below 0: took it out."""
+    lines = (
+        Posting("asset", Asset(asset), Amount(Decimal(amount))),
+        Posting("external", Asset(asset), Amount(Decimal(-amount))),
+    )
+    return BalancesExplained(
+        postings=lines, by="me", reason="a test", command_id=CommandId("c"), at_ns=START_NS
+    )
+
+
+def test_what_may_be_risked_follows_deposits_and_withdrawals_of_quote_assets_alone() -> None:
+    state = Result()
+    result.open_with(state, make.opening(TRY=1_000, BTC=3))
+    for fact in (explained("TRY", 500), explained("TRY", -200), explained("BTC", 7)):
+        result.explain(state, fact)
+
+    assert result.risked(state, {}, (TRY,), Decimal(0)) == Decimal(1_300)
