@@ -30,8 +30,8 @@ A, B, C = Pair("ATRY"), Pair("BTRY"), Pair("CTRY")
 def test_filters_and_ranking_are_deterministic() -> None:
     """Tightest first, an unknown spread last, then most traded, then by name; in any order told."""
     rows = [
-        candidate("C", spread_bps=D(10), turnover=D(5)),
-        candidate("B", spread_bps=D(10), turnover=D(9)),
+        candidate("B", spread_bps=D(10), turnover=D(5)),
+        candidate("C", spread_bps=D(10), turnover=D(9)),
         candidate("D", spread_bps=D(10), turnover=D(5)),
         candidate("A", spread_bps=D(20)),
         candidate("E", spread_bps=None),
@@ -39,7 +39,7 @@ def test_filters_and_ranking_are_deterministic() -> None:
         candidate("G", spread_bps=D(0)),
         candidate("H", spread_bps=D(10), turnover=None),
     ]
-    expected = ("GTRY", "BTRY", "CTRY", "DTRY", "HTRY", "ATRY", "ETRY", "FTRY")
+    expected = ("GTRY", "CTRY", "BTRY", "DTRY", "HTRY", "ATRY", "ETRY", "FTRY")
     for seed in range(5):
         shuffled = rows.copy()
         Random(seed).shuffle(shuffled)
