@@ -318,13 +318,17 @@ def actor(
     `perform` starts the policy's effects; one that asks nobody has none.
     """
     chosen = [find(seat.uses) for seat in setup.seats] if strategies is None else strategies
-    state = opened(setup, chosen, fees)
-    state.policy = None if policy is None else policy.start()
+
+    def begin() -> State:
+        state = opened(setup, chosen, fees)
+        state.policy = None if policy is None else policy.start()
+        return state
+
     wants_day = any(is_allocator(strategy) and strategy.WANTS_DAY for strategy in chosen)
     wants_depth = any(strategy.WANTS_DEPTH for strategy in chosen)
     return Actor(
         name="strategy",
-        state=state,
+        state=begin(),
         handle=make_handle(Hosted(chosen, setup, policy)),
         hears=(
             Hears(source="market_data", topic="top."),
@@ -342,7 +346,7 @@ def actor(
         asks=("risk_gate", "execution"),
         needs=("market_data", "risk_gate", "execution"),
         perform=perform,
-        restore=partial(restored, state),
+        restore=partial(restored, begin),
     )  # fmt: skip
 
 

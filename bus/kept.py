@@ -52,7 +52,7 @@ def digest_of(frame: bytes) -> bytes:
 def restored(actor: Actor[S], state: bytes) -> S:
     """Return the state that `state` is the bytes of; `actor` has not begun yet.
 
-    Raises msgspec.MsgspecError, ValueError when it is of other code.
+    Raises msgspec.MsgspecError, TypeError, ValueError when it is of other code.
     """
     if actor.restore is not None:
         return actor.restore(state)
@@ -73,7 +73,7 @@ def revived(actor: Actor[S], folder: Path, code: str) -> Actor[S]:
         if leaf is None or (leaf.actor, leaf.code, leaf.origin) != (actor.name, code, origin):
             return nothing
         state = restored(actor, leaf.state)
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
+    except (OSError, TypeError, ValueError, msgspec.MsgspecError) as error:
         log.warning("kept_facts_unusable", extra={"path": str(path), "error": str(error)})
         return nothing
     kept = Kept(path, code, origin, leaf.sequence, leaf.digest)

@@ -1,6 +1,6 @@
 """What the strategy actor remembers, and what it may look at. Owned by it, changed in place."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -68,21 +68,31 @@ def opened(setup: Setup, hosted: Iterable[AnyStrategy], fees: Mapping[Pair, FeeR
     return State(setup=setup, seats=seats, tops=tops, fees=fees)
 
 
-def restored(fresh: State, raw: bytes) -> State:
-    """Return the state that `raw` is the bytes of, with the setup of `fresh`.
+def restored(begin: Callable[[], State], raw: bytes) -> State:
+    """Return the state that `raw` is the bytes of; `begin` makes one in which nothing is known.
 
-    Of their own parts only the strategies it hosts, and the policy, know the types. What a life
-    has once, its seats share again. Raises msgspec.MsgspecError when it is of other code.
+    Of their own parts only the strategies it hosts, and the policy, know the types; what they did
+    not change is as they made it. What a life has once, its seats share again. Raises
+    msgspec.MsgspecError when it is of other code.
     """
-    found = msgspec.msgpack.decode(raw, type=State)
+    fresh, found = begin(), msgspec.msgpack.decode(raw, type=State)
     found.setup, found.fees = fresh.setup, fresh.fees
     for name, seat in found.seats.items():
         seat.view.tops, seat.view.rules, seat.view.fees = found.tops, found.rules, found.fees
         if (own := fresh.seats.get(name)) is not None:
-            seat.setup, seat.inner = own.setup, msgspec.convert(seat.inner, type(own.inner))
+            seat.setup, seat.inner = own.setup, _typed(seat.inner, own.inner)
     if fresh.policy is not None:
         found.policy = msgspec.convert(found.policy, type(fresh.policy))
     return found
+
+
+def _typed(plain: Any, fresh: Any) -> Any:  # noqa: ANN401 - a strategy's own state
+    """Return a strategy's state, read without its types, as one of its own.
+
+    The type of all of it says what is inside only where it is declared: a dict may hold anything.
+    """
+    encode = msgspec.msgpack.encode
+    return fresh if encode(plain) == encode(fresh) else msgspec.convert(plain, type(fresh))
 
 
 def learn(state: State, instruments: Iterable[Instrument]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from btcbot.agent.policy import AgentPolicy
 from btcbot.backtest import Plan, Stage
 from btcbot.domain.agent import AGENT_MODE, AGENT_OWNER, AgentMode, ModeOrdered
 from btcbot.domain.ids import CommandId
-from btcbot.domain.messages import AccountSnapshot, OrderIntent, Record, RiskState
+from btcbot.domain.messages import AccountSnapshot, BookTop, OrderIntent, Record, RiskState
+from btcbot.domain.money import ZERO
+from btcbot.domain.words import FeedStatus
 from btcbot.pipeline.seats import alone
 from btcbot.sim import restless
 from btcbot.sim.setup import LOOSE, WIDE
+from btcbot.strategies.contract import NO_WANTS
 from bus.actor import Actor, CaughtUp, Kept, Started
 from bus.kept import Fold, restored
 from tests import builders as make
@@ -150,6 +154,41 @@ def test_the_seats_of_a_strategy_look_at_its_own_prices_and_rules() -> None:
 
     [seat] = state.seats.values()
     assert list(seat.view.tops) == list(seat.view.rules) == [BTCTRY]
+
+
+class Last(Struct):
+    """What a strategy of a person's own may remember of a pair."""
+
+    bid: Decimal = ZERO
+
+
+class Own:
+    """A strategy whose state says nothing of what is inside: a dict may hold anything."""
+
+    NAME, WANTS_DEPTH, DECIDES_ON_FILLS = "own", False, False
+    Params = restless.Settings
+
+    @staticmethod
+    def start(_params: Any) -> dict[str, Last]:
+        return {"last": Last()}
+
+    @staticmethod
+    def decide(state: Any, _params: Any, _view: Any, top: BookTop, _now_ns: int) -> Any:
+        state["last"].bid = top.bid
+        return state, NO_WANTS
+
+
+def test_a_strategy_begins_anew_with_what_it_made_itself() -> None:
+    own: Any = Own
+    one = strategy.actor(alone(Own.NAME, Own.Params()), FEES, (own,))
+    kept = folded(one, [(1, make.opening(TRY=1_000))], START_NS)
+    life, witness = restored(one, kept), restored(one, kept)
+    life.may_decide, life.feeds = True, {BTCTRY: FeedStatus.LIVE}
+
+    one.handle(life, make.book_top(), START_NS)
+
+    assert life.seats[Own.NAME].inner == {"last": Last(make.book_top().bid)}
+    assert witness.seats[Own.NAME].inner == Own.start(None)  # Nothing is shared between the two.
 
 
 def test_a_policy_goes_on_as_it_was_ordered() -> None:
