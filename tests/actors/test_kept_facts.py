@@ -20,6 +20,7 @@ from btcbot.domain.messages import AccountSnapshot, BookTop, OrderIntent, Record
 from btcbot.domain.money import ZERO
 from btcbot.domain.words import FeedStatus
 from btcbot.pipeline.seats import alone
+from btcbot.portfolio import adaptive
 from btcbot.sim import restless
 from btcbot.sim.setup import LOOSE, WIDE
 from btcbot.strategies.contract import NO_WANTS
@@ -189,6 +190,21 @@ def test_a_strategy_begins_anew_with_what_it_made_itself() -> None:
 
     assert life.seats[Own.NAME].inner == {"last": Last(make.book_top().bid)}
     assert witness.seats[Own.NAME].inner == Own.start(None)  # Nothing is shared between the two.
+
+
+def test_a_strategy_that_changes_itself_goes_on_from_the_version_that_holds() -> None:
+    plan = Plan(strategy="adaptive", params=adaptive.DEMO, pair=BTCTRY)
+    played = Stage(plan, START_NS, keeps_log=True)
+    played.play(market(SECONDS))
+    log = facts_of(played)
+
+    def begun() -> Actor[Any]:
+        return Stage(plan, START_NS).actor("strategy")
+
+    after = restored(begun(), folded(begun(), log, LATER_NS))
+
+    assert after.seats["adaptive"].inner.judged > 1
+    assert lived(begun(), after, [], log[-1][0]) == lived(begun(), begun().state, log, log[-1][0])
 
 
 def test_a_policy_goes_on_as_it_was_ordered() -> None:
