@@ -147,6 +147,11 @@ def test_the_next_record_counts_what_was_dropped_and_shrunk(bench: Bench) -> Non
 
     assert (bench.records[1].decision.dropped, bench.records[1].decision.shrunk) == (1, 2)
 
+    bench.later(300)
+    bench.judge(planned())
+    bench.answer(reply(said()))
+    assert (bench.records[2].decision.dropped, bench.records[2].decision.shrunk) == (0, 0)
+
 
 # --- the rules alone ------------------------------------------------------------------------------
 

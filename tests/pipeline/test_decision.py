@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -105,6 +105,7 @@ def test_what_a_seat_orders_never_exceeds_its_part_and_no_order_is_larger_than_i
             assert order.limit_price <= wish.limit_price
 
 
+@example(answer=D(2), is_sale=False)  # As little as the minimum.
 @given(st.decimals(allow_nan=False) | st.just(D("NaN")), st.booleans())
 def test_whatever_a_policy_answers_nothing_grows_and_nothing_below_the_minimum_goes(
     answer: Decimal, is_sale: bool

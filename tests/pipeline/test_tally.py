@@ -10,10 +10,10 @@ from actors import strategy
 from btcbot.domain.adaptation import Adaptation
 from btcbot.domain.ids import CommandId, Pair
 from btcbot.domain.messages import OrderIntent, Record
-from btcbot.domain.money import Price
-from btcbot.domain.words import FeedStatus, Rule, TradingState
+from btcbot.domain.money import Amount, Price, Quantity
+from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
 from btcbot.pipeline.seats import SeatSetup, Setup
-from btcbot.pipeline.tally import THROTTLES
+from btcbot.pipeline.tally import THROTTLES, Tally
 from btcbot.portfolio.adaptive import Params
 from btcbot.portfolio.netting import Transfer
 from btcbot.portfolio.tuning import Rollback
@@ -124,6 +124,18 @@ def test_orders_fills_and_rejections_are_those_of_the_seat_and_of_the_period() -
     life.look()
     life.look()
     assert (life.told[1].window[1].sent, life.told[1].window[1].rejected) == (0, 0)
+
+
+def test_what_is_paid_and_got_has_its_fee_and_tax() -> None:
+    tally = Tally()
+    charges = {"fee": Amount(D(2)), "tax": Amount(D(1))}
+    wish = make.with_changes(make.intent(1), {"quantity": Quantity(D(1))})
+    worth = wish.limit_price
+
+    tally.fill(make.fill(wish, 1, side=Side.BUY, **charges))
+    assert tally.flows == {BTCTRY: -worth - 3}
+    tally.fill(make.fill(wish, 2, side=Side.SELL, **charges))
+    assert tally.flows == {BTCTRY: D(-6)}
 
 
 @pytest.mark.parametrize("rule", list(Rule))
