@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from msgspec import Struct, field
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bus import kept
 from bus.actor import Actor, CaughtUp, FactsAfter, FactsPage, Health, Hears, Started, Step
@@ -18,11 +19,11 @@ from tests.bus.station import CODEC, Reading, Room, Storm, beat, frame
 CODE = "code"
 
 
-class Almanac(Struct, kw_only=True):
+class Almanac(Struct, frozen=True, kw_only=True):
     """What a weather station remembers."""
 
     made_for: str = "roof"
-    storms: list[int] = field(default_factory=list)  # Of facts.
+    storms: tuple[int, ...] = ()  # Of facts.
     degrees: int = 0  # Of a stream.
     epoch: int = 0
     is_caught_up: bool = False
@@ -31,13 +32,13 @@ class Almanac(Struct, kw_only=True):
 def handle(state: Almanac, message: Struct, _now_ns: int) -> Step[Almanac]:
     match message:
         case Storm():
-            state.storms.append(message.number)
+            return Step(replace(state, storms=(*state.storms, message.number)))
         case Reading():
-            state.degrees = message.degrees
+            return Step(replace(state, degrees=message.degrees))
         case Started():
-            state.epoch = message.epoch
+            return Step(replace(state, epoch=message.epoch))
         case CaughtUp():
-            state.is_caught_up = True
+            return Step(replace(state, is_caught_up=True))
         case _:
             pass
     return Step(state)
@@ -99,8 +100,8 @@ class Log:
             room.stream(frame(self.storms[-1], topic="fact", sequence=n))
 
 
-def numbers(log: Log) -> list[int]:
-    return [storm.number for storm in log.storms]
+def numbers(log: Log) -> tuple[int, ...]:
+    return tuple(storm.number for storm in log.storms)
 
 
 def test_a_life_that_was_killed_is_followed_by_one_that_reads_what_came_since(
@@ -126,7 +127,7 @@ def test_a_life_that_was_ended_leaves_nothing_to_be_read_again(tmp_path: Path) -
     after = log.life()
 
     assert log.asked == [4]
-    assert after.shell.state.storms == [1, 2, 3, 4, 5]
+    assert after.shell.state.storms == (1, 2, 3, 4, 5)
 
 
 def test_a_life_keeps_the_facts_alone_and_nothing_that_was_its_own(tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_a_life_keeps_the_facts_alone_and_nothing_that_was_its_own(tmp_path: Pat
 
     begun = revived(almanac(), tmp_path, CODE).state
 
-    assert begun == Almanac(storms=[1, 2])
+    assert begun == Almanac(storms=(1, 2))
 
 
 def test_a_replay_finds_in_the_journal_what_a_life_began_with(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_a_replay_finds_in_the_journal_what_a_life_began_with(tmp_path: Path) ->
     began, *handled = read(segments(tmp_path / "journal")[-1])
 
     assert isinstance(began, Checkpoint)
-    assert msgspec.msgpack.decode(began.state, type=Almanac).storms == [1, 2, 3]
+    assert msgspec.msgpack.decode(began.state, type=Almanac).storms == (1, 2, 3)
     frames = [row.frame for row in handled if isinstance(row, Entry)]
     assert [m for m in (CODEC.decode(f).message for f in frames) if isinstance(m, Storm)] == [
         Storm(number=4)
@@ -203,7 +204,7 @@ def test_a_file_that_is_not_what_was_written_is_passed_over_and_every_fact_is_re
         after = log.life()
 
     assert log.asked == [0]
-    assert after.shell.state.storms == [1, 2, 3]
+    assert after.shell.state.storms == (1, 2, 3)
     assert "kept_facts_unusable" in caplog.text
 
 
@@ -217,7 +218,7 @@ def test_what_other_code_or_another_configuration_folded_is_passed_over(
     after = log.life(**change)
 
     assert log.asked == [0]
-    assert after.shell.state.storms == [1, 2, 3]
+    assert after.shell.state.storms == (1, 2, 3)
 
 
 def test_a_log_that_was_replaced_ends_the_life_and_the_next_reads_all_of_it(
@@ -232,7 +233,7 @@ def test_a_log_that_was_replaced_ends_the_life_and_the_next_reads_all_of_it(
     after = log.life()
 
     assert log.asked == [0]
-    assert after.shell.state.storms == [1, 2, 3, 40]
+    assert after.shell.state.storms == (1, 2, 3, 40)
 
 
 def test_a_disk_that_takes_nothing_costs_the_next_life_its_time_alone(
@@ -248,4 +249,4 @@ def test_a_disk_that_takes_nothing_costs_the_next_life_its_time_alone(
 
     assert "kept_facts_unwritten" in caplog.text
     assert log.asked == [0]
-    assert after.shell.state.storms == [1, 2]
+    assert after.shell.state.storms == (1, 2)
