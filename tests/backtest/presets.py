@@ -4,14 +4,16 @@ The two runs are processes of their own, in which sets and maps of strings have 
 """
 
 import argparse
+import gzip
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 PRESETS: Final = ("profit_aware", "portfolio", "adaptive")
 SEEDS: Final = ("1", "2")  # Of Python's hashes.
@@ -20,6 +22,8 @@ ADA APT ARB ATOM AVAX BTC DOGE DOT ETH FIL INJ LINK LTC NEAR OP POL SHIB SOL SUI
 """
 PAIRS: Final = tuple(f"{base}TRY" for base in BASES.split())  # The market of each is made up.
 DIFFERS: Final = 7
+MINUTE_NS: Final = 60_000_000_000
+GAP_MS: Final = 100  # Between the end of a recording and its begin: as between two of its frames.
 
 
 class Played(NamedTuple):
@@ -54,6 +58,49 @@ def made_up(home: Path, pairs: Sequence[str], minutes: int) -> list[str]:
     return ["--data", "made-up", "--pair", "all"]
 
 
+def over_and_over(home: Path, files: Sequence[Path], minutes: int) -> list[str]:
+    """Write full-depth files, read as one, over and over as the sandbox plays them.
+
+    Return what names the result for a backtest.
+    """
+    lines = gzip.decompress(b"".join(path.read_bytes() for path in files)).decode().splitlines()
+    target = home / "over-and-over.jsonl.gz"
+    with gzip.open(target, "wt", compresslevel=1) as out:
+        out.writelines(again_and_again(lines, minutes))
+    return ["--data", str(target)]
+
+
+def again_and_again(lines: Sequence[str], minutes: int) -> Iterator[str]:
+    """Yield the lines, later each time and under further ids, until `minutes` are over.
+
+    Ids go on. Each further turn begins with the snapshot, so the book is never one of two turns.
+    """
+    read = [(int(stamp), json.loads(text)) for stamp, _, text in (x.partition(" ") for x in lines)]
+    began_ns = read[0][0]
+    lasts_ms = (read[-1][0] - began_ns) // 1_000_000 + GAP_MS
+    updates = [frame["data"] for _, frame in read if "@depth" in frame.get("stream", "")]
+    trades = [frame["data"]["t"] for _, frame in read if "@trade" in frame.get("stream", "")]
+    by = {
+        **dict.fromkeys(("E", "T"), lasts_ms),
+        **dict.fromkeys(("U", "u", "lastUpdateId"), updates[-1]["u"] - updates[0]["U"] + 1),
+        "t": trades[-1] - trades[0] + 1 if trades else 0,
+    }
+    snapshot = next(frame for _, frame in read if "lastUpdateId" in frame)
+    rest = [(began_ns, snapshot), *(row for row in read if row[1] is not snapshot)]
+    for turn in count():
+        for at_ns, frame in rest if turn else read:
+            later_ns = at_ns + turn * lasts_ms * 1_000_000
+            if later_ns - began_ns > minutes * MINUTE_NS:
+                return
+            yield f"{later_ns} {json.dumps(_moved(frame, by, turn))}\n"
+
+
+def _moved(frame: dict[str, Any], by: dict[str, int], turn: int) -> dict[str, Any]:
+    if "data" in frame:
+        return {**frame, "data": _moved(frame["data"], by, turn)}
+    return {**frame, **{key: frame[key] + turn * step for key, step in by.items() if key in frame}}
+
+
 def play(home: Path, preset: str, market: Sequence[str]) -> Played:
     """Play `preset` once for each seed, and compare all that both wrote."""
     folders = [home / f"{preset}-{seed}" for seed in SEEDS]
@@ -77,8 +124,8 @@ def main(minutes: int, data: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="btcbot-presets-") as folder:
         home = Path(folder)
         home.chmod(0o700)
-        files = [word for path in data for word in ("--data", str(Path(path).resolve()))]
-        market = files or made_up(home, PAIRS, minutes)
+        files = [Path(path).resolve() for path in data]
+        market = over_and_over(home, files, minutes) if files else made_up(home, PAIRS, minutes)
         for preset in PRESETS:
             played = play(home, preset, market)
             is_fine = is_fine and played.is_fine
@@ -89,7 +136,9 @@ def main(minutes: int, data: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/presets")
-    parser.add_argument("--minutes", type=int, default=60, help="Of 24 made-up pairs.")
-    parser.add_argument("--data", action="append", default=[], help="A recording of BTCTRY.")
+    parser.add_argument("--minutes", type=int, default=60, help="Of the market.")
+    parser.add_argument(
+        "--data", action="append", default=[], help="Full-depth frames; else 24 made-up pairs."
+    )
     chosen = parser.parse_args()
     raise SystemExit(main(chosen.minutes, chosen.data))
