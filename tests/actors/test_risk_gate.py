@@ -53,6 +53,10 @@ class Room:
         """Begin a life of the gate, and let it hear what the market says every second."""
         self.bus.start(risk_gate.actor(self.limits, FEES))
         self.bus.publish("market_data", "rules", make.instrument_rules())
+        self.quote()
+
+    def quote(self) -> None:
+        """Let the market say its prices again, as confirmed now."""
         for top in (make.book_top(), make.book_top(pair=ETHTRY, bid=99_990, ask=100_010)):
             now_ns = self.bus.now_ns
             mark = replace(top, confirmed_ns=now_ns)
@@ -419,6 +423,34 @@ def test_where_limits_stand_is_said_while_somebody_is_there_to_show_it(room: Roo
     room.bus.start(Peer("dashboard", ()).actor)
     room.bus.advance(1)
     assert len(room.bus.heard(RiskState)) > alone
+
+
+def test_trouble_that_lasts_ends_buying_and_calm_brings_it_back(room: Room) -> None:
+    for number in (1, 2, 3):
+        wish = make.intent(number)
+        room.bus.say_fact(make.submitting(wish))
+        room.bus.say_fact(make.rejected(wish))
+
+    def after(seconds: int) -> tuple[int, *tuple[Rule | None, ...]]:
+        """Return the level that is said, and what refuses a sell and a buy that come then."""
+        while room.bus.now_ns < START_NS + seconds * SECOND_NS:
+            room.bus.advance(1)
+            room.quote()
+        now_ns = room.bus.now_ns
+        times = {"seen_ns": now_ns, "decided_ns": now_ns, "expires_ns": now_ns + 10 * SECOND_NS}
+        found = []
+        for number, side in enumerate((Side.SELL, Side.BUY), 10 * seconds):
+            wish = make.intent(number, side=side, **times)
+            found.append(room.judge(wish))
+            room.answer(wish, Rule.NO_CONNECTION)  # So it takes nothing of any limit.
+        return room.bus.heard(RiskState)[-1].level, *found
+
+    # Anomalies are the same all the time: it is how long they last that counts.
+    assert after(20) == (0, None, None)
+    assert after(100) == (1, None, Rule.SIZE_REDUCED)
+    assert after(125) == (2, None, Rule.DEGRADED)
+    assert after(350) == (2, None, Rule.DEGRADED)  # Three within five minutes are over at 300.
+    assert after(600) == (0, None, None)
 
 
 def test_it_says_every_second_how_much_of_each_limit_is_used() -> None:

@@ -7,7 +7,7 @@ import pytest
 from msgspec import Struct
 
 from actors import execution
-from actors.execution import LookAtGates, Performer
+from actors.execution import Complain, LookAtGates, Performer
 from btcbot.domain.messages import BookDepth
 from btcbot.domain.venue import ArmingSeen, Cancel, ShowMarket, Submit, VenueEffect
 from btcbot.domain.words import Rule, TradingState
@@ -56,7 +56,10 @@ def test_a_gate_that_shuts_between_two_orders_stops_the_second_by_its_code(
     floor.hear(ArmingSeen(shut=()))
     assert floor.approve(intent(1)).rule is None
 
+    told = [effect for effect in floor.effects if isinstance(effect, Complain)]
+    assert told == [], "with every gate open there is nothing to tell"
     floor.hear(ArmingSeen(shut=shut))
+    assert Complain("gates_shut", ", ".join(shut)) in floor.effects
     verdict = floor.approve(intent(2, limit_price="2480000"))
 
     assert (verdict.rule, verdict.detail) == (Rule.NOT_ARMED, f"shut: {', '.join(shut)}")
