@@ -20,6 +20,7 @@ from btcbot.risk.limits import RiskLimits
 
 Refusal = tuple[Rule, str] | None
 TRY: Final = Asset("TRY")
+USDTTRY: Final = Pair("USDTTRY")
 ONE: Final = Decimal(1)
 
 
@@ -65,9 +66,10 @@ def take_price(picture: Picture, top: BookTop) -> bool:
     picture.marks[pair] = top
     if old is not None and old.ask == top.ask and old.bid == top.bid:
         return False
+    if old is None or pair == USDTTRY or pair in picture.held or pair in picture.exposure.pairs:
+        return True  # What was earned in USDT, and what is quoted in it, hangs on USDTTRY.
     rules = picture.rules.get(pair)
-    is_ours = pair in picture.held or pair in picture.exposure.pairs
-    return old is None or rules is None or is_ours or bool(picture.totals.get(rules.base))
+    return rules is None or bool(picture.totals.get(rules.base))
 
 
 def rate_of(picture: Picture, quote: Asset) -> Decimal | None:

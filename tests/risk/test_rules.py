@@ -16,7 +16,7 @@ from btcbot.domain.words import FeedStatus, RiskMode, Rule, Side, TradingState
 from btcbot.risk import exposure
 from btcbot.risk.exposure import Resting
 from btcbot.risk.limits import RiskLimits
-from btcbot.risk.picture import Decision, Picture, position_in_try
+from btcbot.risk.picture import Decision, Picture, position_in_try, take_price
 from btcbot.risk.rules import HOUR_NS, MINUTE_NS, judge, minute_ends_ns
 
 NOW_NS = 1_795_000_000_000_000_000
@@ -448,3 +448,33 @@ def test_more_than_all_of_a_profit_cannot_be_risked_again() -> None:
 def test_a_limit_that_is_no_amount_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=f"{name} = .*: allowed is 0 to 1e15"):
         msgspec.convert({name: value}, RiskLimits)
+
+
+# --- which prices change what anything is worth ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "counts"),
+    [
+        ("2499990", "2500010", False),
+        ("2499980", "2500010", True),
+        ("2499990", "2500020", True),
+    ],
+)
+def test_a_price_counts_when_either_side_of_it_moved(bid: str, ask: str, counts: bool) -> None:
+    assert take_price(picture(), top(BTCTRY, bid, ask)) is counts
+
+
+def test_the_price_of_what_nobody_holds_or_wants_counts_for_nothing_but_is_kept() -> None:
+    made = picture(held={}, totals={TRY: D(100)}, exposure=exposure.of())
+    moved = top(BTCTRY, "2499980", "2500010")
+
+    assert not take_price(made, moved)
+    assert made.marks[BTCTRY] == moved
+
+
+def test_the_price_of_usdt_counts_even_while_none_is_held() -> None:
+    made = picture(totals={BTC: D(1)}, held={BTCUSDT: D(1)})
+    take_price(made, top(USDTTRY, "40", "41"))
+
+    assert take_price(made, top(USDTTRY, "40", "42"))
