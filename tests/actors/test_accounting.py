@@ -210,6 +210,20 @@ def test_equity_is_everything_traded_in_try(bus: MemoryBus) -> None:
     assert account(bus).equity == 1000 + 2 * 100 * 41 + 10 * 41
 
 
+@pytest.mark.parametrize(("bid", "ask"), [(95, 110), (90, 115)])
+def test_a_price_of_which_one_side_alone_moved_is_a_new_price(
+    bus: MemoryBus, bid: int, ask: int
+) -> None:
+    rules(bus, BTCTRY)
+    bus.say_fact(opening(row(TRY, "1000"), row(BTC, "2")))
+    mark(bus, BTCTRY, 90, 110)
+    assert account(bus).equity == 1_200
+
+    mark(bus, BTCTRY, bid, ask)
+
+    assert account(bus).equity == 1_205
+
+
 def test_equity_is_unknown_before_the_rules_and_the_account_are_heard(bus: MemoryBus) -> None:
     mark(bus, BTCTRY, 1, 1)
     assert account(bus).equity is None

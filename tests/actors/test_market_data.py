@@ -235,6 +235,17 @@ def test_any_data_frame_confirms_contiguous_books_and_no_others(room: Room, fram
     assert room.status(ETHTRY).confirmed_ns == START_NS
 
 
+def test_a_book_that_comes_or_changes_confirms_those_of_other_pairs(room: Room) -> None:
+    room.bus.advance(1)
+    room.see(ETH_BOOK)
+    room.bus.advance(1)
+    assert room.status(BTCTRY).confirmed_ns == START_NS + SECOND_NS
+
+    room.change(101, ETHTRY, bids=[(99_980, 1)])
+    room.bus.advance(1)
+    assert room.status(BTCTRY).confirmed_ns == START_NS + 2 * SECOND_NS
+
+
 def test_a_gap_voids_the_book_until_a_new_snapshot(
     room: Room, caplog: pytest.LogCaptureFixture
 ) -> None:
