@@ -9,6 +9,7 @@ from btcbot.cli.common import Options, common, stop
 from btcbot.cli.fleet import make_folders
 from btcbot.cli.reference import toml_template
 from btcbot.config import FILE_NAME, load
+from btcbot.layers import ConfigError
 
 
 @click.command("init")
@@ -19,16 +20,21 @@ def command(options: Options, folder: Path) -> None:
 
     The home is FOLDER/home unless --home names another. An existing btcbot.toml is never touched.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
+    home = options.home.absolute() if options.home else Path("home")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(
-                toml_template(home=options.home.absolute() if options.home else Path("home"))
-            )
-    except FileExistsError:
-        stop(exits.REFUSED, f"btcbot: {path} exists already; it was left as it is")
+            file.write(toml_template(home=home))
+    except OSError as error:
+        if isinstance(error, FileExistsError) and path.exists():
+            stop(exits.REFUSED, f"btcbot: {path} exists already; it was left as it is")
+        stop(exits.ERROR, f"btcbot: {path}: {error.strerror}; choose a folder that can be written")
     config = load([path], {"home": str(options.home.absolute())} if options.home else {}).config
-    make_folders(config)
+    try:
+        make_folders(config)
+    except ConfigError:
+        path.unlink()  # It is ours, and would be in the way of the next try.
+        raise
     found = {"file": str(path.absolute()), "home": str(config.home)}
     options.show(found, lambda: click.echo(f"wrote {found['file']}; home is {found['home']}"))

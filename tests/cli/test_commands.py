@@ -84,6 +84,26 @@ def test_init_leaves_a_file_that_exists(btcbot: Run, folder: Path) -> None:
     assert (folder / "btcbot.toml").read_text(encoding="utf-8") == "mode = 'paper'\n"
 
 
+@pytest.mark.parametrize("where", ["/dev/null", "/dev/null/below", "/proc/nothing"])
+def test_init_says_where_nothing_can_be_written(btcbot: Run, where: str) -> None:
+    done = btcbot("init", where)
+
+    assert done.returncode == exits.ERROR
+    assert done.stderr.startswith(f"btcbot: {where}/btcbot.toml: ")
+    assert "choose a folder that can be written" in done.stderr
+
+
+def test_init_that_cannot_make_the_home_is_not_in_the_way_of_the_next(
+    btcbot: Run, folder: Path
+) -> None:
+    done = btcbot("init", "--home", "/proc/nothing")
+    assert done.returncode == exits.CONFIG
+    assert "/proc/nothing" in done.stderr
+
+    assert btcbot("init").returncode == exits.OK
+    assert (folder / "btcbot.toml").exists()
+
+
 def test_config_show_is_a_table_on_stdout(btcbot: Run) -> None:
     done = btcbot("config", "show", BTCBOT__LOG__LEVEL="debug")
 
