@@ -1,6 +1,7 @@
 """Reads and cancels over real sockets: what is tried again, what is not, and in which words."""
 
 import asyncio
+import contextlib
 import gzip
 import socket
 
@@ -116,6 +117,42 @@ async def test_each_failure_has_its_words_and_its_number_of_tries(
         assert f"HTTP {status}" in str(error)
         assert len(exchange.requests) == tries
         assert (error.failure is Failure.UNAUTHORISED) == (status == 401)
+
+
+REFUSED = (401, '{"success":false,"message":"Unauthorized - Invalid Signature","code":1037}')
+
+
+@pytest.mark.parametrize(
+    ("between", "goes"),
+    [
+        ((200, GOOD), True),
+        ((400, '{"success":false,"message":"Order not found","code":1152}'), True),
+        ((404, "<html>not here</html>"), False),
+    ],
+)
+async def test_refusals_in_a_row_are_ended_by_the_exchanges_own_answer_and_no_others(
+    between: tuple[int, str], goes: bool
+) -> None:
+    answers = [REFUSED, REFUSED, between, REFUSED, (200, GOOD)]
+
+    async def play(wire: Wire) -> None:
+        while answers:
+            await wire.request()
+            await wire.answer(*answers.pop(0))
+
+    async with raw_exchange(play) as exchange:
+        reads = client(exchange)
+        for _ in range(4):
+            with contextlib.suppress(RestError):
+                await reads.get("balances", PATH)
+        if goes:
+            assert await reads.get("balances", PATH) == GOOD.encode()
+        else:
+            with pytest.raises(RestError, match="not asked, next probe in"):
+                await reads.get("balances", PATH)
+        await reads.close()
+
+        assert len(exchange.requests) == (5 if goes else 4)
 
 
 async def test_the_exchanges_own_no_is_told_from_a_passing_trouble() -> None:
