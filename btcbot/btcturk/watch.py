@@ -26,12 +26,11 @@ class Watch:
     def up(self) -> None:
         """Note a login that was accepted."""
         self._is_up, self._reason = True, ""
-        self._expected.clear()  # What happened while it was down is not told again.
 
     def down(self, reason: str) -> None:
         """Note that the socket has ended, or that its login was refused."""
         self._is_up, self._reason, self._silent = False, reason, 0
-        self._expected.clear()
+        self._expected.clear()  # What happens while it is down is not told again.
 
     def changed(self, order_id: OrderId, since_ns: int) -> None:
         """Note that we changed an order of ours, having asked for it at `since_ns`.
