@@ -1,16 +1,22 @@
 """Safer is always allowed; riskier needs a reason, and a bot that knows where it stands."""
 
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
+from btcbot.domain.agent import RecordDecision
 from btcbot.domain.facts import (
     AgentDecided,
     CommandRefused,
     KillCompleted,
+    LimitTightened,
     OrderCancelRequested,
     PauseChanged,
     Recorded,
+    RiskModeSet,
     TradingStateChanged,
 )
 from btcbot.domain.ids import ClientOrderId, CommandId, OrderId
@@ -20,11 +26,13 @@ from btcbot.domain.messages import (
     Record,
     Scope,
     SetPause,
+    SetRiskMode,
     SetTradingState,
+    TightenLimit,
 )
 from btcbot.domain.venue import Cancel, Outcome, ReadFailed, ReadTime
 from btcbot.domain.words import OrderState as S
-from btcbot.domain.words import Rule, Side, TradingState
+from btcbot.domain.words import RiskMode, Rule, Side, TradingState
 from btcbot.orders.commands import kill_file_after
 from tests.agent.asking import Bench, reply, said
 from tests.orders.desks import BTCTRY, SECOND, Floor, intent, label, listed, ready
@@ -144,6 +152,51 @@ def test_a_command_happens_once_and_has_one_answer() -> None:
     assert first == again == last
     assert floor.is_in(T.LIVE)
     assert len(floor.said(TradingStateChanged)) == 2
+
+
+def decided() -> RecordDecision:
+    bench = Bench()
+    bench.judge()
+    bench.answer(reply(said(stance="observe")))
+    [record] = bench.records
+    return record
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        lambda: SetPause(
+            command_id=CommandId("c"),
+            scope=Scope(pair=BTCTRY),
+            is_paused=True,
+            until_ns=None,
+            by="x",
+            reason="y",
+        ),
+        lambda: TightenLimit(
+            command_id=CommandId("c"), name="open_orders_max", value=Decimal(1), by="x", reason="y"
+        ),
+        lambda: SetRiskMode(
+            command_id=CommandId("c"), mode=RiskMode.REDUCE, until_ns=None, by="x", reason="y"
+        ),
+        lambda: Record(command_id=CommandId("c"), owner="o", kind="k", key="y", payload=b"x"),
+        decided,
+    ],
+)
+def test_what_is_asked_again_of_the_next_life_is_not_done_again(
+    request_of: Callable[[], Struct],
+) -> None:
+    floor, request = ready(), request_of()
+    floor.hear(request)
+    first, facts = done(floor), len(floor.facts)
+    assert first.refused == ""
+
+    floor.restart()
+    floor.hear(request)
+
+    assert done(floor) == first
+    kinds = (PauseChanged, LimitTightened, RiskModeSet, Recorded, AgentDecided)
+    assert not [fact for fact in floor.facts[facts:] if isinstance(fact, kinds)]
 
 
 def test_a_refusal_is_an_answer_too() -> None:
@@ -341,10 +394,7 @@ def test_a_record_has_a_size(size: int, is_kept: bool) -> None:
 
 
 def test_a_decision_of_the_agent_is_kept_whole_and_once() -> None:
-    bench, floor = Bench(), ready()
-    bench.judge()
-    bench.answer(reply(said(stance="observe")))
-    [record] = bench.records
+    record, floor = decided(), ready()
 
     floor.hear(record)
     floor.hear(record)

@@ -71,6 +71,15 @@ def test_a_persons_word_ends_the_doubt_and_is_journaled_with_who_and_why(
     assert floor.restart().state(wanted) is state
 
 
+def test_a_word_that_is_asked_again_of_the_next_life_has_the_same_answer() -> None:
+    floor, wanted = doubtful()
+    assert said(floor, word(wanted)) == ""
+
+    assert said(floor.restart(), word(wanted)) == ""
+
+    assert len(floor.said(OrderResolved)) == 1
+
+
 def test_the_word_waits_for_the_lists_and_is_answered_once_for_every_asking() -> None:
     floor, wanted = doubtful()
 
