@@ -151,6 +151,16 @@ def test_a_market_order_that_meets_the_guard_is_refused_whole() -> None:
     assert made.markets[PAIR].bids == dict(levels((100_000, "1"), (94_999, "5")))
 
 
+def test_a_market_buy_of_more_than_the_book_sells_is_refused_whole() -> None:
+    made = exchange()  # It sells 3 BTC, for 300,050 and the fee.
+
+    with pytest.raises(Rejected, match="FAILED_MARKET_ORDER"):
+        made.submit(market(BUY, "400000"), 1)
+
+    assert not made.account.trades
+    assert made.balances()[Asset("TRY")].total == 1_000_000
+
+
 def test_a_market_order_on_an_empty_book_is_refused() -> None:
     made = exchange()
     made.set_book(PAIR, BIDS, [], 0)
@@ -283,6 +293,19 @@ def test_a_cancel_takes_effect_later_and_the_order_may_fill_first() -> None:
 
     assert (quick.status, slow.status) == ("Closed", "Canceled")
     assert made.next_ns is None
+
+
+def test_a_cancel_that_is_asked_again_takes_effect_no_later() -> None:
+    made = exchange(cancel_delay_ns=100)
+    order = made.submit(limit(BUY, 99_000, "0.5"), 1)
+    made.cancel(order.id, 10)
+    made.cancel(order.id, 60)
+
+    assert made.next_ns == 110
+    made.advance(110)
+
+    assert order.status == "Canceled"
+    assert [event.kind for event in made.drain()].count("deleted") == 1
 
 
 def test_cancelling_again_is_fine_and_cancelling_the_filled_is_refused() -> None:
