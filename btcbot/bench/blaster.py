@@ -21,6 +21,8 @@ from msgspec import Struct, field
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from btcbot.parent import die_with_parent
+
 BATCH_S: Final = 0.02
 LEVELS: Final = 100
 BAND: Final = 2_000  # How far from the middle a level may lie.
@@ -244,5 +246,6 @@ async def main(folder: Path, names: list[str], rate: float, seconds: float, prob
 
 
 if __name__ == "__main__":
-    where, listed, per_second, how_long, to = sys.argv[1:]
+    where, listed, per_second, how_long, to, parent = sys.argv[1:]
+    die_with_parent(int(parent))
     asyncio.run(main(Path(where), listed.split(","), float(per_second), float(how_long), int(to)))

@@ -157,7 +157,7 @@ def _run(folder: Path, names: list[str], rate: float, seconds: float) -> tuple[H
     bare = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     bare.bind(("127.0.0.1", 0))
     bare.settimeout(0)
-    figures = (str(rate), str(seconds), str(bare.getsockname()[1]))
+    figures = (str(rate), str(seconds), str(bare.getsockname()[1]), str(os.getpid()))
     blaster = _start("btcbot.bench.blaster", str(folder), ",".join(names), *figures)
     started = [blaster]
     try:

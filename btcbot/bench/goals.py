@@ -191,7 +191,7 @@ def _chain(roles: tuple[str, ...], count: int, rate: int) -> float:
     with scratch() as folder:
         (folder / "run").mkdir(mode=0o700)
         # They work inside the folder: paths of sockets are short, however deep it lies.
-        arguments = [".", str(count), str(rate)]
+        arguments = [".", str(count), str(rate), str(os.getpid())]
         processes = {
             role: subprocess.Popen(
                 [sys.executable, "-m", "btcbot.bench.stage", role, *arguments],

@@ -1,4 +1,4 @@
-"""One process of a measured chain: `python -m btcbot.bench.stage ROLE FOLDER COUNT RATE`.
+"""One process of a measured chain: `python -m btcbot.bench.stage ROLE FOLDER COUNT RATE PARENT`.
 
 Ours: a source of prices, a strategy that wants an order on every tick, the real risk gate, and an
 execution that notes when each order was decoded or committed; all in the real runtime, journals on.
@@ -40,6 +40,7 @@ from btcbot.domain.messages import (
 )
 from btcbot.domain.money import Amount, Price, Quantity
 from btcbot.domain.words import FeedStatus, Rule, Side, TradingState
+from btcbot.parent import die_with_parent
 from btcbot.sim.setup import LOOSE
 from btcbot.store.disk import Disk
 from btcbot.store.writer import Writer
@@ -308,6 +309,7 @@ def _raw_table(folder: Path) -> Any:  # noqa: ANN401 - apsw's execute
 
 
 if __name__ == "__main__":
-    chosen, where, how_many, how_fast = sys.argv[1:]
+    chosen, where, how_many, how_fast, parent = sys.argv[1:]
+    die_with_parent(int(parent))
     begin = raw if chosen.startswith("raw") else ours
     begin(chosen, Path(where), int(how_many), float(how_fast))

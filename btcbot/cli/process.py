@@ -4,12 +4,10 @@ Sets the process up (dies with its parent, no core dumps, umask, title, logs), m
 guard, then becomes the actor. Imports no click: an actor starts fast and stays small.
 """
 
-import ctypes
 import importlib
 import logging
 import os
 import resource
-import signal
 import sys
 import time
 from pathlib import Path
@@ -26,6 +24,7 @@ from btcbot.config import Config, thaw
 from btcbot.cores import keep_to_half
 from btcbot.domain.instruments import DOCUMENTED
 from btcbot.layers import ConfigError
+from btcbot.parent import die_with_parent
 from btcbot.secret import SecretError, read_secret
 from btcbot.simulation import defaults
 from btcbot.vitals import standby_title_of, title_of
@@ -34,7 +33,6 @@ from bus.zeromq import EndpointError, Locked
 if TYPE_CHECKING:
     from btcbot.cli.sandbox import Settings
 
-PR_SET_PDEATHSIG: Final = 1
 STANDBY: Final = "--standby"
 log = logging.getLogger("btcbot.process")
 
@@ -137,15 +135,6 @@ def sandbox_of(config: Config) -> "Settings":
         state=config.home / "sandbox",
         faults=profile_of(config.sandbox.faults) if config.sandbox.faults else Profile(),
     )
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill us when supervisord dies, however it dies; end now if it already has."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if parent and os.getppid() != parent:
-        sys.exit(exits.ERROR)
 
 
 if __name__ == "__main__":

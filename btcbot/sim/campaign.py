@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from btcbot.parent import die_with_parent
 from btcbot.sim.lines import Cut, kill_at
 from btcbot.sim.plan import Plan, draw, without
 from btcbot.sim.run import Report, simulate
@@ -132,7 +133,9 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
 
 def _mapped(run: Callable[[T], Report], what: Iterable[T], jobs: int) -> Iterator[Report]:
     """Yield what `run` makes of each, in order; who stops listening ends the rest."""
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        jobs, get_context("spawn"), initializer=die_with_parent, initargs=(os.getpid(),)
+    )
     try:
         yield from pool.map(run, what, chunksize=4)
     finally:
