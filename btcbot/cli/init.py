@@ -23,18 +23,28 @@ def command(options: Options, folder: Path) -> None:
     path = folder / FILE_NAME
     home = options.home.absolute() if options.home else Path("home")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(toml_template(home=home))
+        _write(path, toml_template(home=home))
     except OSError as error:
         if isinstance(error, FileExistsError) and path.exists():
             stop(exits.REFUSED, f"btcbot: {path} exists already; it was left as it is")
         stop(exits.ERROR, f"btcbot: {path}: {error.strerror}; choose a folder that can be written")
-    config = load([path], {"home": str(options.home.absolute())} if options.home else {}).config
     try:
+        config = load([path], {"home": str(home)} if options.home else {}).config
         make_folders(config)
     except ConfigError:
         path.unlink()  # It is ours, and would be in the way of the next try.
         raise
     found = {"file": str(path.absolute()), "home": str(config.home)}
     options.show(found, lambda: click.echo(f"wrote {found['file']}; home is {found['home']}"))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that is not there yet, whole or not at all. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("x", encoding="utf-8") as file:
+        try:
+            file.write(text)
+            file.flush()
+        except OSError:
+            path.unlink()
+            raise

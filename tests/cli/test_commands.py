@@ -3,6 +3,7 @@
 import configparser
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -93,12 +94,30 @@ def test_init_says_where_nothing_can_be_written(btcbot: Run, where: str) -> None
     assert "choose a folder that can be written" in done.stderr
 
 
-def test_init_that_cannot_make_the_home_is_not_in_the_way_of_the_next(
-    btcbot: Run, folder: Path
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [(("--home", "/proc/nothing"), {}), ((), {"BTCBOT__LOG__LEVEL": "nonsense"})],
+)
+def test_init_that_cannot_go_on_is_not_in_the_way_of_the_next(
+    btcbot: Run, folder: Path, arguments: tuple[str, ...], environment: dict[str, str]
 ) -> None:
-    done = btcbot("init", "--home", "/proc/nothing")
+    done = btcbot("init", *arguments, **environment)
     assert done.returncode == exits.CONFIG
-    assert "/proc/nothing" in done.stderr
+    assert "nothing" in done.stderr or "nonsense" in done.stderr
+
+    assert btcbot("init").returncode == exits.OK
+    assert (folder / "btcbot.toml").exists()
+
+
+def test_init_that_finds_no_room_leaves_nothing(btcbot: Run, folder: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))  # As a full disk.
+    try:
+        done = btcbot("init")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert done.returncode == exits.ERROR
+    assert "btcbot.toml: File too large" in done.stderr
 
     assert btcbot("init").returncode == exits.OK
     assert (folder / "btcbot.toml").exists()
