@@ -1,8 +1,9 @@
 """The seats of one account: which strategies decide on it, each with its part of the capital."""
 
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from btcbot.domain.ids import Pair
 from btcbot.pipeline.tally import Tally
@@ -37,7 +38,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     rejects: RejectRules = RejectRules()
 
 
-class Seat(Struct):
+@dataclass(slots=True)  # A Struct's fields are three times as dear to set.
+class Seat:
     """What is remembered of one seat; owned by the strategy actor, changed in place."""
 
     setup: SeatSetup

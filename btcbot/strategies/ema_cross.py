@@ -3,6 +3,7 @@
 The textbook rule, one update per quote: made for comparing backtests, not for making money.
 """
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Final
 
@@ -34,7 +35,8 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"fast = {self.fast}: allowed is less than slow = {self.slow}")
 
 
-class Means(Struct):
+@dataclass(slots=True)  # A Struct's fields are three times as dear to set.
+class Means:
     """Of one pair; owned by the strategy, changed in place: one update per quote."""
 
     fast: float
