@@ -50,7 +50,7 @@ from btcbot.domain.words import TradingState
 from btcbot.pipeline import book, clock, slots
 from btcbot.pipeline.registry import AnyStrategy, find, is_allocator, is_quoted
 from btcbot.pipeline.seats import Setup
-from btcbot.pipeline.state import USABLE, State, learn, opened, restored, standing_in
+from btcbot.pipeline.state import State, hear_feed, learn, opened, restored, standing_in
 from btcbot.pipeline.turn import Said, Wishes, turn
 from btcbot.portfolio.account import Wish
 from btcbot.portfolio.picture import Allocator
@@ -114,7 +114,7 @@ def make_handle(hosted: Hosted) -> Any:  # noqa: ANN401, C901 - a Handle over St
             return Step(state, _hear(state, hosted, message, now_ns))
         pair = message.pair
         state.tops[pair] = message
-        if not state.may_decide or state.feeds.get(pair) not in USABLE:
+        if not state.may_decide or pair not in state.trusted:
             return Step(state)
         wanted: list[Wish] | None = None
         for name, decide in on_quotes:
@@ -169,7 +169,7 @@ def _hear(state: State, hosted: Hosted, message: Any, now_ns: int) -> Effects:  
     """Handle what is no quote."""
     match message:
         case FeedState():  # The most frequent; whether we may decide at all does not hang on it.
-            state.feeds[message.pair] = message.status
+            hear_feed(state, message)
         case Woken():
             return _woken(state, hosted, message, now_ns)
         case Started():
@@ -234,8 +234,8 @@ def _filled(state: State, hosted: Hosted, fill: Fill, now_ns: int) -> Effects:
     state.looked_ns.pop(seat.setup.name, None)  # A strategy of the clock looks at its next tick.
     top = state.tops.get(fill.pair)
     strategy = next((s for name, s in hosted.on_quotes if name == seat.setup.name), None)
-    is_usable = top is not None and state.feeds.get(fill.pair) in USABLE
-    if strategy is None or top is None or not is_usable or not strategy.DECIDES_ON_FILLS:
+    is_trusted = fill.pair in state.trusted
+    if strategy is None or top is None or not is_trusted or not strategy.DECIDES_ON_FILLS:
         return ()
     seat.inner, wants = strategy.decide(seat.inner, seat.setup.params, seat.view, top, now_ns)
     if not wants:

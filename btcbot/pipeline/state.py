@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import FeeRates, Instrument
-from btcbot.domain.messages import BookTop
+from btcbot.domain.messages import BookTop, FeedState
 from btcbot.domain.words import FeedStatus, TradingState
 from btcbot.pipeline.book import Books, Market, Standing, stand
 from btcbot.pipeline.registry import AnyStrategy
@@ -36,7 +36,7 @@ class State(Struct, kw_only=True):
     tops: dict[Pair, BookTop] = field(default_factory=dict)
     rules: Mapping[Pair, Instrument] = field(default_factory=dict)
     fees: Mapping[Pair, FeeRates] = field(default_factory=dict)
-    feeds: dict[Pair, FeedStatus] = field(default_factory=dict)
+    trusted: dict[Pair, FeedStatus] = field(default_factory=dict)  # Feeds whose prices count.
     books: Books = field(default_factory=Books)
     epoch: int = 0
     decisions: int = 0
@@ -95,6 +95,14 @@ def _typed(plain: Any, fresh: Any) -> Any:  # noqa: ANN401 - a strategy's own st
     return fresh if encode(plain) == encode(fresh) else msgspec.convert(plain, type(fresh))
 
 
+def hear_feed(state: State, feed: FeedState) -> None:
+    """Take how far a pair can be trusted."""
+    if feed.status in USABLE:
+        state.trusted[feed.pair] = feed.status
+    else:
+        state.trusted.pop(feed.pair, None)
+
+
 def learn(state: State, instruments: Iterable[Instrument]) -> None:
     """Take the rules of the pairs, by name."""
     rows = sorted(instruments, key=lambda row: row.pair)
@@ -115,7 +123,7 @@ def market(state: State, quote: Asset) -> Market:
     tops = {}
     for pair in rules:
         top = state.tops.get(pair)
-        if top is not None and state.feeds.get(pair) in USABLE:
+        if top is not None and pair in state.trusted:
             tops[pair] = top
     return Market(quote=quote, rules=rules, fees=state.fees, tops=tops)
 

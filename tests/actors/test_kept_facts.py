@@ -184,7 +184,7 @@ def test_a_strategy_begins_anew_with_what_it_made_itself() -> None:
     one = strategy.actor(alone(Own.NAME, Own.Params()), FEES, (own,))
     kept = folded(one, [(1, make.opening(TRY=1_000))], START_NS)
     life, witness = restored(one, kept), restored(one, kept)
-    life.may_decide, life.feeds = True, {BTCTRY: FeedStatus.LIVE}
+    life.may_decide, life.trusted = True, {BTCTRY: FeedStatus.LIVE}
 
     one.handle(life, make.book_top(), START_NS)
 
