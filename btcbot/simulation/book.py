@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Final
 
 from btcbot.domain.instruments import Instrument
+from btcbot.domain.recorded import Quoted
 from btcbot.domain.words import Side
 from btcbot.simulation.account import ZERO, Order
 
@@ -22,8 +23,7 @@ class Market:
         self.rules = rules
         self._bids: dict[Decimal, Decimal] = {}
         self._asks: dict[Decimal, Decimal] = {}
-        # Quantities at `bid` and `ask`, which are then the whole book; None: its levels are.
-        self.top: tuple[Decimal, Decimal] | None = None
+        self.top: Quoted | None = None  # Then it is the whole book, and its levels are not made.
         self.bid, self.ask = ZERO, ZERO  # Best prices; 0: that side is empty.
         self.last = ZERO  # Of the last trade; 0: none yet.
         self.resting: list[Order] = []  # In order of arrival.
@@ -33,18 +33,18 @@ class Market:
     def bids(self) -> dict[Decimal, Decimal]:
         """Levels of everybody else's buys; those of a bare quote are made when looked at."""
         if self.top is not None:
-            self._unfold(*self.top)
+            self._unfold(self.top)
         return self._bids
 
     @property
     def asks(self) -> dict[Decimal, Decimal]:
         """Levels of everybody else's sells."""
         if self.top is not None:
-            self._unfold(*self.top)
+            self._unfold(self.top)
         return self._asks
 
-    def _unfold(self, bid_quantity: Decimal, ask_quantity: Decimal) -> None:
-        self._bids, self._asks = {self.bid: bid_quantity}, {self.ask: ask_quantity}
+    def _unfold(self, top: Quoted) -> None:
+        self._bids, self._asks = {top.bid: top.bid_quantity}, {top.ask: top.ask_quantity}
         self.top = None
 
     @property

@@ -93,8 +93,7 @@ class Exchange:
     def set_top(self, pair: Pair, quote: Quoted, now_ns: int) -> None:
         """Replace the book by one level a side: the fast way, for recordings of quotes."""
         market = self.markets[pair]
-        market.bid, market.ask = quote.bid, quote.ask
-        market.top = quote.bid_quantity, quote.ask_quantity
+        market.bid, market.ask, market.top = quote.bid, quote.ask, quote
         if market.resting or market.stops:
             self._market_moved(market, now_ns)
 

@@ -9,6 +9,8 @@ import pytest
 
 from btcbot.domain.ids import Asset, Pair
 from btcbot.domain.instruments import DOCUMENTED, default_fees
+from btcbot.domain.money import Price, Quantity
+from btcbot.domain.recorded import Quoted
 from btcbot.domain.words import Side
 from btcbot.simulation.exchange import Exchange, NewOrder, Order, Rejected
 from btcbot.simulation.market import SyntheticMarket
@@ -96,6 +98,22 @@ def test_what_was_taken_is_gone_until_the_market_says_otherwise() -> None:
     assert made.markets[PAIR].ask == 100_010
     second = made.submit(limit(BUY, 100_010, "0.3"), 3)
     assert fills(made, second) == [("100010", "0.3")]
+
+
+@pytest.mark.parametrize(
+    ("order", "taken"),
+    [(("BUY", 100_050), ("100040", "0.7")), (("SELL", 100_000), ("100030", "0.2"))],
+)
+def test_a_bare_quote_is_a_book_of_one_level_a_side(
+    order: tuple[str, int], taken: tuple[str, str]
+) -> None:
+    made, (side, price) = exchange(), order
+    quote = Quoted(1, Price(d(100_030)), Quantity(d("0.2")), Price(d(100_040)), Quantity(d("0.7")))
+
+    made.set_top(PAIR, quote, 1)
+
+    assert made.markets[PAIR].price == d(100_035)  # The middle, for nobody traded.
+    assert fills(made, made.submit(limit(Side[side], price, "1"), 2)) == [taken]
 
 
 def test_a_taker_pays_the_takers_rate_and_a_maker_the_makers() -> None:
