@@ -25,7 +25,7 @@ from btcbot.domain.facts import (
     Recorded,
     TradingStateChanged,
 )
-from btcbot.domain.feed import BookRead, BookSnapshot, QuoteSeen, TextLevel
+from btcbot.domain.feed import BookRead, BookSnapshot, TextLevel
 from btcbot.domain.ids import Asset, ClientOrderId, CommandId, IntentId, OrderId, Pair, TradeId
 from btcbot.domain.instruments import DOCUMENTED, FEES_TRY
 from btcbot.domain.messages import (
@@ -77,16 +77,9 @@ def book_top(**changes: Any) -> BookTop:
     return with_changes(default, changes)
 
 
-def quote_seen(**changes: Any) -> QuoteSeen:
-    top = book_top()
-    default = QuoteSeen(
-        pair=top.pair,
-        bid=top.bid,
-        bid_quantity=top.bid_quantity,
-        ask=top.ask,
-        ask_quantity=top.ask_quantity,
-    )
-    return with_changes(default, changes)
+def quoted(now_ns: int, **changes: Any) -> BookTop:
+    """Return a top that is true just now."""
+    return book_top(changed_ns=now_ns, confirmed_ns=now_ns, **changes)
 
 
 def levels(*rows: tuple[int | str, int | str]) -> tuple[TextLevel, ...]:

@@ -113,16 +113,6 @@ class BookRead(Message, frozen=True, kw_only=True, tag="book_read"):
     asks: tuple[TextLevel, ...]
 
 
-class QuoteSeen(Message, frozen=True, kw_only=True, tag="quote_seen", gc=False):
-    """A best bid and ask with nothing beneath: recordings of quotes have no more."""
-
-    pair: Pair
-    bid: Price
-    bid_quantity: Quantity
-    ask: Price
-    ask_quantity: Quantity
-
-
 class SeenTrade(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     trade_id: int
     side: Side
@@ -184,6 +174,6 @@ class FeedTrouble(Message, frozen=True, kw_only=True, tag="feed_trouble"):
 
 
 FEED: tuple[type[Message], ...] = (
-    FeedUp, FeedDown, BookSnapshot, BookChange, BookRead, QuoteSeen, TradesSeen, TickersSeen,
+    FeedUp, FeedDown, BookSnapshot, BookChange, BookRead, TradesSeen, TickersSeen,
     CandlesRead, FrameSeen, RulesRead, FeedTrouble,
 )  # fmt: skip

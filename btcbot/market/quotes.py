@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from btcbot.domain.feed import BookChange, BookRead, BookSnapshot, Join, QuoteSeen, SeenTicker
+from btcbot.domain.feed import BookChange, BookRead, BookSnapshot, Join, SeenTicker
 from btcbot.domain.ids import Pair
 from btcbot.domain.messages import BookDepth, BookTop, FeedState
 from btcbot.domain.money import Price
@@ -92,20 +92,12 @@ class Quotes:
     def session_ended(self, reason: str, now_ns: int) -> None:
         self._void(reason, now_ns)
 
-    def hear_quote(self, seen: QuoteSeen, now_ns: int) -> BookTop:
-        """Return the top of a quote that has nothing beneath it; recordings come this way."""
-        self.book.is_void = False  # A quote is whole: nothing of it can be missing.
-        self.confirmed_ns = self.told_ns = now_ns
-        self.top = top = BookTop(
-            pair=seen.pair,
-            bid=seen.bid,
-            bid_quantity=seen.bid_quantity,
-            ask=seen.ask,
-            ask_quantity=seen.ask_quantity,
-            changed_ns=now_ns,
-            confirmed_ns=now_ns,
-        )
-        return top
+    def hear_top(self, top: BookTop) -> None:
+        """Take a quote that has nothing beneath it; recordings come this way."""
+        if self.book.is_void:
+            self.book.is_void = False  # A quote is whole: nothing of it can be missing.
+        self.confirmed_ns = self.told_ns = top.confirmed_ns
+        self.top = top
 
     def hear_snapshot(self, seen: BookSnapshot, now_ns: int) -> Said:
         applied = self.book.reset(seen.change_set, seen.bids, seen.asks)

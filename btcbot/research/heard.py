@@ -13,7 +13,6 @@ from actors import CODEC
 from btcbot.domain.feed import (
     BookChange,
     BookSnapshot,
-    QuoteSeen,
     RulesRead,
     TextLevel,
     TradesSeen,
@@ -21,8 +20,7 @@ from btcbot.domain.feed import (
 )
 from btcbot.domain.ids import Pair
 from btcbot.domain.instruments import Instrument
-from btcbot.domain.money import Price, Quantity
-from btcbot.domain.recorded import BookMoved, BookSet, Happening, Quoted, RecordedLevels, Traded
+from btcbot.domain.recorded import BookMoved, BookSet, Happening, RecordedLevels, Traded
 from btcbot.research.folder import RunError
 from btcbot.research.lines import OrderLine
 from btcbot.simulation.recording import between
@@ -73,7 +71,7 @@ def rules_of(journal: Path) -> dict[Pair, Instrument]:
 
 def _add(rows: list[Happening], event: Happening) -> None:
     """Add an event; what moves a book that nobody has seen whole says nothing."""
-    if rows or isinstance(event, BookSet | Quoted):
+    if rows or isinstance(event, BookSet):
         rows.append(event)
 
 
@@ -85,8 +83,6 @@ def _happened(entry: Entry) -> Iterator[tuple[Pair, Happening]]:
             yield message.pair, BookSet(at_ns, bids, asks)
         case BookChange():
             yield message.pair, BookMoved(at_ns, _texted(message.bids), _texted(message.asks))
-        case QuoteSeen():
-            yield message.pair, Quoted(at_ns, *_quote(message))
         case TradesSeen() if not message.is_backlog:
             for one in message.trades:
                 yield message.pair, Traded(at_ns, one.side, one.price, one.quantity)
@@ -100,10 +96,6 @@ def _wired(levels: Iterable[WireLevel]) -> RecordedLevels:
 
 def _texted(levels: Iterable[TextLevel]) -> RecordedLevels:
     return tuple((Decimal(row.price), Decimal(row.amount)) for row in levels)
-
-
-def _quote(seen: QuoteSeen) -> tuple[Price, Quantity, Price, Quantity]:
-    return seen.bid, seen.bid_quantity, seen.ask, seen.ask_quantity
 
 
 def arrivals(journal: Path, orders: Iterable[OrderLine]) -> dict[str, Decimal]:
@@ -148,9 +140,7 @@ class Book:
         return (max(self.bids) + min(self.asks)) / 2 if self.bids and self.asks else None
 
     def move(self, event: Happening) -> None:
-        if isinstance(event, Quoted):
-            self.bids, self.asks = {event.bid: event.bid_quantity}, {event.ask: event.ask_quantity}
-        elif isinstance(event, BookSet | BookMoved):
+        if isinstance(event, BookSet | BookMoved):
             for side, levels in ((self.bids, event.bids), (self.asks, event.asks)):
                 if isinstance(event, BookSet):
                     side.clear()

@@ -22,7 +22,6 @@ from btcbot.domain.feed import (
     Join,
     JoinTickers,
     JoinTrades,
-    QuoteSeen,
     ReadBook,
     ReadCandles,
     ReadRules,
@@ -77,8 +76,11 @@ class SimulatedFeeds:
     def _beat(self) -> None:
         """Show what changed since the last batch; a bare frame where nothing did of some pair."""
         self._call_at(self._now() + BATCH_NS, self._beat)
-        quiet = [feed for feed in self.of.values() if not feed.show()]
-        if quiet:
+        is_quiet = False
+        for feed in self.of.values():
+            if not feed.show():
+                is_quiet = True
+        if is_quiet:
             self._deliver(FrameSeen())
 
 
@@ -117,15 +119,19 @@ class SimulatedFeed:
         """Let one recorded event happen now."""
         exchange, pair = self._exchange, self._pair
         if type(event) is Quoted:  # The hottest.
-            exchange.set_top(pair, event, event.at_ns)
+            at_ns = event.at_ns
+            exchange.set_top(pair, event, at_ns)
             self._is_quiet = False
-            self._deliver(
-                QuoteSeen(
+            deliver = self._deliver  # Called from here it would be looked up as a method.
+            deliver(
+                BookTop(
                     pair=pair,
                     bid=event.bid,
                     bid_quantity=event.bid_quantity,
                     ask=event.ask,
                     ask_quantity=event.ask_quantity,
+                    changed_ns=at_ns,
+                    confirmed_ns=at_ns,
                 )
             )
         elif isinstance(event, BookMoved):

@@ -335,7 +335,7 @@ def test_frames_of_a_pair_that_is_not_ours_are_nothing_to_it(room: Room) -> None
 def test_a_quote_of_a_recording_is_said_as_it_is(room: Room) -> None:
     for bid in (2_499_000, 2_499_500):
         room.bus.advance(0.4)
-        room.see(make.quote_seen(bid=bid))
+        room.see(make.quoted(room.bus.now_ns, bid=bid))
     room.bus.advance(0.2)
 
     assert [top.bid for top in room.tops] == [2_499_990, 2_499_000, 2_499_500]

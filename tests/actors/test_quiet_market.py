@@ -128,7 +128,7 @@ class Room:
     def quote(self, seconds: float) -> None:
         for _ in range(round(seconds / TICK_S)):
             self.bus.advance(TICK_S)
-            self.see(make.quote_seen())
+            self.see(make.quoted(self.bus.now_ns))
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_whatever_is_heard_but_quotes_ends_the_quiet_that_was_found(room: Room) 
     state = room.bus.state("market_data")
     assert state.quiet_until_ns > room.bus.now_ns
 
-    room.see(make.quote_seen())
+    room.see(make.quoted(room.bus.now_ns))
     assert state.quiet_until_ns > room.bus.now_ns
     room.see(FrameSeen())
     assert state.quiet_until_ns == 0
