@@ -11,7 +11,6 @@ second time after every change of the account (`simulation.audit`).
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
-from functools import partial
 from heapq import merge
 from itertools import chain, repeat
 from typing import Any, Final
@@ -176,11 +175,11 @@ class Stage:
         self.journal = Batch(Writer(database), AT_ONCE if database == MEMORY else 1)
         self.audit = Audit(self.exchange.account, instruments)
         self.venue = SimulatedVenue(
-            self.exchange, plan.latency, clock.now_ns, bus.at, self._to("execution"),
+            self.exchange, plan.latency, clock.now_ns, bus.at, bus.inlet("execution"),
             audit=self.audit,
         )  # fmt: skip
         self.feeds = SimulatedFeeds(
-            self.exchange, plan.pairs, clock.now_ns, bus.at, self._to("market_data")
+            self.exchange, plan.pairs, clock.now_ns, bus.at, bus.inlet("market_data")
         )
         self.equity: list[Point] = []
         self.minutes: dict[Pair, list[Minute]] = {pair: [] for pair in plan.pairs}
@@ -215,7 +214,7 @@ class Stage:
             case "execution":
                 desk = desk_of(setup_of(plan), self.journal.reader.recover())
                 self.journal.begin_epoch(desk.epoch)
-                performer = _Performer(self.journal, self.venue)
+                performer = _performer(self.journal, self.venue)
                 return execution.actor(desk, performer, self.journal.facts_after)
             case "market_data":
                 return market_data.actor(
@@ -324,9 +323,6 @@ class Stage:
         is_maker = self.audit.is_maker.get(row["trade_id"])
         return {**row, "liquidity": _LIQUIDITY[is_maker]}
 
-    def _to(self, name: str) -> Callable[[Struct], None]:
-        return partial(self.bus.deliver, name)
-
     def _middle(self, pair: Pair) -> Decimal | None:
         market = self.exchange.markets[pair]
         return (market.bid + market.ask) / 2 if market.bid and market.ask else None
@@ -382,20 +378,19 @@ def _when(line: tuple[object, Happening]) -> int:
 _LIQUIDITY: Final = {True: "maker", False: "taker", None: None}
 
 
-class _Performer:
-    """Execution's own effects without a process around it: commits and the venue."""
+def _performer(journal: Batch, venue: SimulatedVenue) -> Callable[[Struct], None]:
+    """Return who does execution's own effects without a process: commits, and the venue's."""
 
-    def __init__(self, journal: Batch, venue: SimulatedVenue) -> None:
-        self._commit, self._start = journal.commit, venue.start
-
-    def __call__(self, effect: Struct) -> None:
+    def perform(effect: Struct) -> None:
         if type(effect) is execution.LookForKill:  # The hottest, and a process's own.
             return
         if isinstance(effect, execution.Persist):
-            self._commit(effect.facts, effect.first)
+            journal.commit(effect.facts, effect.first)
         elif isinstance(effect, VenueEffect):
-            self._start(effect)
+            venue.start(effect)
         # The rest belongs to a process too: the kill file, the log, the disk, other pids.
+
+    return perform
 
 
 def setup_of(plan: Plan) -> Setup:

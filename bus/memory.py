@@ -117,10 +117,19 @@ class MemoryBus(Hall):
 
     def deliver(self, name: str, message: Struct) -> None:
         """Put a message from outside into an actor's inbox."""
-        if self._is_calm:  # So nobody is paused or down.
-            self._now.append((self._hosted[name], message))
-        else:
-            self._put(self._hosted[name], message)
+        self._put(self._hosted[name], message)
+
+    def inlet(self, name: str) -> Callable[[Struct], None]:
+        """Return a `deliver` to one actor, in whichever life it is then."""
+        hosted, put = self._hosted, self._now.append
+
+        def deliver(message: Struct) -> None:
+            if self._is_calm:  # So nobody is paused or down.
+                put((hosted[name], message))
+            else:
+                self._put(hosted[name], message)
+
+        return deliver
 
     def publish(self, source: str, topic: str, message: Struct) -> None:
         """Say `message` as `source` would, on its stream `topic`."""
@@ -176,7 +185,8 @@ class MemoryBus(Hall):
                 now_ns = clock.at_ns
                 while now:
                     hosted, message = next_one()
-                    step = hosted.handle(hosted.state, message, now_ns)
+                    handle = hosted.handle  # Called from here it would be looked up as a method.
+                    step = handle(hosted.state, message, now_ns)
                     hosted.state = step.state
                     for effect in step.effects:
                         kind = type(effect)
@@ -197,8 +207,9 @@ class MemoryBus(Hall):
                         elif kind in self._performers:
                             self._performers[kind](hosted, effect)
                         else:
-                            assert hosted.perform is not None, f"{hosted.name}: {effect}"
-                            hosted.perform(effect)
+                            perform = hosted.perform
+                            assert perform is not None, f"{hosted.name}: {effect}"
+                            perform(effect)
                 if not later or later[0][0] > until_ns:
                     break
                 at_ns, _, sleeper, due = heappop(later)

@@ -64,8 +64,9 @@ def decide(
 ) -> tuple[State, tuple[Want, ...]]:
     """Return the state, its means moved by one quote, and an order at a cross."""
     bid, ask = top.bid, top.ask
-    means = state.means.get(top.pair)
-    if means is None:
+    try:
+        means = state.means[top.pair]
+    except KeyError:
         middle = float(bid + ask) * 0.5
         state.means[top.pair] = Means(middle, middle)
         return state, NO_WANTS
@@ -81,10 +82,13 @@ def decide(
         if means.seen < params.slow:
             return state, NO_WANTS
     held = view.holdings.get(top.pair)
-    is_long = held is not None and bool(held.quantity)  # Never below 0; `>` costs twice as much.
-    if (fast > slow) is is_long:
-        return state, NO_WANTS
-    return state, _cross(params, view, top, Side.SELL if is_long else Side.BUY)
+    if held is not None and held.quantity:  # Never below 0; `>` costs twice as much.
+        if fast > slow:
+            return state, NO_WANTS
+        return state, _cross(params, view, top, Side.SELL)
+    if fast > slow:
+        return state, _cross(params, view, top, Side.BUY)
+    return state, NO_WANTS
 
 
 def _cross(params: Params, view: MarketView, top: BookTop, side: Side) -> tuple[Want, ...]:

@@ -295,6 +295,27 @@ def test_a_new_life_answers_nobody_it_did_not_hear() -> None:
     assert world.bus.heard(Calibrated) == []
 
 
+def test_an_inlet_leads_to_whichever_life_there_is() -> None:
+    world = World()
+    inlet, heard_next = world.bus.inlet("mast"), list[Struct]()
+
+    inlet(Calm())
+    world.bus.run()
+    world.bus.pause("mast")
+    inlet(Storm(number=1))
+    world.bus.run()
+    assert world.mast_heard == [Calm()]
+    world.bus.wake("mast")
+    world.bus.crash("mast")
+    inlet(Storm(number=2))  # To nobody.
+    world.bus.start(Actor(name="mast", state=0, handle=noting(heard_next, lambda _message: ())))
+    inlet(Calm())
+    world.bus.run()
+
+    assert world.mast_heard == [Calm()]
+    assert heard_next[1:] == [Calm()]  # After Started.
+
+
 # --- silence ----------------------------------------------------------------------------------
 
 
