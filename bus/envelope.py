@@ -108,10 +108,11 @@ class Codec:
         Raises Refused for what `decode` refuses; what was encoded here has no other spelling.
         """
         kind = _ARRAY[0] if type(message) in self._arrays else _MAP[0]
-        body = self._encode(message)
+        encode, check = self._encode, self._check  # Called from here they are looked up twice.
+        body = encode(message)
         try:
             found: Struct = self._bodies[kind](body)
-            self._check(found)
+            check(found)
         except _NO_MESSAGE as error:
             raise Refused("content", str(error)[:200]) from None
         if len(body) >= FRAME_MAX:

@@ -76,14 +76,26 @@ def _struct_checker(kind: type[Struct]) -> Checker | None:
             flat.append((attrgetter(*names), each))
             for name in names:
                 del parts[name]
-    if len(flat) == 1 and not parts:
-        [(getter, of_all)] = flat
-        return lambda value: of_all(getter(value))
     flat += [(attrgetter(name), found) for name, found in parts.items()]
-    pairs = tuple(flat)
+    return _in_turn(tuple(flat))
+
+
+def _in_turn(parts: tuple[tuple[Callable[[Any], Any], Checker], ...]) -> Checker:
+    """Return what checks one part after the other; most messages have one or two kinds of them."""
+    if len(parts) == 1:
+        [(part, of_part)] = parts
+        return lambda value: of_part(part(value))
+    if len(parts) == 2:
+        (one, of_one), (other, of_other) = parts
+
+        def run_two(value: Any) -> None:  # noqa: ANN401
+            of_one(one(value))
+            of_other(other(value))
+
+        return run_two
 
     def run(value: Any) -> None:  # noqa: ANN401
-        for part, found in pairs:
+        for part, found in parts:
             found(part(value))
 
     return run
