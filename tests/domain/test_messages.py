@@ -1,7 +1,7 @@
 """Every message: the same bytes there and back, and no other spelling of anything is believed."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import cache
 from typing import Any, TypeAlias
@@ -182,6 +182,27 @@ def test_a_number_that_we_would_not_write_is_refused(said: object) -> None:
 @pytest.mark.parametrize("said", [2**63, 2**64 - 1, -(2**63), "1", 1.0, None, True])
 def test_a_whole_number_beyond_what_a_database_holds_is_refused(said: object) -> None:
     assert refusal(with_part(CONFIRMED, said)) == "content"
+
+
+def wholes_in(tree: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield where each whole number of a message stands: what holds it, and under which key."""
+    rows = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, value in list(rows):
+        if isinstance(value, dict | list):
+            yield from wholes_in(value)
+        elif type(value) is int:
+            yield tree, key
+
+
+@settings(max_examples=300, deadline=None)
+@given(any_message)
+def test_no_whole_number_of_any_message_is_beyond_what_a_database_holds(message: Struct) -> None:
+    tree = tree_of(message)
+    kind = CODEC.encode(wrapped(message))[:1]
+    for holder, key in wholes_in(tree[-1]):
+        honest, holder[key] = holder[key], 2**63
+        assert refusal(frame_of(tree, kind)) == "content"
+        holder[key] = honest
 
 
 @pytest.mark.parametrize(
