@@ -101,11 +101,11 @@ def handle(state: State, message: Inbox, now_ns: int) -> Step[State]:
     if type(message) is BookTop:  # The hottest of a backtest.
         quotes = state.feeds[message.pair].quotes
         quotes.hear_top(message)
+        top = Publish(quotes.top_topic, message)
         if now_ns - quotes.marked_ns < TICK_NS:
-            return Step(state, (Publish(quotes.top_topic, message),))
+            return Step(state, (top,))
         quotes.marked_ns = now_ns
-        topics = (quotes.top_topic, quotes.mark_topic)
-        return Step(state, tuple(Publish(topic, message) for topic in topics))
+        return Step(state, (top, Publish(quotes.mark_topic, message)))
     if not isinstance(message, Woken):
         state.quiet_until_ns = 0
         said = _heard(state, message, now_ns)

@@ -108,7 +108,7 @@ class Codec:
         Raises Refused for what `decode` refuses; what was encoded here has no other spelling.
         """
         kind = _ARRAY[0] if type(message) in self._arrays else _MAP[0]
-        encode, check = self._encode, self._check  # Called from here they are looked up twice.
+        encode, check = self._encode, self._check  # Called there they are looked up as methods.
         body = encode(message)
         try:
             found: Struct = self._bodies[kind](body)

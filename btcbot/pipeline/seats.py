@@ -38,7 +38,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     rejects: RejectRules = RejectRules()
 
 
-@dataclass(slots=True)  # A Struct's fields are three times as dear to set.
+@dataclass(slots=True)  # A Struct's fields are five times as dear to set.
 class Seat:
     """What is remembered of one seat; owned by the strategy actor, changed in place."""
 
